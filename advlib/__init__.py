@@ -1,0 +1,50 @@
+"""Harnessing adversarial examples: FGSM, adversarial training and transfer on MNIST.
+
+The public face. A name is loaded from its module when it is first used: ``import advlib`` costs
+next to nothing, and ``python -m advlib.parameters`` needs nothing but Python.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from advlib.attacks import fgsm
+    from advlib.data import load_data
+    from advlib.evaluation import evaluate, transfer, wilson_interval
+    from advlib.lenet import LeNet, architecture_table
+    from advlib.runs import pretrained
+    from advlib.training import train
+
+_HOMES = {
+    "LeNet": "lenet",
+    "architecture_table": "lenet",
+    "evaluate": "evaluation",
+    "fgsm": "attacks",
+    "load_data": "data",
+    "pretrained": "runs",
+    "train": "training",
+    "transfer": "evaluation",
+    "wilson_interval": "evaluation",
+}
+
+__all__ = [
+    "LeNet",
+    "architecture_table",
+    "evaluate",
+    "fgsm",
+    "load_data",
+    "pretrained",
+    "train",
+    "transfer",
+    "wilson_interval",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'advlib' has no attribute {name!r}")
+    return getattr(import_module(f"advlib.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,186 @@
+"""Files that are written whole or not at all, checksums, locks, and the user's cache folder."""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_PREFIX = ".part-"
+
+
+class DamagedFileError(ValueError):
+    """A file does not hold what it should; the message names the file and the remedy."""
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write a file whole or not at all.
+
+    The block writes the temporary path that it is given, beside `path` and with its suffix. When
+    the block ends well the file is synced and renamed to `path`; when it raises, the temporary file
+    is removed and `path` is as it was.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write or replace. Its folder must exist.
+
+    Yields
+    ------
+    pathlib.Path
+        The temporary path. There is no file there yet.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written, for example because the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f"{_PREFIX}{secrets.token_hex(4)}-{path.name}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot open a folder, and needs no sync of it
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_temporaries(folder: str | os.PathLike[str]) -> None:
+    """Remove what killed writers left in `folder`. Call it only with the lock on the folder."""
+    for leftover in Path(folder).glob(f"{_PREFIX}*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write bytes to a file, whole or not at all (see `replacing`)."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write UTF-8 text with its line ends as they are, whole or not at all (see `replacing`)."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: str | os.PathLike[str], value: object) -> None:
+    """Write a value as JSON, whole or not at all (see `replacing`).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If JSON has no such value (NaN and infinity included).
+    """
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's content as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_checksums(
+    path: str | os.PathLike[str], remedy: str = "get the file again"
+) -> dict[str, str]:
+    """Read a file as ``sha256sum`` writes it.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    remedy : str
+        What the message of the error advises.
+
+    Returns
+    -------
+    dict
+        From a file's name to its SHA-256.
+
+    Raises
+    ------
+    DamagedFileError
+        If a line is not a checksum and a name.
+    """
+    checksums = {}
+    for line in Path(path).read_bytes().splitlines():
+        checksum, _, name = line.decode(errors="replace").partition(" ")
+        if len(checksum) != 64 or not name:
+            raise DamagedFileError(
+                f"{path} is damaged: a line is not a SHA-256 and a file's name; {remedy}"
+            )
+        checksums[name.lstrip(" *")] = checksum.lower()
+    return checksums
+
+
+def write_checksums(path: str | os.PathLike[str], checksums: dict[str, str]) -> None:
+    """Write a file that `read_checksums` and ``sha256sum --check`` read."""
+    write_text(path, "".join(f"{checksum}  {name}\n" for name, checksum in checksums.items()))
+
+
+@contextmanager
+def lock(path: str | os.PathLike[str], wait: float = 0) -> Iterator[None]:
+    """Hold a lock that one process at a time can have.
+
+    The lock is the operating system's: it ends with the block or the process, however that dies.
+    The empty file stays.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to lock; made when there is none. Its folder must exist.
+    wait : float
+        How many seconds to wait while another holds the lock; ``math.inf`` for no limit.
+
+    Raises
+    ------
+    TimeoutError
+        If another process, or another part of this one, holds the lock all that time.
+    """
+    from filelock import FileLock, Timeout
+
+    # A soft lock, filelock's fallback, is a file that outlives its process.
+    held = FileLock(path, timeout=wait, fallback_to_soft=False)
+    try:
+        held.acquire()
+    except Timeout:
+        raise TimeoutError(
+            f"{path} is locked: another process is at work in this folder; wait until it ends"
+        ) from None
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made again, $ADVLIB_CACHE or the user's cache folder.
+
+    Returns
+    -------
+    pathlib.Path
+        An absolute path; the folder may not exist yet.
+    """
+    from platformdirs import user_cache_path
+
+    chosen = os.environ.get("ADVLIB_CACHE")
+    return Path(chosen).absolute() if chosen else user_cache_path("advlib", appauthor=False)
