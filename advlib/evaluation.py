@@ -1,0 +1,300 @@
+"""Evaluation: error and confidence of a model, transfer between models, intervals for the rates."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from statistics import NormalDist
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from advlib.attacks import fgsm
+from advlib.checks import (
+    as_found,
+    check_classes,
+    check_images,
+    check_labels,
+    check_model,
+    logits_of,
+)
+from advlib.methods import ranks
+from advlib.parameters import check
+
+BATCH_SIZE = 200
+"""Images at once: on a CPU the fastest for LeNet; on a GPU the largest that fits is."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model does on a set of images, in percent.
+
+    Attributes
+    ----------
+    correct, error : float
+        The share of the images that are correctly predicted, and of those that are not.
+    confidence : float
+        The mean, over all images, of the largest softmax output.
+    confidence_correct, confidence_error : float
+        The same over the correctly predicted images and over the errors; NaN if there are none.
+    n : int
+        The number of images.
+    """
+
+    correct: float
+    error: float
+    confidence: float
+    confidence_correct: float
+    confidence_error: float
+    n: int
+
+    def error_interval(self, level: float = 0.95) -> tuple[float, float]:
+        """The Wilson interval of the error, in percent; see `wilson_interval`."""
+        return wilson_interval(round(self.n * self.error / 100), self.n, level)
+
+
+class Errors(NamedTuple):
+    """The mean objective (softmax log-loss) and the errors in percent over a set of images."""
+
+    objective: float
+    top1_error: float
+    top5_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Transfer:
+    """Each model on the adversarial images made against each, in percent.
+
+    Attributes
+    ----------
+    error, confidence_error : DataFrame
+        The error and the mean confidence on the errors (NaN if there are none). A row is the model
+        under test, a column the model that the images were made against.
+    """
+
+    error: pd.DataFrame
+    confidence_error: pd.DataFrame
+
+
+def evaluate(
+    model: nn.Module, images: Tensor, labels: Tensor, *, batch_size: int = BATCH_SIZE
+) -> Evaluation:
+    """Measure a model's error and confidence.
+
+    The model is run in the mode it is given in (``model.eval()`` is right for measuring) and left
+    as found, like `images` and the random state.
+
+    Parameters
+    ----------
+    model : Module
+        Any module that returns logits of shape [N, classes].
+    images : Tensor
+        Floating point, finite, of shape [N, ...], on the model's device.
+    labels : Tensor
+        The true labels, int64 of shape [N].
+    batch_size : int, optional
+        How many images are run at once.
+
+    Returns
+    -------
+    Evaluation
+        The five figures in percent, averaged in float64, and N.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above. The message names it, its value and what is allowed.
+    """
+    per_image = _measure(model, images, labels, batch_size, _confidence, 2)
+    confidence, correct = per_image[:, 0], per_image[:, 1] == 1
+    n, hits = len(correct), int(correct.sum())
+    return Evaluation(
+        correct=100 * hits / n,
+        error=100 * (n - hits) / n,
+        confidence=100 * confidence.mean().item(),
+        confidence_correct=100 * confidence[correct].mean().item(),
+        confidence_error=100 * confidence[~correct].mean().item(),
+        n=n,
+    )
+
+
+def errors(
+    model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = BATCH_SIZE
+) -> Errors:
+    """Measure a model's mean objective, top-1 and top-5 error.
+
+    Parameters
+    ----------
+    model, images, labels, batch_size
+        As for `evaluate`.
+
+    Returns
+    -------
+    Errors
+        The objective (softmax log-loss, natural logarithm) and the errors in percent, averaged in
+        float64. A label counts as found if it is the first, or among the first five, in the order
+        of the logits; among equal logits the lower label comes first. With five classes or fewer
+        the top-5 error is 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `evaluate`.
+    """
+    per_image = _measure(model, images, labels, batch_size, _ranks, 3)
+    objective, top1, top5 = per_image.mean(0).tolist()
+    return Errors(objective, 100 * top1, 100 * top5)
+
+
+def transfer(
+    models: Mapping[str, nn.Module],
+    images: Tensor,
+    labels: Tensor,
+    epsilon: float = 0.1,
+    *,
+    batch_size: int = BATCH_SIZE,
+) -> Transfer:
+    """Test each model on the adversarial images made against each.
+
+    The images are made once for each model, with `advlib.attacks.fgsm`.
+
+    Parameters
+    ----------
+    models : Mapping
+        The models by their names, all with the same number of classes.
+    images, labels, batch_size
+        As for `evaluate`.
+    epsilon : float, optional
+        As for `advlib.attacks.fgsm`.
+
+    Returns
+    -------
+    Transfer
+        The errors and the mean confidences on them, in percent: row = model under test, column =
+        model attacked.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there are no models, their numbers of classes differ, or an argument is not as above.
+    """
+    epsilon = check("epsilon", epsilon)
+    batch_size = check("batch_size", batch_size)
+    _check_models(models, images, labels)
+    tests = {}
+    for attacked, model in models.items():
+        adversarial = fgsm(model, images, labels, epsilon, batch_size=batch_size)
+        for tested, other in models.items():
+            tests[tested, attacked] = evaluate(other, adversarial, labels, batch_size=batch_size)
+
+    def table(figure: str) -> pd.DataFrame:
+        rows = [[getattr(tests[row, column], figure) for column in models] for row in models]
+        index = pd.Index(list(models), name="under test")
+        return pd.DataFrame(rows, index=index, columns=pd.Index(list(models), name="attacked"))
+
+    return Transfer(error=table("error"), confidence_error=table("confidence_error"))
+
+
+def wilson_interval(errors: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """The Wilson score interval of a rate.
+
+    Parameters
+    ----------
+    errors : int
+        How many of the images are errors, from 0 to `n`.
+    n : int
+        How many images there are, at least 1.
+    level : float, optional
+        The confidence level, above 0 and below 1.
+
+    Returns
+    -------
+    tuple of float
+        The lower and the upper end, in percent.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+
+    References
+    ----------
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal
+    of the American Statistical Association 22, 1927.
+    """
+    for name, count in (("errors", errors), ("n", n)):
+        if not isinstance(count, Integral) or isinstance(count, bool):
+            raise TypeError(f"{name} must be a whole number, not {count!r}")
+    if n < 1:
+        raise ValueError(f"n must be at least 1, not {n}")
+    if not 0 <= errors <= n:
+        raise ValueError(f"errors must be from 0 to n = {n}, not {errors}")
+    if not isinstance(level, Real) or isinstance(level, bool):
+        raise TypeError(f"level must be a number, not {level!r}")
+    if not 0 < level < 1:
+        raise ValueError(f"level must be above 0 and below 1, not {level!r}")
+    rate = int(errors) / int(n)
+    z = NormalDist().inv_cdf((1 + float(level)) / 2)
+    centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(rate * (1 - rate) / n + (z / (2 * n)) ** 2)
+    # The interval holds the rate and lies in [0, 1], except for rounding at its ends.
+    return 100 * max(0.0, min(rate, centre - half)), 100 * min(1.0, max(rate, centre + half))
+
+
+def _measure(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    batch_size: int,
+    figures: Callable[[Tensor, Tensor], Tensor],
+    columns: int,
+) -> Tensor:
+    """What `figures` makes of each batch's logits and labels, float64 [N, columns], on the CPU."""
+    batch_size = check("batch_size", batch_size)
+    check_images(images)
+    check_labels(labels, images)
+    check_model(model, images)
+    # One tensor: small ones kept from each batch would pin the freed activations between them.
+    measured = torch.empty(len(images), columns, dtype=torch.float64)
+    with as_found(model, images.device), torch.no_grad():
+        for start in range(0, len(images), batch_size):
+            part = slice(start, start + batch_size)
+            # A copy, for a model that works in place.
+            logits = logits_of(model, images[part].clone())
+            check_classes(labels, logits.shape[1])
+            measured[part] = figures(logits.cpu().double(), labels[part].cpu())
+    return measured
+
+
+def _confidence(logits: Tensor, labels: Tensor) -> Tensor:
+    """The confidence, and 1 where the prediction is correct, else 0."""
+    correct = logits.argmax(1) == labels
+    return torch.stack([logits.softmax(1).amax(1), correct.double()], dim=1)
+
+
+def _ranks(logits: Tensor, labels: Tensor) -> Tensor:
+    """The objective, and 1 where the label is not the first, not among the first five, else 0."""
+    objective = cross_entropy(logits, labels, reduction="none")
+    rank = ranks(logits, labels)
+    return torch.stack([objective, (rank >= 1).double(), (rank >= 5).double()], dim=1)
+
+
+def _check_models(models: object, images: Tensor, labels: Tensor) -> None:
+    """Check all models, on two images (batch norm in training mode needs two), before any work."""
+    if not isinstance(models, Mapping):
+        raise TypeError(f"models must be a mapping of names to models, not {type(models).__name__}")
+    if not models:
+        raise ValueError("models must not be empty")
+    check_images(images)
+    check_labels(labels, images)
+    classes = {}
+    for name, model in models.items():
+        check_model(model, images)
+        with as_found(model, images.device), torch.no_grad():
+            classes[name] = logits_of(model, images[:2].clone()).shape[1]
+    if len(set(classes.values())) > 1:
+        raise ValueError(f"models must have the same number of classes, not {classes}")
+    check_classes(labels, next(iter(classes.values())))

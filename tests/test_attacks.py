@@ -1,0 +1,297 @@
+"""advlib.attacks: FGSM against finite differences, two libraries, and its properties."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from advlib.attacks import fgsm
+
+few = settings(max_examples=15, deadline=None)
+seeds = st.integers(0, 2**32 - 1)
+epsilons = st.floats(0, 2, allow_subnormal=False)
+
+
+def lenet() -> nn.Sequential:
+    """The seed's network in plain layers, with weights as large as trained ones."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        *(nn.Conv2d(1, 20, 5), nn.MaxPool2d(2), nn.Conv2d(20, 50, 5), nn.MaxPool2d(2)),
+        *(nn.Conv2d(50, 500, 4), nn.ReLU(), nn.Conv2d(500, 10, 1), nn.Flatten()),
+    )
+
+
+def small_net(seed: int = 0) -> nn.Sequential:
+    """A float64 network of two channels of 6 x 6 and four classes."""
+    torch.manual_seed(seed)
+    layers = nn.Conv2d(2, 5, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(20, 4)
+    return nn.Sequential(*layers).double()
+
+
+def small_images(seed: int, n: int = 7) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(n, 2, 6, 6, dtype=torch.float64, generator=generator)
+    return images, torch.randint(0, 4, (n,), generator=generator)
+
+
+def digits(n: int) -> tuple[Tensor, Tensor]:
+    """Images like digits: mostly zero, strokes of grey levels."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.rand(n, 1, 28, 28, generator=generator)
+    coarse = nn.functional.interpolate(torch.rand(n, 1, 7, 7, generator=generator), size=(28, 28))
+    return images * (coarse > 0.7), torch.randint(0, 10, (n,), generator=generator)
+
+
+def test_signs_are_those_of_finite_differences() -> None:
+    model = small_net()
+    images, labels = small_images(0, n=3)
+    step = 1e-6
+    changes = torch.eye(72, dtype=torch.float64).view(72, 2, 6, 6) * step
+    slopes = torch.empty_like(images)
+    with torch.no_grad():
+        for image, label, slope in zip(images, labels, slopes, strict=True):
+            up, down = (
+                cross_entropy(model(image + way * changes), label.repeat(72), reduction="none")
+                for way in (1, -1)
+            )
+            slope.copy_(((up - down) / (2 * step)).view(2, 6, 6))
+    assert (slopes.abs() > 1e-4).double().mean() > 0.5  # most pixels are tested
+    assert torch.equal(slopes.abs() > 1e-8, slopes.abs() > 1e-6)  # zero or clearly not zero
+    signs = torch.where(slopes.abs() > 1e-7, slopes.sign(), 0)
+    assert torch.equal(fgsm(model, images, labels, 0.3), images + 0.3 * signs)
+
+
+@pytest.mark.parametrize(("epsilon", "targeted"), [(0.1, False), (0.25, False), (0.1, True)])
+def test_same_pixels_as_the_adversarial_robustness_toolbox(epsilon: float, targeted: bool) -> None:
+    from art.attacks.evasion import FastGradientMethod
+    from art.estimators.classification import PyTorchClassifier
+
+    model, (images, labels) = lenet().eval(), digits(256)
+    towards = (labels + 1) % 10
+    classifier = PyTorchClassifier(
+        model, nn.CrossEntropyLoss(), (1, 28, 28), 10, clip_values=(-9, 9), device_type="cpu"
+    )
+    # A power of two: the library's mean over the batch then scales without rounding.
+    attack = FastGradientMethod(
+        classifier, norm=np.inf, eps=epsilon, targeted=targeted, batch_size=128
+    )
+    theirs = attack.generate(images.numpy(), y=(towards if targeted else labels).numpy())
+    target_labels = towards if targeted else None
+    ours = fgsm(model, images, labels, epsilon, target_labels=target_labels, batch_size=128)
+    np.testing.assert_array_equal(ours.numpy(), theirs)
+    assert not torch.equal(ours, images)
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 0.25])
+def test_same_pixels_as_foolbox(epsilon: float) -> None:
+    from foolbox.attacks.fast_gradient_method import LinfFastGradientAttack
+    from foolbox.models.pytorch import PyTorchModel
+
+    model, (images, labels) = lenet().eval(), digits(128)
+    wrapped = PyTorchModel(model, bounds=(-9, 9), device="cpu")
+    attack = LinfFastGradientAttack(random_start=False)
+    _, theirs, _ = attack(wrapped, images, labels, epsilons=epsilon)
+    assert torch.equal(fgsm(model, images, labels, epsilon, batch_size=128), theirs)
+
+
+def test_the_sum_is_rounded_once() -> None:
+    model, (images, labels) = lenet().eval(), digits(64)
+    exact = fgsm(model, images, labels, 1.0).sub(images).round()  # the signs
+    epsilon = float(np.float32(0.1))
+    expected = (images.double() + epsilon * exact.double()).float()
+    assert torch.equal(fgsm(model, images, labels, 0.1), expected)
+
+
+@few
+@given(seeds, epsilons)
+def test_distance_is_at_most_epsilon(seed: int, epsilon: float) -> None:
+    images, labels = small_images(seed)
+    adversarial = fgsm(small_net(seed), images, labels, epsilon)
+    rounding = torch.finfo(torch.float64).eps * adversarial.abs().clamp(min=1)
+    distance = (adversarial - images).abs()
+    assert (distance <= epsilon + rounding).all()
+    # Every pixel moves by all of epsilon or not at all.
+    assert ((distance - epsilon).abs().le(rounding) | distance.eq(0)).all()
+
+
+@few
+@given(seeds, epsilons, st.integers(0, 71))
+def test_zero_gradient_leaves_the_pixel(seed: int, epsilon: float, first: int) -> None:
+    linear = nn.Linear(72, 4).double()
+    model = nn.Sequential(nn.Flatten(), linear)
+    nn.init.normal_(linear.weight, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        linear.weight[:, first:] = 0
+    images, labels = small_images(seed)
+    moved = (fgsm(model, images, labels, epsilon + 0.1) != images).flatten(1)
+    assert not moved[:, first:].any()
+    assert moved[:, :first].all()
+
+
+@few
+@given(seeds, st.integers(1, 9))
+def test_batch_size_makes_no_difference(seed: int, batch_size: int) -> None:
+    model, (images, labels) = small_net(seed), small_images(seed)
+    whole = fgsm(model, images, labels, 0.1)
+    leaf = images.clone().requires_grad_()
+    loss = cross_entropy(model(leaf), labels, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, leaf)
+    differs = fgsm(model, images, labels, 0.1, batch_size=batch_size) != whole
+    assert not differs[gradient.abs() > 1e-12].any()
+
+
+def test_a_tiny_gradient_counts_in_a_large_batch() -> None:
+    linear = nn.Linear(3, 2)
+    sure = {"weight": torch.tensor([[0.0] * 3, [1e-6] * 3]), "bias": torch.tensor([85.0, 0.0])}
+    linear.load_state_dict(sure)  # gradients of 1e-43, zero in float32 if divided by 1,000
+    images, labels = torch.zeros(1000, 3), torch.zeros(1000, dtype=torch.int64)
+    adversarial = fgsm(linear, images, labels, 0.1, batch_size=1000)
+    assert torch.equal(adversarial, torch.full_like(images, 0.1))
+
+
+class Fickle(nn.Module):
+    """Batch norm, dropout, a buffer that is replaced and a first layer that works in place."""
+
+    calls: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.drop, self.out = nn.BatchNorm2d(2), nn.Dropout(), nn.Linear(72, 4)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.calls = self.calls + 1
+        normed: Tensor = self.norm(images.mul_(2))
+        logits: Tensor = self.out(self.drop(normed.flatten(1)))
+        return logits
+
+
+def run_fails(model: nn.Module, images: Tensor, labels: Tensor) -> None:
+    with pytest.raises(ValueError, match="labels"):
+        fgsm(model, images, labels + 4)
+
+
+@few
+@given(seeds, st.booleans(), st.sampled_from([fgsm, run_fails]))
+def test_model_images_and_random_state_are_left_as_found(
+    seed: int, training: bool, run: Callable[..., Any]
+) -> None:
+    torch.manual_seed(seed)
+    model = Fickle().double().train(training)
+    model.norm.eval()
+    model.norm.train(training)
+    model.out.bias.requires_grad_(False)
+    images, labels = small_images(seed)
+    torch.autograd.backward(cross_entropy(model(images.clone()), labels))
+
+    def state() -> list[Any]:
+        parameters = [(id(p), p.detach().clone(), p.requires_grad) for p in model.parameters()]
+        gradients = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
+        buffers = [(id(buffer), buffer.clone()) for buffer in model.buffers()]
+        modes = [module.training for module in model.modules()]
+        return [parameters, gradients, buffers, modes, torch.get_rng_state(), images.clone()]
+
+    before, gradients = state(), [p.grad for p in model.parameters()]
+    run(model, images, labels)
+    torch.testing.assert_close(state(), before, rtol=0, atol=0)
+    assert all(p.grad is g for p, g in zip(model.parameters(), gradients, strict=True))
+    assert not images.requires_grad
+
+
+def test_attacked_in_the_mode_it_is_given_in() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(72, 4)).double()
+    images, labels = small_images(0)
+    trained = fgsm(model.train(), images, labels, 0.1)
+    assert (trained == images).any()  # where dropout cut the pixel off
+    assert not (fgsm(model.eval(), images, labels, 0.1) == images).any()
+    assert torch.equal(trained, fgsm(model.train(), images, labels, 0.1))  # same random state
+
+
+def test_a_pending_backward_pass_of_the_caller_survives() -> None:
+    torch.manual_seed(0)
+    model = Fickle().double().eval()
+    images, labels = small_images(0)
+    loss = cross_entropy(model(images.clone()), labels)
+    fgsm(model, images, labels)
+    torch.autograd.backward(loss)
+
+
+@few
+@given(seeds, st.floats(0.001, 1))
+def test_targeted_lowers_the_targets_loss_and_untargeted_raises_the_labels(
+    seed: int, epsilon: float
+) -> None:
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(72, 4)).double()
+    images, labels = small_images(seed)
+    targets = (labels + 1) % 4
+
+    def rise(adversarial: Tensor, wanted: Tensor) -> Tensor:
+        return cross_entropy(model(adversarial), wanted) - cross_entropy(model(images), wanted)
+
+    assert rise(fgsm(model, images, labels, epsilon), labels) > 0  # the loss is convex in images
+    epsilon /= 100  # down a convex function only a small step is sure
+    assert rise(fgsm(model, images, labels, epsilon, target_labels=targets), targets) < 0
+
+
+def test_bounds_clip() -> None:
+    model, (images, labels) = small_net(), small_images(0)
+    free = fgsm(model, images, labels, 0.3)
+    clipped = fgsm(model, images, labels, 0.3, bounds=(0, 1))
+    assert torch.equal(clipped, free.clamp(0, 1))
+    assert not torch.equal(clipped, free)
+    low, high = torch.zeros(2, 6, 6), torch.linspace(0.4, 1.2, 72).view(2, 6, 6)
+    by_pixel = fgsm(model, images, labels, 0.3, bounds=(low, high))
+    assert torch.equal(by_pixel, free.clamp(low.double(), high.double()))
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_works_where_the_caller_has_gradients_off(mode: Callable[[], Any]) -> None:
+    model, (images, labels) = small_net(), small_images(0)
+    expected = fgsm(model, images, labels, bounds=(0, 1))
+    with mode():
+        copied, wanted = images.clone(), labels.clone()  # inference tensors, in inference mode
+        assert torch.equal(fgsm(model, copied, wanted, bounds=(0, 1)), expected)
+        assert not torch.is_grad_enabled()
+    assert torch.equal(fgsm(model, copied, wanted, bounds=(0, 1)), expected)
+
+
+def test_images_that_require_gradients_get_none() -> None:
+    model, (images, labels) = small_net(), small_images(0)
+    images.requires_grad_()
+    assert not fgsm(model, images, labels).requires_grad
+    assert images.grad is None
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (5, 4, 6), (5, 1, 2, 3, 2)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_any_shape_and_floating_dtype(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    images = torch.rand(shape).to(dtype)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(images[0].numel(), 3)).to(dtype)
+    adversarial = fgsm(model, images, torch.tensor([0, 1, 2, 0, 1]), 0.25, batch_size=2)
+    assert (adversarial.shape, adversarial.dtype) == (images.shape, dtype)
+    assert (adversarial != images).all()
+
+
+def test_epsilon_zero_gives_a_copy() -> None:
+    model, (images, labels) = small_net(), small_images(0)
+    adversarial = fgsm(model, images, labels, 0)
+    assert torch.equal(adversarial, images)
+    assert adversarial.data_ptr() != images.data_ptr()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_random_state_of_the_gpu_is_left_as_found() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(72, 4)).double().cuda()
+    images, labels = (tensor.cuda() for tensor in small_images(0))
+    before = torch.cuda.get_rng_state()
+    assert fgsm(model, images, labels).device == images.device
+    assert torch.equal(torch.cuda.get_rng_state(), before)

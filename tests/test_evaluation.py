@@ -1,0 +1,211 @@
+"""advlib.evaluation: against NumPy, SciPy and its identities."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from advlib.attacks import fgsm
+from advlib.evaluation import Evaluation, errors, evaluate, transfer, wilson_interval
+
+few = settings(max_examples=25, deadline=None)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def case(seed: int, n: int = 23, classes: int = 7) -> tuple[nn.Module, Tensor, Tensor]:
+    """A linear model, images of 2 x 3 and labels of which about half are predicted."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(6, classes))
+    images = torch.randn(n, 2, 3)
+    labels = torch.where(
+        torch.rand(n) < 0.5, model(images).argmax(1), torch.randint(0, classes, (n,))
+    )
+    return model, images, labels
+
+
+def softmax(model: nn.Module, images: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The model's probabilities by NumPy, in float64."""
+    weight, bias = (p.detach().double().numpy() for p in model.parameters())
+    powers = np.exp(images.flatten(1).double().numpy() @ weight.T + bias)
+    ratio: np.ndarray[Any, np.dtype[np.float64]] = powers / powers.sum(1, keepdims=True)
+    return ratio
+
+
+@few
+@given(seeds, st.integers(1, 25), st.sampled_from([2, 5, 7]))
+def test_figures_are_those_of_numpy(seed: int, batch_size: int, classes: int) -> None:
+    model, images, labels = case(seed, classes=classes)
+    probability, true = softmax(model, images), labels.numpy()
+    confidence, hit = probability.max(1), probability.argmax(1) == true
+    found = evaluate(model, images, labels, batch_size=batch_size)
+    expected = [hit.mean(), 1 - hit.mean(), confidence.mean()]
+    expected += [confidence[which].mean() if which.any() else math.nan for which in (hit, ~hit)]
+    assert found.n == 23
+    measured = [
+        *(found.correct, found.error, found.confidence),
+        *(found.confidence_correct, found.confidence_error),
+    ]
+    np.testing.assert_allclose(measured, 100 * np.array(expected), rtol=1e-5)
+
+    of_true = probability[np.arange(23), true]
+    place = (probability > of_true[:, None]).sum(1)
+    wanted = [-np.log(of_true).mean(), 100 * (place > 0).mean(), 100 * (place > 4).mean()]
+    counted = errors(model, images, labels, batch_size)
+    np.testing.assert_allclose(counted, wanted, rtol=1e-5)
+    assert counted.top1_error == pytest.approx(found.error)
+
+
+@few
+@given(seeds, st.integers(1, 30))
+def test_the_confidences_and_the_error_obey_their_identity(seed: int, n: int) -> None:
+    found = evaluate(*case(seed, n))
+    parts = [
+        (found.correct, found.confidence_correct),
+        (found.error, found.confidence_error),
+    ]
+    assert found.correct + found.error == pytest.approx(100)
+    total = sum(share * confidence for share, confidence in parts if share > 0)
+    assert total / 100 == pytest.approx(found.confidence)
+    assert all(math.isnan(confidence) == (share == 0) for share, confidence in parts)
+
+
+@few
+@given(seeds)
+def test_the_order_of_the_images_makes_no_difference(seed: int) -> None:
+    model, images, labels = case(seed)
+    order = torch.randperm(len(images))
+    found = evaluate(model, images, labels, batch_size=4)
+    permuted = evaluate(model, images[order], labels[order], batch_size=4)
+    assert vars(permuted) == pytest.approx(vars(found), rel=1e-6, nan_ok=True)
+    counted = errors(model, images[order], labels[order], 4)
+    assert counted == pytest.approx(errors(model, images, labels, 4), rel=1e-6)
+
+
+def test_means_are_in_float64() -> None:
+    linear = nn.Linear(1, 2)
+    linear.load_state_dict({"weight": torch.zeros(2, 1), "bias": torch.tensor([0.0, 1.0])})
+    n = 100_000  # a float32 sum would be off in the fifth digit
+    found = evaluate(linear, torch.zeros(n, 1), torch.ones(n, dtype=torch.int64), batch_size=n)
+    assert found.confidence == pytest.approx(100 / (1 + math.exp(-1)), rel=1e-12)
+
+
+def test_undefined_figures_are_nan() -> None:
+    model, images, _ = case(0)
+    right = model(images).argmax(1)
+    assert math.isnan(evaluate(model, images, right).confidence_error)
+    assert math.isnan(evaluate(model, images, (right + 1) % 7).confidence_correct)
+
+
+def test_equal_logits_rank_by_label() -> None:
+    labels = torch.arange(7)
+    model = nn.Flatten()  # the images are the logits
+    assert errors(model, torch.zeros(7, 7), labels) == pytest.approx(
+        (math.log(7), 600 / 7, 200 / 7)
+    )
+    assert evaluate(model, torch.zeros(7, 7), labels).error == pytest.approx(600 / 7)
+
+
+@pytest.mark.parametrize("run", [evaluate, errors, lambda m, x, y: transfer({"m": m}, x, y)])
+@pytest.mark.parametrize("training", [True, False])
+def test_model_images_and_random_state_are_left_as_found(
+    run: Callable[[nn.Module, Tensor, Tensor], object], training: bool
+) -> None:
+    class Inplace(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images.mul_(2)
+
+    model = nn.Sequential(
+        *(Inplace(), nn.BatchNorm1d(2), nn.Flatten(), nn.Dropout(), nn.Linear(6, 7))
+    ).train(training)
+    _, images, labels = case(0)
+
+    def state() -> list[Any]:
+        buffers = [buffer.clone() for buffer in model.buffers()]
+        parameters = [(p.detach().clone(), p.requires_grad, p.grad) for p in model.parameters()]
+        modes = [module.training for module in model.modules()]
+        return [buffers, parameters, modes, torch.get_rng_state(), images.clone()]
+
+    before = state()
+    run(model, images, labels)
+    torch.testing.assert_close(state(), before, rtol=0, atol=0)
+    assert torch.is_grad_enabled()
+
+
+def test_evaluated_in_the_mode_it_is_given_in() -> None:
+    torch.manual_seed(0)
+    model, images, labels = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(6)), *case(0, classes=6)[1:]
+    in_training = evaluate(model.train(), images * 3, labels).confidence
+    assert in_training != evaluate(model.eval(), images * 3, labels).confidence
+
+
+def test_transfer_has_models_under_test_in_rows_and_attacked_in_columns() -> None:
+    first, images, labels = case(0)
+    models = {"first": first, "second": case(1)[0], "third": case(2)[0]}
+    found = transfer(models, images, labels, 0.4, batch_size=5)
+    for attacked, model in models.items():
+        adversarial = fgsm(model, images, labels, 0.4)
+        for tested, other in models.items():
+            expected = evaluate(other, adversarial, labels)
+            assert found.error.loc[tested, attacked] == expected.error
+            assert found.confidence_error.loc[tested, attacked] == pytest.approx(
+                expected.confidence_error, nan_ok=True
+            )
+    for table in (found.error, found.confidence_error):
+        assert list(table.index) == list(table.columns) == list(models)
+        assert (table.index.name, table.columns.name) == ("under test", "attacked")
+        assert not np.allclose(table, table.T)
+
+
+def test_transfer_makes_the_images_once_for_each_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    attacked = []
+
+    def counted(model: nn.Module, *given: Any, **options: Any) -> Tensor:
+        attacked.append(model)
+        return fgsm(model, *given, **options)
+
+    monkeypatch.setattr("advlib.evaluation.fgsm", counted)
+    first, images, labels = case(0)
+    second = case(1)[0]
+    transfer({"first": first, "second": second}, images, labels)
+    assert attacked == [first, second]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 10**6), st.floats(0, 1), st.floats(0.01, 0.999))
+def test_wilson_interval_is_scipys(n: int, share: float, level: float) -> None:
+    from scipy.stats import binomtest  # type: ignore[import-untyped]
+
+    count = round(share * n)
+    low, high = wilson_interval(count, n, level)
+    expected = binomtest(count, n).proportion_ci(level, method="wilson")
+    assert (low, high) == pytest.approx((100 * expected.low, 100 * expected.high), abs=1e-9)
+    assert 0 <= low <= 100 * count / n <= high <= 100
+
+
+def test_wilson_interval_of_the_slides_standard_error() -> None:
+    # binomtest(153, 10_000).proportion_ci(0.95, method="wilson") of SciPy 1.17.1
+    assert wilson_interval(153, 10_000) == pytest.approx((1.30736715, 1.78985765), abs=1e-8)
+    found = Evaluation(98.47, 1.53, 98.59, 99.04, 69.95, 10_000)
+    assert found.error_interval() == wilson_interval(153, 10_000)
+    assert found.error_interval(0.5) == wilson_interval(153, 10_000, 0.5)
+
+
+@few
+@given(st.integers(1, 1000), st.floats(0, 1))
+def test_wilson_interval_is_mirrored(n: int, share: float) -> None:
+    count = round(share * n)
+    low, high = wilson_interval(count, n)
+    assert wilson_interval(n - count, n) == pytest.approx((100 - high, 100 - low), abs=1e-9)
+
+
+def test_wilson_interval_takes_numpy_numbers() -> None:
+    found = wilson_interval(np.int64(3), np.int32(8), np.float32(0.5))  # type: ignore[arg-type]
+    assert found == pytest.approx(wilson_interval(3, 8, 0.5))
+    assert pd.Series(found).dtype == np.float64
