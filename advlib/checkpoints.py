@@ -1,0 +1,182 @@
+"""Weights with a record beside them in one file, never a pickle; the checkpoint of a run."""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from advlib import files
+from advlib.files import DamagedFileError, write_bytes
+from advlib.progress import say
+
+NAME = "checkpoint.safetensors"
+
+
+def save(path: str | os.PathLike[str], state: Mapping[str, Tensor], record: object) -> None:
+    """Write tensors and a record as a safetensors file.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; its folder must exist.
+    state : mapping
+        Tensors by name, as `torch.nn.Module.state_dict` gives them.
+    record : object
+        What JSON can hold; NaN is allowed.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; what was there before is then untouched.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    text = json.dumps(record)
+    metadata = {"record": text, "digest": _digest(tensors, text)}
+    write_bytes(path, safetensors.torch.save(tensors, metadata))
+
+
+def load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], Any]:
+    """Read what `save` wrote. The file is data: reading it runs no code.
+
+    Returns
+    -------
+    tuple
+        The tensors by name, on the CPU, and the record.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    DamagedFileError
+        If a byte of it is not what was written.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata()
+            # clones: the file is mapped into memory, and may be replaced
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        text = metadata["record"]
+        if metadata["digest"] != _digest(tensors, text):
+            raise ValueError("the checksum of its content is another")
+        return tensors, json.loads(text)
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
+        raise DamagedFileError(
+            f"{path} is damaged ({error}); remove it, and it is made again from the start"
+        ) from error
+
+
+def digest(state: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of tensors and their names, dtypes and shapes."""
+    return _digest({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, "")
+
+
+def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    total = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Make a run's folder, and hold it for this process; wait while another has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ".lock"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(files.lock(path))
+        except TimeoutError:
+            say(f"waiting: another process trains in {folder}")
+            stack.enter_context(files.lock(path, wait=math.inf))
+        files.remove_temporaries(folder)
+        yield
+
+
+@dataclass
+class Checkpoint:
+    """What a run's folder holds: the weights and the history so far, and how they came about.
+
+    Attributes
+    ----------
+    folder : Path
+        The run's folder, held by this process.
+    identity : dict
+        What decides the run's numbers; a folder with another identity is not taken for this run's.
+    device : str
+        Where the run trains.
+    threads : int
+        With how many threads.
+    state : dict
+        The weights after the last finished epoch; empty before the first.
+    history : list
+        A row for each finished epoch.
+    """
+
+    folder: Path
+    identity: dict[str, Any]
+    device: str
+    threads: int
+    state: dict[str, Tensor] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @classmethod
+    def resume(cls, folder: Path, identity: dict[str, Any], device: torch.device) -> "Checkpoint":
+        """Read the checkpoint in a folder, or begin one.
+
+        Raises
+        ------
+        ValueError
+            If the folder holds a run with another identity.
+        DamagedFileError
+            If the checkpoint is damaged.
+        """
+        path = folder / NAME
+        if not path.exists():
+            return cls(folder, identity, str(device), torch.get_num_threads())
+        state, record = load(path)
+        found = record["identity"]
+        other = [part for part in identity if found.get(part) != identity[part]]
+        if other:
+            raise ValueError(
+                f"run must be a new folder, or one with the same training: {folder} holds one with"
+                f" other {', '.join(other)} ({found.get('settings')})"
+            )
+        return cls(folder, identity, record["device"], record["threads"], state, record["history"])
+
+    @contextmanager
+    def conditions(self) -> Iterator[None]:
+        """Use the run's number of threads."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+    def save(self, state: Mapping[str, Tensor], history: list[dict[str, float]]) -> None:
+        """Write the checkpoint anew."""
+        record = {
+            "identity": self.identity,
+            "device": self.device,
+            "threads": self.threads,
+            "history": history,
+        }
+        save(self.folder / NAME, state, record)
+
+    def finish(self, history: pd.DataFrame) -> None:
+        """Write the history for people to read; it is never read back."""
+        files.write_text(self.folder / "history.csv", history.to_csv(index=False))
