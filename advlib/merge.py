@@ -1,0 +1,152 @@
+"""The executed notebooks merged into one, and that as Pandoc's Markdown with its figures' files."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbconvert.exporters import MarkdownExporter
+from nbformat import NotebookNode
+
+from advlib.results import CHAPTERS, repeated
+
+STYLE = Path(__file__).resolve().parents[1] / "report" / "style"
+"""Folder of the templates, the filter, the style sheet, the fonts and the bibliography."""
+
+PREFIXES = {"figure": "fig-", "table": "tbl-"}
+MEDIA = {"figure": "image/svg+xml", "table": "text/markdown"}
+LEFT_OUT = {"hide", "parameters", "injected-parameters"}
+TEXT_WIDTH = 6.3 * 72
+"""Width, in points, of a figure that is as wide as the text."""
+
+
+class ReportError(ValueError):
+    """The report cannot be built; the message says why and, where it is known, in which cell."""
+
+
+def markdown(executed: Path) -> tuple[str, dict[str, bytes]]:
+    """Return the report's text and its figures.
+
+    Parameters
+    ----------
+    executed
+        Folder of the executed notebooks.
+
+    Returns
+    -------
+    tuple[str, dict[str, bytes]]
+        Pandoc's Markdown; the SVG files that it names.
+
+    Raises
+    ------
+    ReportError
+        If a notebook is missing or did not succeed, or a figure or table lacks something.
+    """
+    exporter = MarkdownExporter(  # type: ignore[no-untyped-call]
+        template_file=str(STYLE / "report.md.j2"),
+        filters={"attribute": _attribute, "fence": _fence},
+    )
+    text, resources = exporter.from_notebook_node(merge(executed))
+    return text, dict(resources["outputs"])
+
+
+def merge(executed: Path) -> NotebookNode:
+    """Return the executed notebooks as one, with only the cells and outputs that the report shows.
+
+    Each cell's ``metadata.advlib`` holds its notebook's name and its number in it, counted from 1;
+    each output's says what it is (`advlib.captions`): its ``kind`` is "figure", "table" or "prose".
+    """
+    merged: NotebookNode = nbformat.v4.new_notebook()
+    labels: set[str] = set()
+    for name in CHAPTERS:
+        for number, cell in enumerate(_read(executed / f"{name}.ipynb").cells, start=1):
+            tags = cell.metadata.get("tags", [])
+            if cell.cell_type == "raw" or LEFT_OUT & set(tags) or repeated(name, tags):
+                continue
+            if cell.cell_type == "code":
+                cell.outputs = [
+                    kept
+                    for output in cell.outputs
+                    if (kept := _output(output, f"{name}, cell {number}", labels))
+                ]
+                if not cell.outputs:
+                    continue
+            cell.metadata["advlib"] = {"notebook": name, "number": number}
+            cell["id"] = f"{name}-{number}"  # copies of a notebook have the same
+            merged.cells.append(cell)
+    return merged
+
+
+def _read(path: Path) -> NotebookNode:
+    if not path.is_file():
+        raise ReportError(f"the executed notebook {path} is missing")
+    try:
+        notebook: NotebookNode = nbformat.read(path, as_version=4)
+        return notebook
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ReportError(f"{path} is not a notebook: {error}") from error
+
+
+def _output(output: NotebookNode, place: str, labels: set[str]) -> NotebookNode | None:
+    """Return an output as the report needs it; None if it is not part of the report."""
+    if output.output_type == "error":
+        raise ReportError(f"{place}: it failed with {output.ename}: {output.evalue}")
+    about = output.get("metadata", {}).get("advlib", {})
+    if output.output_type == "stream" or about.get("kind") == "caption":
+        return None
+    if about:
+        output.metadata["advlib"] = _checked(about, output, place, labels)
+        output.metadata["filename"] = about["label"]
+        output.data = NotebookNode({media: output.data[media] for media in [MEDIA[about["kind"]]]})
+        return output
+    if "text/markdown" in output.data:
+        output.metadata["advlib"] = {"kind": "prose"}
+        output.data = NotebookNode({"text/markdown": output.data["text/markdown"]})
+        return output
+    if any(media.startswith("image/") or media == "text/html" for media in output.data):
+        raise ReportError(
+            f"{place}: a figure or table without a label; advlib.figures.show and "
+            "advlib.tables.show give it one"
+        )
+    return None
+
+
+def _checked(
+    about: dict[str, Any], output: NotebookNode, place: str, labels: set[str]
+) -> dict[str, Any]:
+    """Return what a figure or table says of itself, each on one line, and a figure's width."""
+    kind, label = about.get("kind"), about.get("label", "")
+    if kind not in PREFIXES:
+        raise ReportError(f"{place}: kind must be one of {list(PREFIXES)}, is {kind!r}")
+    if not re.fullmatch(PREFIXES[kind] + r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*", label):
+        raise ReportError(
+            f"{place}: the label of a {kind} must be {PREFIXES[kind]}name, is {label!r}"
+        )
+    if label in labels:
+        raise ReportError(f"{place}: the label {label} is used twice")
+    labels.add(label)
+    required = {"figure": ("caption", "alt"), "table": ("caption",)}[kind]
+    for field in required:
+        if not str(about.get(field) or "").strip():
+            raise ReportError(f"{place}: {label} has no {field}")
+    if MEDIA[kind] not in output.data:
+        raise ReportError(f"{place}: {label} has no output of type {MEDIA[kind]}")
+    text = {field: " ".join(about[field].split()) for field in required}
+    width = _width(output.data[MEDIA[kind]]) if kind == "figure" else None
+    return {"kind": kind, "label": label, "width": width, **text}
+
+
+def _width(svg: str) -> int:
+    """Return a figure's width in percent of the text's."""
+    found = re.search(r'<svg\b[^>]*\bwidth="([\d.]+)pt"', svg)
+    return min(100, round(100 * float(found[1]) / TEXT_WIDTH)) if found else 100
+
+
+def _attribute(text: str) -> str:
+    """Return text for an attribute in Pandoc's Markdown: entities but for letters and digits."""
+    return re.sub(r"[^\w ]", lambda character: f"&#{ord(character[0])};", text)
+
+
+def _fence(code: str) -> str:
+    """Return a fence that no line of the code closes."""
+    return "`" * max(3, *(len(run) + 1 for run in re.findall("`+", code)), 3)

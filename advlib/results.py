@@ -1,0 +1,143 @@
+"""The numbers behind a report's figures and tables, from executed notebooks or CSV files."""
+
+import json
+import math
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+TRAININGS = ("3-training-standard", "3-training-mixed", "3-training-adversarial")
+CHAPTERS = (
+    "front-matter",
+    "1-data",
+    "2-adversarial-examples",
+    *TRAININGS,
+    "4-transfer",
+    "back-matter",
+)
+"""The executed notebooks of a report, in its order."""
+
+
+def collect(folder: str | Path) -> dict[str, pd.DataFrame]:
+    """Return the data of every figure and table, in full precision.
+
+    Parameters
+    ----------
+    folder
+        A folder of executed notebooks, complete or not; "" for the reference run's results, which
+        come with the package.
+
+    Returns
+    -------
+    dict[str, pandas.DataFrame]
+        By label, "fig-..." or "tbl-...", in the report's order (of the reference run: sorted).
+        Column names are strings; what is undefined is NaN.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing to collect from.
+    ValueError
+        If a label appears twice, or a file cannot be read.
+    """
+    if not str(folder):
+        return _reference()
+    paths = [path for name in CHAPTERS if (path := Path(folder) / f"{name}.ipynb").is_file()]
+    if not paths:
+        raise FileNotFoundError(f"no executed notebook of the report in {folder}")
+    found: dict[str, pd.DataFrame] = {}
+    for path in paths:
+        for about in _published(path):
+            label = about["label"]
+            if label in found:
+                raise ValueError(f"{path}: label {label} is used twice")
+            found[label] = _frame(about["data"])
+    return found
+
+
+def repeated(notebook: str, tags: list[str]) -> bool:
+    """Return whether a cell with these tags is also in an earlier copy of its notebook."""
+    return "once" in tags and notebook in TRAININGS[1:]
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """Return a DataFrame as CSV from which `from_csv` makes the same again.
+
+    Strings are quoted and numbers are not, so that "3" and 3 stay apart; floats have all their
+    digits; what is undefined is NaN. The first column is the index. Within a string, quotation
+    marks and the like are written as JSON does, with a backslash.
+
+    Raises
+    ------
+    TypeError
+        If a cell is neither a string nor a number.
+    """
+    rows: list[list[Any]] = [["", *frame.columns]]
+    cells = frame.astype(object).to_numpy().tolist()
+    rows += [[index, *row] for index, row in zip(frame.index.tolist(), cells, strict=True)]
+    return "".join(f"{_line(row)}\n" for row in rows)
+
+
+def from_csv(text: str) -> pd.DataFrame:
+    """Return the DataFrame that `to_csv` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the text is not such a file's.
+    """
+    rows = [json.loads(f"[{line}]") for line in text.removesuffix("\n").split("\n")]
+    if not rows[0] or any(len(row) != len(rows[0]) for row in rows):
+        raise ValueError("no heading, or rows of different lengths")
+    data = {
+        "columns": rows[0][1:],
+        "index": [row[0] for row in rows[1:]],
+        "data": [row[1:] for row in rows[1:]],
+    }
+    return _frame(data)
+
+
+def _reference() -> dict[str, pd.DataFrame]:
+    folder = resources.files("advlib") / "reference" / "results"
+    files = sorted(folder.iterdir(), key=lambda file: file.name) if folder.is_dir() else []
+    frames = {file.name[:-4]: _read(file) for file in files if file.name.endswith(".csv")}
+    if not frames:
+        raise FileNotFoundError(f"the reference run's results are missing: no CSV file in {folder}")
+    return frames
+
+
+def _read(file: Any) -> pd.DataFrame:
+    try:
+        return from_csv(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged: {error}") from error
+
+
+def _published(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield what a notebook's figures and tables with data say of themselves."""
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{path} is not a notebook: {error}") from error
+    for cell in cells:
+        if not repeated(path.stem, cell["metadata"].get("tags", [])):
+            for output in cell.get("outputs", []):
+                about = output.get("metadata", {}).get("advlib", {})
+                if "data" in about:
+                    yield about
+
+
+def _frame(split: dict[str, list[Any]]) -> pd.DataFrame:
+    """Return what is stored as pandas' "split" JSON, null being NaN."""
+    cells = [[math.nan if value is None else value for value in row] for row in split["data"]]
+    return pd.DataFrame(cells, index=split["index"], columns=split["columns"])
+
+
+def _line(row: list[Any]) -> str:
+    for value in row:
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            raise TypeError(f"a cell must be a string or a number, got {value!r}")
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":"))[1:-1]
