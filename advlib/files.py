@@ -137,6 +137,29 @@ def write_checksums(path: str | os.PathLike[str], checksums: dict[str, str]) -> 
     write_text(path, "".join(f"{checksum}  {name}\n" for name, checksum in checksums.items()))
 
 
+def seal(path: Path, written: Path) -> None:
+    """Keep the SHA-256 of what is about to become `path` in a hidden file beside it."""
+    write_checksums(_seal_of(path), {path.name: sha256(written)})
+
+
+def check_seal(path: Path) -> None:
+    """Check a file against its seal, if it has one.
+
+    Raises
+    ------
+    DamagedFileError
+        If its content is not what was written.
+    """
+    sealed = _seal_of(path)
+    remedy = f"remove {path} and {sealed}, and make it again"
+    if sealed.exists() and read_checksums(sealed, remedy).get(path.name) != sha256(path):
+        raise DamagedFileError(f"{path} is not what was written, it is damaged or edited; {remedy}")
+
+
+def _seal_of(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.sha256")
+
+
 @contextmanager
 def lock(path: str | os.PathLike[str], wait: float = 0) -> Iterator[None]:
     """Hold a lock that one process at a time can have.

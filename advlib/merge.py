@@ -8,6 +8,7 @@ import nbformat
 from nbconvert.exporters import MarkdownExporter
 from nbformat import NotebookNode
 
+from advlib.files import check_seal
 from advlib.results import CHAPTERS, repeated
 
 STYLE = Path(__file__).resolve().parents[1] / "report" / "style"
@@ -58,8 +59,10 @@ def merge(executed: Path) -> NotebookNode:
     """
     merged: NotebookNode = nbformat.v4.new_notebook()
     labels: set[str] = set()
-    for name in CHAPTERS:
-        for number, cell in enumerate(_read(executed / f"{name}.ipynb").cells, start=1):
+    chapters = {name: _read(executed / f"{name}.ipynb") for name in CHAPTERS}
+    _check_alike(chapters)
+    for name, chapter in chapters.items():
+        for number, cell in enumerate(chapter.cells, start=1):
             tags = cell.metadata.get("tags", [])
             if cell.cell_type == "raw" or LEFT_OUT & set(tags) or repeated(name, tags):
                 continue
@@ -80,11 +83,26 @@ def merge(executed: Path) -> NotebookNode:
 def _read(path: Path) -> NotebookNode:
     if not path.is_file():
         raise ReportError(f"the executed notebook {path} is missing")
+    check_seal(path)
     try:
         notebook: NotebookNode = nbformat.read(path, as_version=4)
         return notebook
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ReportError(f"{path} is not a notebook: {error}") from error
+
+
+def _check_alike(chapters: dict[str, NotebookNode]) -> None:
+    """Refuse notebooks that were executed with different parameters of the experiment."""
+    first: dict[str, tuple[str, Any]] = {}
+    for chapter, notebook in chapters.items():
+        given = notebook.metadata.get("papermill", {}).get("parameters", {})
+        for name in set(given) - {"method", "executed"}:
+            other, value = first.setdefault(name, (chapter, given[name]))
+            if value != given[name]:
+                raise ReportError(
+                    f"the notebooks were executed with different parameters: {name} is {value!r} in"
+                    f" {other} and {given[name]!r} in {chapter}; execute them again"
+                )
 
 
 def _output(output: NotebookNode, place: str, labels: set[str]) -> NotebookNode | None:

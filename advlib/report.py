@@ -20,9 +20,9 @@ from pathlib import Path
 import pypandoc
 import typst
 
-from advlib.files import write_bytes, write_text
+from advlib.files import write_bytes
 from advlib.merge import STYLE, ReportError, markdown
-from advlib.results import collect, to_csv
+from advlib.results import collect, write
 
 READER = (
     "markdown-native_divs-native_spans"  # so HTML is read as raw HTML, which report.lua refuses
@@ -72,13 +72,7 @@ def build(executed: str | Path, output: str | Path) -> Report:
     """
     executed, output = Path(executed), Path(output)
     html, pdf = typeset(*markdown(executed))
-    tables = {f"{label}.csv": to_csv(frame) for label, frame in collect(executed).items()}
-    results = output / "results"
-    results.mkdir(parents=True, exist_ok=True)
-    for name, text in tables.items():
-        write_text(results / name, text)
-    for stale in set(results.glob("*.csv")) - {results / name for name in tables}:
-        stale.unlink()
+    write(collect(executed), output / "results")
     report = Report(output / "report.html", output / "report.pdf")
     write_bytes(report.html, html)
     write_bytes(report.pdf, pdf)

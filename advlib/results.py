@@ -2,12 +2,14 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from advlib import files
 
 TRAININGS = ("3-training-standard", "3-training-mixed", "3-training-adversarial")
 CHAPTERS = (
@@ -58,6 +60,26 @@ def collect(folder: str | Path) -> dict[str, pd.DataFrame]:
     return found
 
 
+def write(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """Write results as CSV files, with their checksums; other CSV files there are removed.
+
+    Parameters
+    ----------
+    tables
+        DataFrames by label, as `collect` returns them.
+    folder
+        Made if it is not there.
+    """
+    texts = {f"{label}.csv": to_csv(frame) for label, frame in tables.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in {path.name for path in folder.glob("*.csv")} - {*texts}:
+        (folder / stale).unlink()
+    for name, text in texts.items():
+        files.write_text(folder / name, text)
+    checksums = {name: files.sha256(folder / name) for name in sorted(texts)}
+    files.write_checksums(folder / "SHA256SUMS", checksums)
+
+
 def repeated(notebook: str, tags: list[str]) -> bool:
     """Return whether a cell with these tags is also in an earlier copy of its notebook."""
     return "once" in tags and notebook in TRAININGS[1:]
@@ -102,14 +124,31 @@ def from_csv(text: str) -> pd.DataFrame:
 
 def _reference() -> dict[str, pd.DataFrame]:
     folder = resources.files("advlib") / "reference" / "results"
-    files = sorted(folder.iterdir(), key=lambda file: file.name) if folder.is_dir() else []
-    frames = {file.name[:-4]: _read(file) for file in files if file.name.endswith(".csv")}
+    with resources.as_file(folder) as path:
+        check_sums(path)
+        frames = {file.stem: _read(file) for file in sorted(path.glob("*.csv"))}
     if not frames:
         raise FileNotFoundError(f"the reference run's results are missing: no CSV file in {folder}")
     return frames
 
 
-def _read(file: Any) -> pd.DataFrame:
+def check_sums(folder: Path) -> None:
+    """Check results against the SHA256SUMS in their folder, if it has one.
+
+    Raises
+    ------
+    DamagedFileError
+        If a file is not what was written, or missing.
+    """
+    sums = folder / "SHA256SUMS"
+    for name, checksum in files.read_checksums(sums).items() if sums.exists() else ():
+        if not (folder / name).exists() or files.sha256(folder / name) != checksum:
+            raise files.DamagedFileError(
+                f"{folder / name} is damaged or missing; restore it, or remove it and make it again"
+            )
+
+
+def _read(file: Path) -> pd.DataFrame:
     try:
         return from_csv(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -118,6 +157,7 @@ def _read(file: Any) -> pd.DataFrame:
 
 def _published(path: Path) -> Iterator[dict[str, Any]]:
     """Yield what a notebook's figures and tables with data say of themselves."""
+    files.check_seal(path)
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     except (ValueError, KeyError) as error:

@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from pypdf import PdfReader
 
-from advlib import report
+from advlib import merge, report
 from advlib.merge import STYLE, ReportError
 from advlib.report import build
 
@@ -532,3 +532,14 @@ def test_hostile_text_is_hostile() -> None:
     """The escaping tests mean something only while the name holds what HTML and Markdown act on."""
     assert entities.escape(HOSTILE) != HOSTILE
     assert set("<>&|\"'_*$`@#[]{}\\") <= set(HOSTILE)
+
+
+def test_notebooks_with_different_parameters_are_not_mixed() -> None:
+    chapters = {}
+    for name, epsilon in (("1-data", 0.1), ("4-transfer", 0.2)):
+        parameters = {"epsilon": epsilon, "method": name, "seed": 0}
+        chapters[name] = new_notebook(metadata={"papermill": {"parameters": parameters}})
+    with pytest.raises(ReportError, match=r"epsilon is 0\.1 in 1-data and 0\.2 in 4-transfer"):
+        merge._check_alike(chapters)
+    chapters["4-transfer"].metadata.papermill.parameters.epsilon = 0.1
+    merge._check_alike(chapters)

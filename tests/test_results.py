@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from pandas.testing import assert_frame_equal
 
+from advlib import results
 from advlib.captions import split
+from advlib.files import DamagedFileError, seal
 from advlib.results import collect, from_csv, to_csv
 
 EVALUATION = pd.DataFrame(
@@ -164,3 +166,33 @@ def test_csv_holds_only_strings_and_numbers(value: object) -> None:
 def test_needs_no_torch() -> None:
     code = "import sys, advlib.results, advlib.report; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_flipped_byte_in_written_results_is_noticed(tmp_path: Path) -> None:
+    results.write({"tbl-a": EVALUATION}, tmp_path)
+    results.check_sums(tmp_path)
+    path = tmp_path / "tbl-a.csv"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError, match=r"tbl-a\.csv is damaged"):
+        results.check_sums(tmp_path)
+    path.unlink()
+    with pytest.raises(DamagedFileError, match=r"tbl-a\.csv is damaged or missing"):
+        results.check_sums(tmp_path)
+
+
+def test_results_that_no_longer_belong_are_removed(tmp_path: Path) -> None:
+    results.write({"tbl-a": EVALUATION, "tbl-b": EVALUATION}, tmp_path)
+    results.write({"tbl-a": EVALUATION}, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"tbl-a.csv", "SHA256SUMS"}
+
+
+def test_a_sealed_notebook_that_was_altered_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "1-data.ipynb"
+    path.write_text('{"cells": []}', encoding="utf-8")
+    seal(path, path)
+    assert results.collect(tmp_path) == {}
+    path.write_text('{"cells": [] }', encoding="utf-8")
+    with pytest.raises(DamagedFileError, match="remove"):
+        results.collect(tmp_path)
