@@ -40,7 +40,8 @@ def save(path: str | os.PathLike[str], state: Mapping[str, Tensor], record: obje
     OSError
         If the file cannot be written; what was there before is then untouched.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    # clones: safetensors refuses tensors that share memory, as tied weights do
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
     text = json.dumps(record)
     metadata = {"record": text, "digest": _digest(tensors, text)}
     write_bytes(path, safetensors.torch.save(tensors, metadata))
@@ -56,13 +57,13 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], Any]:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    OSError
+        If there is no such file, or it cannot be read.
     DamagedFileError
-        If a byte of it is not what was written.
+        If its content is not what was written.
     """
-    if not Path(path).exists():
-        raise FileNotFoundError(f"there is no file {path}")
+    with open(path, "rb"):  # an error here is the system's own; safetensors blurs them
+        pass
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata()
@@ -72,7 +73,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], Any]:
         if metadata["digest"] != _digest(tensors, text):
             raise ValueError("the checksum of its content is another")
         return tensors, json.loads(text)
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
         raise DamagedFileError(
             f"{path} is damaged ({error}); remove it, and it is made again from the start"
         ) from error
@@ -148,7 +149,7 @@ class Checkpoint:
         if not path.exists():
             return cls(folder, identity, str(device), torch.get_num_threads())
         state, record = load(path)
-        found = record["identity"]
+        found = record.get("identity", {}) if isinstance(record, dict) else {}
         other = [part for part in identity if found.get(part) != identity[part]]
         if other:
             raise ValueError(

@@ -109,6 +109,7 @@ def trained(
     folder = (
         Path(runs or os.environ.get("ADVLIB_RUNS") or cache_folder() / "runs").absolute() / name
     )
+    seed = settings["seed"]  # Python's own int: a NumPy one would derive other seeds
     model = LeNet(derived_seed(seed, method, "weights"), len(data.classes)).eval()
     shuffles = derived_seed(seed, method, "shuffles")
     history = train(
