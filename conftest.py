@@ -1,0 +1,23 @@
+"""What every test and every notebook under test finds: its own folder of runs, this advlib."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set what the notebooks' kernels and other child processes inherit.
+
+    No trained model that lies about is used, nobody's IPython profile takes part, and the advlib
+    that is imported is the one beside this file.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="advlib-tests-")
+    config.add_cleanup(folder.cleanup)
+    path = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    os.environ |= {
+        "ADVLIB_RUNS": str(Path(folder.name, "runs")),
+        "IPYTHONDIR": str(Path(folder.name, "ipython")),
+        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+    }

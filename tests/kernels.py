@@ -1,0 +1,50 @@
+"""Small notebooks, and whether a process is alive."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import v4
+
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+# a training as the runner sees it: it reports, and leaves a trace of its life
+TRAINING = """
+import os, time
+for epoch in range(100):
+    with open("alive", "a") as file:
+        file.write(f"{os.getpid()}\\n")
+    time.sleep(0.1)
+"""
+
+
+def write(path: Path, parameters: str, *cells: str) -> Path:
+    """Write a notebook with a parameters cell and other code cells."""
+    first = v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
+    notebook = v4.new_notebook(cells=[first, *map(v4.new_code_cell, cells)], metadata=KERNEL)
+    path.parent.mkdir(exist_ok=True)
+    nbformat.write(notebook, path)
+    return path
+
+
+def outputs(path: Path) -> str:
+    """Return what an executed notebook printed."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    texts = [output.get("text", []) for cell in cells for output in cell.get("outputs", [])]
+    return "".join("".join(text) for text in texts)
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def exists(pid: int) -> bool:
+    """Return whether a process is at work; an ended one that waits for its parent (Z) is not."""
+    status = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, check=False)
+    return status.stdout.strip()[:1] not in (b"", b"Z")

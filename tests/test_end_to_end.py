@@ -1,0 +1,107 @@
+"""`make report PARAMETERS=quick` from a clean copy, and what it leaves."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from advlib.files import sha256
+
+ROOT = Path(__file__).parents[1]
+NOT_COPIED = (".git", ".venv", "build", "__pycache__", ".*_cache", ".hypothesis")
+NOTEBOOKS = {
+    *("front-matter", "1-data", "2-adversarial-examples", "4-transfer", "back-matter"),
+    *("3-training-standard", "3-training-mixed", "3-training-adversarial"),
+}
+
+
+def make(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make with this Python, and nothing else of this process's surroundings."""
+    own = {"ADVLIB_RUNS", "IPYTHONDIR", "MAKEFLAGS", "MAKELEVEL", "OMP_NUM_THREADS", "PYTHONPATH"}
+    environment = {name: value for name, value in os.environ.items() if name not in own}
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=project,
+        env=environment | {"PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The quick report in a folder with a space and a letter outside ASCII, and what make said."""
+    project = tmp_path_factory.mktemp("end to end") / "clönt project"
+    shutil.copytree(ROOT, project, ignore=shutil.ignore_patterns(*NOT_COPIED))
+    result = make(project, "report", "PARAMETERS=quick")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return project, result.stdout
+
+
+def mtimes(folder: Path) -> dict[str, int]:
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in paths}
+
+
+def contents(folder: Path) -> dict[str, str]:
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): sha256(path) for path in paths}
+
+
+def test_the_report_is_there_and_make_says_where(built: tuple[Path, str]) -> None:
+    project, said = built
+    for name in ("report.html", "report.pdf"):
+        assert (project / "report/build/quick" / name).stat().st_size > 10_000
+        assert f"report/build/quick/{name}\n" in said
+    for method in ("standard", "mixed", "adversarial"):
+        (line,) = [line for line in said.splitlines() if line.startswith(f"{method} ")]
+        assert line.count("%") == 2
+
+
+def test_every_notebook_succeeded_and_nothing_is_left_over(built: tuple[Path, str]) -> None:
+    project, _ = built
+    executed = project / "report/build/quick/notebooks"
+    names = {path.name for path in executed.iterdir() if path.suffix not in (".lock", ".sha256")}
+    assert names == {f"{name}.ipynb" for name in NOTEBOOKS}
+
+
+def test_progress_reaches_the_terminal_and_no_notebook(built: tuple[Path, str]) -> None:
+    project, said = built
+    progress = [line.strip() for line in said.splitlines() if line.startswith("    ")]
+    lines = [line for line in progress if "epoch" in line]
+    assert len(lines) >= 6  # three trainings of two epochs
+    for path in (project / "report/build/quick/notebooks").glob("*.ipynb"):
+        text = json.dumps(json.loads(path.read_text(encoding="utf-8")), ensure_ascii=False)
+        assert not [line for line in lines if json.dumps(line)[1:-1] in text], path
+
+
+def test_a_second_make_does_nothing_and_takes_little(built: tuple[Path, str]) -> None:
+    project, _ = built
+    before = mtimes(project / "report" / "build")
+    start = time.monotonic()
+    result = make(project, "report", "PARAMETERS=quick")
+    seconds = time.monotonic() - start
+    assert result.returncode == 0, result.stderr
+    assert mtimes(project / "report" / "build") == before
+    assert seconds < 3
+
+
+def test_a_changed_plot_does_not_train_again(built: tuple[Path, str]) -> None:
+    project, _ = built
+    runs = contents(project / "report/build/runs")
+    assert runs
+    with (project / "advlib" / "figures.py").open("a") as file:
+        file.write("# changed\n")
+    target = project / "report/build/quick/notebooks/3-training-standard.ipynb"
+    before = target.stat().st_mtime_ns
+    result = make(project, str(target.relative_to(project)), "PARAMETERS=quick")
+    assert result.returncode == 0, result.stderr
+    assert target.stat().st_mtime_ns > before
+    assert "epoch" not in result.stdout
+    assert contents(project / "report/build/runs") == runs

@@ -1,0 +1,385 @@
+"""The Makefile: what is remade when something changes, and what it says to what cannot be.
+
+Most tests give it a PYTHON that writes down what it is asked and makes empty files, so that they
+test the map and take no time; the runner itself is tested in test_notebooks.py.
+"""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from imports import data_files, imported_modules
+from kernels import TRAINING, exists, wait_for, write
+
+from advlib import parameters
+
+ROOT = Path(__file__).parents[1]
+CHAPTERS = {
+    "1-data": "notebooks/1-data.ipynb",
+    "2-adversarial-examples": "notebooks/2-adversarial-examples.ipynb",
+    "3-training-standard": "notebooks/3-training.ipynb",
+    "3-training-mixed": "notebooks/3-training.ipynb",
+    "3-training-adversarial": "notebooks/3-training.ipynb",
+    "4-transfer": "notebooks/4-transfer.ipynb",
+}
+MATTER = {"front-matter": "report/front-matter.ipynb", "back-matter": "report/back-matter.ipynb"}
+SOURCES = CHAPTERS | MATTER
+TRAININGS = [name for name in CHAPTERS if name.startswith("3-")]
+AFTER_ALL = {*MATTER, "report"}
+MODULES = sorted(path.name for path in (ROOT / "advlib").glob("*.py"))
+
+FAKE = """#!/bin/sh
+# stands for Python: logs what would be executed and makes its files empty
+log() {{ echo "$*" >>{log}; }}
+case "$1 $2" in
+"-m advlib.notebooks")
+    name=$(basename "$4" .ipynb)
+    log "$name"
+    [ "$name" != "$FAIL" ] || exit 1
+    sleep "${{PAUSE:-0}}"
+    mkdir -p "$(dirname "$4")" && : >"$4" && log "$name done" ;;
+"-m advlib.report")
+    log report
+    : >"$5/report.html" && : >"$5/report.pdf" ;;
+".make/summary.py "*) ;;
+*) exec {python} "$@" ;;
+esac
+"""
+
+
+@dataclass
+class Project:
+    """A copy of the project in which `make` runs the stand-in for Python."""
+
+    folder: Path
+
+    def make(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["make", *arguments],
+            cwd=self.folder,
+            env=clean_environment() | {"PYTHON": str(self.folder / "python")} | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def log(self) -> list[str]:
+        path = self.folder / "log"
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.unlink(missing_ok=True)
+        return lines
+
+    def made(self, *arguments: str) -> list[str]:
+        """Make the report and return what was executed, in order."""
+        result = self.make("report", *arguments)
+        assert result.returncode == 0, result.stderr
+        return [line for line in self.log() if not line.endswith(" done")]
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment without what an outer make or user sets for this project."""
+    own = {"PYTHON", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "PARAMETERS"}
+    own |= {name.upper() for name in parameters.NAMES}
+    return {name: value for name, value in os.environ.items() if name not in own}
+
+
+def copy_project(folder: Path) -> None:
+    """Copy what the Makefile reads; data files only by their names."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    for name in (".make", "report/style", "notebooks/parameters"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (ROOT / "advlib").rglob("*"):
+        target = folder / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix in (".py", ".json"):
+            shutil.copy(path, target)
+        elif path.is_file():
+            target.touch()
+    for source in SOURCES.values():
+        (folder / source).touch()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A fresh copy, in a folder with a space and letters that are not ASCII."""
+    folder = tmp_path / "schöner Ordner é"
+    folder.mkdir()
+    copy_project(folder)
+    script = folder / "python"
+    log = shlex.quote(str(folder / "log"))
+    script.write_text(FAKE.format(log=log, python=shlex.quote(sys.executable)), encoding="utf-8")
+    script.chmod(0o755)
+    return Project(folder)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy with a finished report, for tests that leave it finished."""
+    folder = tmp_path_factory.mktemp("built")
+    copy_project(folder)
+    script = folder / "python"
+    script.write_text(FAKE.format(log=folder / "log", python=sys.executable))
+    script.chmod(0o755)
+    project = Project(folder)
+    project.made("PARAMETERS=quick")
+    return project
+
+
+def test_first_all_then_nothing(project: Project) -> None:
+    made = project.made("PARAMETERS=quick")
+    assert sorted(made) == sorted([*SOURCES, "report"])
+    assert made[-1] == "report"
+    assert set(made[-3:-1]) == set(MATTER)
+    assert made.index("4-transfer") > max(made.index(name) for name in TRAININGS)
+    assert made.index("2-adversarial-examples") > made.index("3-training-standard")
+    assert (project.folder / "report/build/quick/report.pdf").exists()
+    assert project.made("PARAMETERS=quick") == []
+
+
+def test_nothing_to_do_takes_little(built: Project) -> None:
+    start = time.monotonic()
+    assert built.made("PARAMETERS=quick") == []
+    assert time.monotonic() - start < 3
+
+
+def test_parallel_make_keeps_the_order_and_trains_one_at_a_time(project: Project) -> None:
+    result = project.make("-j2", "report", PAUSE="0.2")
+    assert result.returncode == 0, result.stderr
+    log = project.log()
+    for earlier, later in zip(TRAININGS, [*TRAININGS[1:], "4-transfer"], strict=True):
+        assert log.index(f"{earlier} done") < log.index(later)
+    assert max(log.index(f"{name} done") for name in CHAPTERS) < min(
+        log.index(name) for name in MATTER
+    )
+    assert log[-1] == "report"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_changed_module_reruns_the_notebooks_that_import_it(module: str, built: Project) -> None:
+    importing = {name for name, source in SOURCES.items() if module in imported_modules(source)}
+    expected = importing | AFTER_ALL if importing & set(CHAPTERS) else importing
+    if importing or module in {"report.py", *imported_modules("advlib/report.py")}:
+        expected |= {"report"}
+    (built.folder / "advlib" / module).touch()
+    assert set(built.made("PARAMETERS=quick")) == expected
+
+
+@pytest.mark.parametrize("module", sorted(data_files()))
+def test_changed_data_reruns_the_notebooks_that_import_its_module(
+    module: str, built: Project
+) -> None:
+    importing = {name for name, source in SOURCES.items() if module in imported_modules(source)}
+    for pattern in data_files()[module]:
+        for path in (built.folder / "advlib").glob(pattern):
+            path.touch()
+            made = set(built.made("PARAMETERS=quick"))
+            assert made - AFTER_ALL == importing - AFTER_ALL, path
+            assert importing & AFTER_ALL <= made
+
+
+@pytest.mark.parametrize("source", sorted(set(SOURCES.values())))
+def test_a_changed_notebook_reruns_itself_and_what_reads_it(source: str, built: Project) -> None:
+    (built.folder / source).touch()
+    own = {name for name in SOURCES if SOURCES[name] == source}
+    assert set(built.made("PARAMETERS=quick")) == own | (
+        AFTER_ALL if own & set(CHAPTERS) else {"report"}
+    )
+
+
+def test_a_changed_style_sets_the_report_only(built: Project) -> None:
+    for path in sorted((built.folder / "report" / "style").rglob("*.*"))[:3]:
+        path.touch()
+        assert built.made("PARAMETERS=quick") == ["report"]
+
+
+@pytest.mark.parametrize("lost", ["report.html", "report.pdf"])
+def test_a_lost_report_is_set_again(lost: str, built: Project) -> None:
+    (built.folder / "report/build/quick" / lost).unlink()
+    assert built.made("PARAMETERS=quick") == ["report"]
+
+
+def test_parameters_rerun_only_when_they_change(project: Project) -> None:
+    project.made("PARAMETERS=quick")
+    chosen = project.folder / "notebooks/parameters/quick.yaml"
+    chosen.touch()
+    (project.folder / "notebooks/parameters/seed.yaml").touch()
+    assert project.made("PARAMETERS=quick") == []
+    chosen.write_text(chosen.read_text().replace("epochs: 2", "epochs: 3"))
+    assert set(project.made("PARAMETERS=quick")) == {*SOURCES, "report"}
+
+
+def test_changed_parameters_go_into_a_folder_of_their_own(project: Project) -> None:
+    project.made("PARAMETERS=quick", "EPSILON=0.20", "EPOCHS=5")
+    build = project.folder / "report" / "build"
+    assert [path.name for path in build.iterdir()] == ["quick-epochs5-epsilon0.2"]
+    text = (build / "quick-epochs5-epsilon0.2" / "parameters.yaml").read_text()
+    assert "epsilon: 0.2\n" in text
+    assert "epochs: 5\n" in text
+    assert project.made("PARAMETERS=quick", "EPOCHS=5", "EPSILON=.2") == []
+
+
+def test_parameters_in_the_environment_are_ignored(project: Project) -> None:
+    result = project.make("report", EPSILON="0.2", PARAMETERS="quick", EPSILN="1")
+    assert result.returncode == 0, result.stderr
+    assert [path.name for path in (project.folder / "report/build").iterdir()] == ["seed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["EPSILN=0.2"], "no parameter 'EPSILN'; there are PARAMETERS, DATASET, IMAGES, EPSILON"),
+        (["epsilon=0.2"], "no parameter 'epsilon'"),
+        (["EPSILON=-1"], "EPSILON must be a finite number of at least 0, not '-1'"),
+        (["EPOCHS=two"], "EPOCHS must be a whole number of at least 1, not 'two'"),
+        (["EPSILON="], "EPSILON must be"),
+        (["EPSILON=0.1 0.2"], "not '0.1 0.2'"),
+        (["EPSILON=0.1; touch broken"], "EPSILON must be"),
+        (["EPSILON=$(shell touch broken)"], "EPSILON must be"),
+        (["EPSILON='; touch broken; '"], "EPSILON must be"),
+        (["PARAMETERS=nosuch"], "PARAMETERS must be one of quick, seed"),
+        (["name=x"], "no parameter 'name'"),
+        (["folder=x"], "no parameter 'folder'"),
+    ],
+)
+def test_wrong_parameters_stop_before_any_work(
+    arguments: list[str], message: str, project: Project
+) -> None:
+    before = sorted(project.folder.iterdir())
+    for python in (str(project.folder / "python"), ""):
+        result = project.make("report", *arguments, PYTHON=python)
+        assert result.returncode == 2
+        assert message in result.stderr
+        assert "stopped before any work" in result.stderr
+        assert result.stdout == ""
+    assert sorted(project.folder.iterdir()) == before  # no .venv, no build folder
+
+
+def test_only_the_report_takes_parameters(project: Project) -> None:
+    result = project.make("check", "EPSILON=0.1")
+    assert result.returncode == 2
+    assert "only make report takes parameters" in result.stderr
+
+
+def test_a_failing_notebook_stops_the_report(project: Project) -> None:
+    result = project.make("report", FAIL="3-training-mixed")
+    assert result.returncode == 2
+    log = project.log()
+    assert log[-1] == "3-training-mixed"
+    assert not {"4-transfer", "report", *MATTER} & set(log)
+    # what succeeded is not run again
+    assert set(project.made()) == {
+        *("3-training-mixed", "3-training-adversarial", "4-transfer"),
+        *AFTER_ALL,
+    }
+
+
+@pytest.mark.parametrize(("python", "found"), [("nosuch", "does not run"), ("./old", "3.8.20")])
+def test_a_wrong_python_is_refused(python: str, found: str, project: Project) -> None:
+    old = project.folder / "old"
+    old.write_text("#!/bin/sh\necho 3.8.20\n")
+    old.chmod(0o755)
+    result = project.make("report", PYTHON=python)
+    assert result.returncode == 2
+    assert f"PYTHON must be Python 3.11 or newer, not '{python}' ({found})" in result.stderr
+
+
+def test_a_python_without_the_packages_is_told_what_to_install(project: Project) -> None:
+    bare = project.folder / "bare"
+    bare.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S "$@"\n')
+    bare.chmod(0o755)
+    result = project.make("report", PYTHON="./bare")
+    assert result.returncode == 2
+    assert "lacks torch, torchvision" in result.stderr
+    assert "pip install -r requirements.lock && pip install -e ." in result.stderr
+    assert not (project.folder / ".venv").exists()
+
+
+def test_help_names_every_parameter_with_its_values(project: Project) -> None:
+    """`make` alone is help, and needs no Python."""
+    result = project.make(PYTHON="nosuch")
+    assert result.returncode == 0
+    assert result.stdout == project.make("help").stdout
+    lines = result.stdout.splitlines()
+    for name in parameters.NAMES:
+        with pytest.raises(ValueError, match="must be") as error:
+            parameters.parse(name.upper(), "?")
+        allowed = str(error.value).split("must be ")[1].split(", not '?'")[0]
+        (line,) = [line for line in lines if line.split()[:1] == [name.upper()]]
+        said = line.split(maxsplit=1)[1]
+        assert name == "images" or said == allowed
+    assert ", ".join(["seed", "quick"]) in result.stdout
+    assert set(parameters.sets()) == {"seed", "quick"}
+
+
+def test_clean_says_which_trainings_go(project: Project) -> None:
+    project.made("PARAMETERS=quick")
+    run = project.folder / "report" / "build" / "runs" / "standard-1234"
+    run.mkdir(parents=True)
+    result = project.make("clean")
+    assert result.returncode == 0
+    assert "holds 1 trainings; they are removed too" in result.stdout
+    assert not (project.folder / "report" / "build").exists()
+    assert (project.folder / "report" / "style").exists()
+    assert project.make("clean").returncode == 0
+
+
+@pytest.mark.parametrize(("answer", "stays"), [("n\n", True), ("\n", True), ("y\n", False)])
+def test_clean_asks_on_a_terminal(answer: str, stays: bool, project: Project) -> None:
+    project.made("PARAMETERS=quick")
+    runs = project.folder / "report" / "build" / "runs"
+    (runs / "standard-1234").mkdir(parents=True)
+    ours, theirs = os.openpty()
+    os.write(ours, answer.encode())
+    subprocess.run(
+        ["make", "clean"],
+        cwd=project.folder,
+        env=clean_environment(),
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    os.close(ours)
+    os.close(theirs)
+    assert runs.exists() is stays
+    assert not (project.folder / "report" / "build" / "quick").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "whole_group"),
+    [
+        (signal.SIGKILL, False),
+        (signal.SIGKILL, True),
+        (signal.SIGTERM, False),
+        (signal.SIGINT, True),
+    ],
+)
+def test_a_killed_make_leaves_no_kernel_at_work(
+    how: signal.Signals, whole_group: bool, project: Project
+) -> None:
+    """With a real runner and kernel; the kernel is in a process group of its own."""
+    write(project.folder / "notebooks" / "1-data.ipynb", "seed = 0", TRAINING)
+    target = "report/build/quick/notebooks/1-data.ipynb"
+    make = subprocess.Popen(
+        ["make", target, "PARAMETERS=quick"],
+        cwd=project.folder,
+        env=clean_environment() | {"PYTHON": sys.executable},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    alive = project.folder / "notebooks" / "alive"
+    wait_for(lambda: alive.exists() and alive.read_text())
+    kernel = int(alive.read_text().split()[0])
+    assert exists(kernel)
+    (os.killpg if whole_group else os.kill)(make.pid, how)
+    make.wait(timeout=10)
+    wait_for(lambda: not exists(kernel), seconds=5)
+    assert not (project.folder / target).exists()
