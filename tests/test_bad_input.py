@@ -1,15 +1,24 @@
 """Bad input: each row gives one argument that is wrong, the error, and what its message names."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from engine import random_data
 from torch import Tensor, nn
 
 from advlib.attacks import fgsm
+from advlib.data import Dataset, Split
 from advlib.evaluation import errors, evaluate, transfer, wilson_interval
+from advlib.lenet import LeNet, architecture_table
+from advlib.methods import standard
+from advlib.runs import pretrained, trained
+from advlib.training import train
 
 Row = tuple[str, Any, type[Exception], str]
 
@@ -132,17 +141,136 @@ WILSON: list[Row] = [
     ("level", True, TypeError, "level .*True"),
 ]
 
+
+def dataset(images: Any = IMAGES, labels: Any = LABELS, **changed: Any) -> Dataset:
+    """The images as a data set, with training images that may be wrong."""
+    whole = replace(random_data(1, 1), validation=Split(IMAGES, LABELS))
+    return replace(whole, train=Split(images, labels), **changed)
+
+
+NUMBERS: list[Row] = [
+    *EPSILONS,
+    ("epochs", 0, ValueError, "epochs .*at least 1.*0"),
+    ("epochs", -1, ValueError, "epochs .*-1"),
+    ("epochs", 2.5, TypeError, "epochs .*2.5"),
+    ("epochs", 2.0, TypeError, "epochs .*2.0"),
+    ("epochs", "two", TypeError, "epochs .*'two'"),
+    ("epochs", None, TypeError, "epochs .*None"),
+    ("epochs", True, TypeError, "epochs .*True"),
+    ("alpha", -0.1, ValueError, "alpha .*0 to 1.*-0.1"),
+    ("alpha", 1.1, ValueError, "alpha .*1.1"),
+    ("alpha", float("nan"), ValueError, "alpha .*nan"),
+    ("alpha", "half", TypeError, "alpha .*'half'"),
+    ("batch_size", 0, ValueError, "batch_size .*at least 1.*0"),
+    ("batch_size", 0.5, TypeError, "batch_size .*0.5"),
+    ("learning_rate", 0, ValueError, "learning_rate .*above 0.*0"),
+    ("learning_rate", -1e-3, ValueError, "learning_rate .*-0.001"),
+    ("learning_rate", float("nan"), ValueError, "learning_rate .*nan"),
+    ("learning_rate", float("inf"), ValueError, "learning_rate .*inf"),
+    ("learning_rate", "1e-3", TypeError, "learning_rate .*'1e-3'"),
+    ("momentum", 1, ValueError, "momentum .*1"),
+    ("momentum", -0.1, ValueError, "momentum .*-0.1"),
+    ("momentum", None, TypeError, "momentum .*None"),
+    ("weight_decay", -1, ValueError, "weight_decay .*at least 0.*-1"),
+    ("weight_decay", "none", TypeError, "weight_decay .*'none'"),
+    ("seed", -1, ValueError, "seed .*-1"),
+    ("seed", 2**63, ValueError, f"seed .*{2**63}"),
+    ("seed", 1.5, TypeError, "seed .*1.5"),
+    ("device", "gpu", ValueError, 'device .*"auto".*gpu'),
+    ("device", "cuda:99", ValueError, "device .*cuda:99"),
+    ("method", "mixd", ValueError, "method .*standard.*mixed-epochwise.*'mixd'"),
+    ("epsiln", 0.1, TypeError, "epsiln"),
+]
+TRAIN: list[Row] = [
+    *NUMBERS,
+    *MODELS[:3],
+    ("model", Output().double(), TypeError, "images .*float32.*model .*float64"),
+    ("model", Output(lambda logits: logits[0]), ValueError, r"model .*\[2, classes\].*\[4\]"),
+    ("model", Output(lambda logits: logits[:1]), ValueError, r"model .*\[2, classes\].*\[1, 4\]"),
+    ("model", Output(lambda logits: logits[:, :0]), ValueError, r"model .*classes\].*\[2, 0\]"),
+    *MODELS[8:],
+    ("model", Output().requires_grad_(False), ValueError, "model .*no parameters to train"),
+    ("model", nn.Flatten(), ValueError, "model .*no parameters to train"),
+    ("method", 5, TypeError, "method .*5"),
+    ("method", partial(standard), ValueError, "method .*function.*partial"),
+    ("data", None, TypeError, "data .*Dataset.*NoneType"),
+    ("data", (IMAGES, LABELS), TypeError, "data .*Dataset.*tuple"),
+    ("data", dataset((IMAGES * 255).to(torch.uint8)), TypeError, r"images .*uint8.*images / 255"),
+    ("data", dataset(IMAGES[:0], LABELS[:0]), ValueError, "images .*empty"),
+    ("data", dataset(altered(IMAGES, torch.nan)), ValueError, "images .*finite.*nan"),
+    ("data", dataset(validation=Split(altered(IMAGES, torch.inf), LABELS)), ValueError, "finite"),
+    ("data", dataset(labels=LABELS[:5]), ValueError, r"labels .*\[6\].*\[5\]"),
+    ("data", dataset(labels=LABELS.int()), TypeError, "labels .*int64.*int32"),
+    ("data", dataset(labels=altered(LABELS, -1)), ValueError, "labels .*at least 0.*-1"),
+    ("data", dataset(labels=altered(LABELS, 4)), ValueError, "labels .*0 to 3.*4"),
+    ("data", dataset(validation=Split(IMAGES, altered(LABELS, 4))), ValueError, "labels .*0 to 3"),
+]
+TRAINED: list[Row] = [
+    *NUMBERS,
+    ("method", standard, TypeError, "method .*function standard"),
+    ("method", None, TypeError, "method .*None"),
+]
+LENET: list[Row] = [
+    ("seed", -1, ValueError, "seed .*-1"),
+    ("seed", 1.5, TypeError, "seed .*1.5"),
+    ("seed", "0", TypeError, "seed .*'0'"),
+    ("seed", True, TypeError, "seed .*True"),
+    ("classes", 1, ValueError, "classes .*at least 2.*1"),
+    ("classes", -3, ValueError, "classes .*-3"),
+    ("classes", 2.5, TypeError, "classes .*2.5"),
+    ("classes", "10", TypeError, "classes .*'10'"),
+    ("classes", True, TypeError, "classes .*True"),
+]
+FORWARD: list[Row] = [
+    ("images", torch.zeros(size), ValueError, r"images .*\[N, 1, 28, 28\].*" + str([*size])[1:-1])
+    for size in [(28, 28), (2, 28, 28), (1, 28, 28), (2, 3, 28, 28), (2, 1, 32, 32), (2, 784)]
+]
+TABLE: list[Row] = [
+    ("model", [nn.Linear(2, 2)], TypeError, "layers .*Conv2d, MaxPool2d, AvgPool2d, ReLU.*Linear"),
+    ("model", nn.Sequential(nn.Conv2d(1, 1, 3), nn.Tanh()), TypeError, "layers .*Tanh"),
+    ("model", 5, TypeError, "int"),
+]
+PRETRAINED: list[Row] = [
+    ("name", "mixd", ValueError, "name .*standard, mixed, adversarial.*'mixd'"),
+    ("name", "mixed-epochwise", ValueError, "name .*standard, mixed, adversarial.*epochwise"),
+    ("name", None, ValueError, "name .*None"),
+]
+
+
+def forward(images: Tensor) -> Tensor:
+    logits: Tensor = LeNet()(images)
+    return logits
+
+
 GIVEN = {"images": IMAGES, "labels": LABELS}
+TRAINING: dict[str, Any] = {"model": Output(), "data": dataset(), "epochs": 1}
+RUN: dict[str, Any] = {
+    "method": "standard",
+    "data": random_data(2, 2),
+    "epochs": 1,
+    "epsilon": 0.1,
+    "alpha": 0.5,
+    "batch_size": 2,
+    "learning_rate": 1e-3,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "seed": 0,
+}
 CALLS: list[tuple[Callable[..., Any], dict[str, Any], list[Row]]] = [
     (fgsm, GIVEN | {"model": Output()}, INPUTS + MODELS + EPSILONS + FGSM),
     (evaluate, GIVEN | {"model": Output()}, INPUTS + MODELS),
     (errors, GIVEN | {"model": Output()}, INPUTS + MODELS),
     (transfer, GIVEN | {"models": {"a": Output()}}, INPUTS + EPSILONS + TRANSFER),
     (wilson_interval, {"errors": 1, "n": 10}, WILSON),
+    (train, TRAINING, TRAIN),
+    (trained, RUN, TRAINED),
+    (LeNet, {}, LENET),
+    (forward, {"images": torch.zeros(1, 1, 28, 28)}, FORWARD),
+    (architecture_table, {"model": LeNet()}, TABLE),
 ]
 ROWS = [
     pytest.param(function, given | {name: value}, error, message, id=f"{function.__name__}-{name}")
-    for function, given, rows in CALLS
+    for function, given, rows in [*CALLS, (pretrained, {}, PRETRAINED)]
     for name, value, error, message in rows
 ]
 
@@ -161,6 +289,25 @@ def test_the_input_of_the_rows_is_good_but_for_the_one(
     function: Callable[..., Any], given: dict[str, Any]
 ) -> None:
     function(**given)
+
+
+@pytest.mark.parametrize(("name", "value"), [row[:2] for row in TRAIN])
+def test_train_finds_it_before_any_work(name: str, value: Any, tmp_path: Path) -> None:
+    model = Output()
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    given = {**TRAINING, "model": model, "run": tmp_path / "run", name: value}
+    with pytest.raises((TypeError, ValueError)):
+        train(**given)
+    assert not (tmp_path / "run").exists()
+    assert all(torch.equal(model.state_dict()[key], before[key]) for key in before)
+
+
+@pytest.mark.xfail(reason="the check leaves the model in evaluation mode")
+def test_train_leaves_a_model_of_the_wrong_output_in_its_mode() -> None:
+    model = Output(lambda logits: logits[0])
+    with pytest.raises(ValueError, match="model"):
+        train(model, dataset())
+    assert model.training
 
 
 @pytest.mark.parametrize("function", [fgsm, evaluate, errors])

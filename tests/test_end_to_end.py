@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,8 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from bs4 import BeautifulSoup
+from pypdf import PdfReader
 
 from advlib.files import sha256
+from advlib.results import collect
 
 ROOT = Path(__file__).parents[1]
 NOT_COPIED = (".git", ".venv", "build", "__pycache__", ".*_cache", ".hypothesis")
@@ -105,3 +109,39 @@ def test_a_changed_plot_does_not_train_again(built: tuple[Path, str]) -> None:
     assert target.stat().st_mtime_ns > before
     assert "epoch" not in result.stdout
     assert contents(project / "report/build/runs") == runs
+
+
+def test_the_numbers_are_in_both_documents(built: tuple[Path, str]) -> None:
+    folder = built[0] / "report/build/quick"
+    pdf = "".join(page.extract_text() for page in PdfReader(folder / "report.pdf").pages)
+    html = BeautifulSoup((folder / "report.html").read_text(encoding="utf-8"), "html.parser")
+    tables = collect(folder / "notebooks")
+    for method in ("standard", "mixed", "adversarial"):
+        for number in tables[f"tbl-evaluation-{method}"].drop(columns="n").stack().dropna():
+            assert f"{number:.2f}" in pdf
+            assert f"{number:.2f}" in html.get_text()
+    for number in tables["tbl-transfer-error"].stack():
+        assert f"{number:.2f}" in pdf
+        assert f"{number:.2f}" in html.get_text()
+
+
+def test_captions_have_the_same_numbers_in_both_documents(built: tuple[Path, str]) -> None:
+    folder = built[0] / "report/build/quick"
+    text = " ".join(page.extract_text() for page in PdfReader(folder / "report.pdf").pages)
+    pdf = " ".join(text.split())
+    html = BeautifulSoup((folder / "report.html").read_text(encoding="utf-8"), "html.parser")
+    captions = [" ".join(c.get_text().split()) for c in html.select("figcaption, caption")]
+    assert len(captions) > 12
+    for caption in captions:
+        number = re.match(r"(Figure|Table) \d+\. ?\S+ \S+", caption)
+        assert number, caption
+        assert number[0] in pdf
+
+
+def test_the_page_asks_for_nothing_outside_itself(built: tuple[Path, str]) -> None:
+    text = (built[0] / "report/build/quick/report.html").read_text(encoding="utf-8")
+    html = BeautifulSoup(text, "html.parser")
+    assert not html.find_all(["script", "link", "iframe", "object", "embed"])
+    for tag in html.find_all(src=True):
+        assert tag["src"].startswith("data:")
+    assert not re.search(r"@import|url\(\s*['\"]?(?!data:|#)", text)

@@ -278,10 +278,9 @@ def test_a_failing_notebook_stops_the_report(project: Project) -> None:
     assert not {"3-training-mixed done", "4-transfer", *MATTER} & {*log}
     assert not {"4-transfer", "report", *MATTER} & set(log)
     # what succeeded is not run again
-    assert set(project.made()) == {
-        *("3-training-mixed", "3-training-adversarial", "4-transfer"),
-        *AFTER_ALL,
-    }
+    made = {*project.made()}
+    assert {"3-training-mixed", "4-transfer", *AFTER_ALL} <= made
+    assert not {name for name in CHAPTERS if f"{name} done" in log} & made
 
 
 @pytest.mark.parametrize(("python", "found"), [("nosuch", "does not run"), ("./old", "3.8.20")])

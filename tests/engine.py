@@ -1,0 +1,99 @@
+"""Small data, networks and comparisons for the tests of the training engine."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+
+import pandas as pd
+import torch
+from pandas.testing import assert_frame_equal
+from torch import Tensor, nn
+
+import advlib
+from advlib.data import Dataset, Split
+from advlib.training import COLUMNS
+
+FIGURES = [name for name in COLUMNS if name != "seconds"]
+
+
+def random_data(train: int = 60, validation: int = 20, seed: int = 0) -> Dataset:
+    """Make noise in the form of MNIST; it takes no time to load."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def split(n: int) -> Split:
+        images = torch.rand(n, 1, 28, 28, generator=generator)
+        return Split(images, torch.randint(10, (n,), generator=generator))
+
+    return Dataset(
+        name="MNIST",
+        classes=tuple("0123456789"),
+        train=split(train),
+        validation=split(validation),
+        test=split(1),
+        mean_image=torch.zeros(1, 28, 28, dtype=torch.float64),
+        low=0.0,
+        high=1.0,
+        fingerprint=f"noise {seed} {train} {validation}",
+    )
+
+
+@cache
+def digits(train: int = 2000, validation: int = 200) -> Dataset:
+    """Return some of MNIST."""
+    data = advlib.load_data(images=train)
+    part = slice(0, validation)
+    return replace(
+        data, validation=Split(data.validation.images[part], data.validation.labels[part])
+    )
+
+
+class Plain(nn.Module):
+    """A LeNet's layers as they stand, without the fast convolutions."""
+
+    def __init__(self, model: advlib.LeNet) -> None:
+        super().__init__()
+        self.layers = model.layers
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers(images).flatten(1)
+        return logits
+
+
+class Noisy(nn.Module):
+    """A network with batch norm and dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng([]):
+            torch.manual_seed(0)
+            self.layers = nn.Sequential(
+                nn.Conv2d(1, 4, 5, stride=4), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5),
+                nn.Flatten(), nn.Linear(144, 10),
+            )  # fmt: skip
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers(images)
+        return logits
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Compute with a number of threads inside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def same_bits(one: nn.Module, other: nn.Module) -> bool:
+    """Return whether all parameters and buffers are the same."""
+    ours, theirs = one.state_dict(), other.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+def assert_same_history(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    """Check that two histories are the same, seconds apart, to the last bit."""
+    assert_frame_equal(one[FIGURES], other[FIGURES], check_exact=True)

@@ -1,0 +1,85 @@
+"""The reference run's models, measured anew against its stored results and the published ones.
+
+About half a minute: 10,000 images, three models, clean and attacked by each.
+"""
+
+from functools import cache
+
+import pandas as pd
+import pytest
+
+import advlib
+from advlib import published
+from advlib.evaluation import Evaluation, Transfer
+from advlib.results import collect
+from advlib.runs import PRETRAINED
+
+RATE = 0.02
+"""Points: a few of 10,000 images may fall on the other side of a rounding on another processor."""
+CONFIDENCE = {"confidence": 0.02, "confidence_correct": 0.02, "confidence_error": 0.2}
+"""Points; there are few errors on clean images, so that one more or less moves their mean."""
+
+
+@cache
+def data() -> advlib.data.Dataset:
+    return advlib.load_data()
+
+
+@cache
+def measured() -> Transfer:
+    """The transfer tables: each model on the test images attacked by each."""
+    models = {name: advlib.pretrained(name) for name in PRETRAINED}
+    return advlib.transfer(models, data().test.images, data().test.labels, epsilon=0.1)
+
+
+@cache
+def evaluated(name: str) -> dict[str, Evaluation]:
+    model, (images, labels) = advlib.pretrained(name), vars(data().test).values()
+    attacked = advlib.fgsm(model, images, labels, epsilon=0.1)
+    return {
+        "clean": advlib.evaluate(model, images, labels),
+        "adversarial": advlib.evaluate(model, attacked, labels),
+    }
+
+
+@pytest.mark.parametrize("images", ["clean", "adversarial"])
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_an_evaluation_is_the_stored_one(name: str, images: str) -> None:
+    stored = collect("")[f"tbl-evaluation-{name}"].loc[images]
+    found = evaluated(name)[images]
+    assert found.n == stored["n"] == 10_000
+    for figure in ("correct", "error"):
+        assert getattr(found, figure) == pytest.approx(stored[figure], abs=RATE)
+    for figure, tolerance in CONFIDENCE.items():
+        assert getattr(found, figure) == pytest.approx(stored[figure], abs=tolerance)
+
+
+@pytest.mark.parametrize("figure", ["error", "confidence"])
+def test_the_transfer_is_the_stored_one(figure: str) -> None:
+    stored = collect("")[f"tbl-transfer-{figure}"]
+    found: pd.DataFrame = getattr(
+        measured(), {"error": "error", "confidence": "confidence_error"}[figure]
+    )
+    assert set(stored.index) == set(stored.columns) == set(PRETRAINED)
+    tolerance = RATE if figure == "error" else CONFIDENCE["confidence_error"]
+    for row in PRETRAINED:
+        for column in PRETRAINED:
+            assert found.loc[row, column] == pytest.approx(
+                stored.loc[row, column], abs=tolerance
+            ), (row, column)
+
+
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_the_errors_are_close_to_the_published(name: str) -> None:
+    slides, found = published.evaluation(name, corrected=True), evaluated(name)
+    assert found["clean"].error == pytest.approx(slides["clean"]["error"], abs=1)
+    assert found["adversarial"].error == pytest.approx(slides["adversarial"]["error"], abs=3)
+    assert measured().error.loc[name, name] == found["adversarial"].error
+
+
+def test_the_models_are_of_different_trainings() -> None:
+    errors = measured().error.to_dict("index")
+    own = {name: errors[name][name] for name in PRETRAINED}
+    assert own["mixed"] < own["adversarial"] < own["standard"]
+    for name in ("mixed", "adversarial"):  # images made against another model do less
+        assert errors[name]["standard"] < own[name]

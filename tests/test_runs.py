@@ -1,0 +1,179 @@
+"""The runs of an experiment, each in a folder named by what decides it; the package's models."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from engine import assert_same_history, random_data, same_bits
+from torch import Tensor, nn
+
+import advlib
+from advlib import checkpoints, runs, training
+from advlib.data import Dataset
+from advlib.files import DamagedFileError
+
+DATA = random_data()
+METHODS = ("standard", "mixed", "adversarial", "mixed-epochwise")
+SETTINGS: dict[str, Any] = {
+    "epochs": 1,
+    "epsilon": 0.1,
+    "alpha": 0.5,
+    "batch_size": 30,
+    "learning_rate": 1e-3,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "seed": 0,
+}
+
+
+def run(folder: Path, method: str = "adversarial", data: Dataset = DATA, **changed: Any) -> Any:
+    return runs.trained(method, data, runs=folder, **SETTINGS | changed)
+
+
+def test_a_run_is_trained_once_and_then_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(tmp_path)
+    assert first.folder.parent == tmp_path
+    assert first.method == "adversarial"
+    assert first.settings == SETTINGS
+    assert not first.model.training
+    assert len(first.history) == 1
+    assert {path.name for path in first.folder.iterdir()} == {
+        *(".lock", "history.csv", checkpoints.NAME)
+    }
+    monkeypatch.setattr(training, "_epoch", lambda *_: pytest.fail("trains"))
+    again = run(tmp_path)
+    assert again.folder == first.folder
+    assert same_bits(again.model, first.model)
+    assert_same_history(again.history, first.history)
+
+
+def test_a_run_is_a_training_with_its_settings(tmp_path: Path) -> None:
+    """By `advlib.train` alone, from the initial weights and with the seed of the shuffles."""
+    model = advlib.LeNet(training.derived_seed(5, "mixed", "weights"))
+    settings = SETTINGS | {"seed": training.derived_seed(5, "mixed", "shuffles")}
+    history = advlib.train(model, DATA, method="mixed", **settings)
+    found = run(tmp_path, "mixed", seed=5)
+    assert same_bits(found.model, model)
+    assert_same_history(found.history, history)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Tensor], dict[str, Any]]]:
+    """Have `trained` start no training; for each, the initial weights and the settings."""
+    starts: list[tuple[dict[str, Tensor], dict[str, Any]]] = []
+    monkeypatch.setattr(
+        runs, "train", lambda model, data, **given: starts.append((model.state_dict(), given))
+    )
+    return starts
+
+
+def test_each_method_has_weights_and_shuffles_of_its_own_from_one_seed(
+    started: list[tuple[dict[str, Tensor], dict[str, Any]]], tmp_path: Path
+) -> None:
+    for seed in (0, 1, 0):
+        for method in METHODS:
+            run(tmp_path, method, seed=seed)
+    weights = [checkpoints.digest(state) for state, _ in started]
+    shuffles = [given["seed"] for _, given in started]
+    for values in (weights, shuffles):
+        assert len(set(values)) == 8
+        assert values[:4] == values[8:]
+    assert [given["method"] for _, given in started[:4]] == [*METHODS]
+
+
+def test_a_folder_for_all_that_decides_a_run_and_for_nothing_else(
+    started: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def folder(method: str = "adversarial", data: Dataset = DATA, **changed: Any) -> Path:
+        found: Path = run(tmp_path, method, data, **changed).folder
+        return found
+
+    changes = {name: 2 * value for name, value in SETTINGS.items() if value} | {
+        "alpha": 0.4,
+        "momentum": 0.0,
+        "seed": 1,
+    }
+    others = [folder(**{name: value}) for name, value in changes.items()]
+    others += [folder(method) for method in METHODS]  # adversarial, unchanged, is one of them
+    others.append(folder(data=random_data(seed=1)))
+    assert len(changes) == len(SETTINGS)
+    assert len(set(others)) == len(others) == 13
+    assert all(other.name.startswith(METHODS) for other in others)
+    assert folder("standard", epsilon=0.3, alpha=0) == folder("standard")
+    assert folder("mixed", alpha=0) == folder("mixed") != folder("mixed", epsilon=0.3)
+    assert folder(epochs=np.int64(1), momentum=np.float64(0.9), seed=np.int64(0)) == folder()
+    before = folder()
+    monkeypatch.setattr(runs, "code_digest", lambda: "other code")
+    assert folder() != before
+
+
+def test_numpy_numbers_are_the_same_run(tmp_path: Path) -> None:
+    first = run(tmp_path, "standard")
+    again = run(
+        tmp_path, "standard", seed=np.int64(0), epochs=np.int32(1), momentum=np.float64(0.9)
+    )
+    assert again.folder == first.folder
+    assert same_bits(again.model, first.model)
+
+
+def test_the_folder_of_runs(
+    started: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADVLIB_RUNS", str(tmp_path / "runs"))
+    assert runs.trained("mixed", DATA, **SETTINGS).folder.parent == tmp_path / "runs"
+    monkeypatch.delenv("ADVLIB_RUNS")
+    monkeypatch.setenv("ADVLIB_CACHE", str(tmp_path / "cache"))
+    assert runs.trained("mixed", DATA, **SETTINGS).folder.parent == tmp_path / "cache" / "runs"
+    monkeypatch.chdir(tmp_path)
+    assert run(Path("here")).folder.parent == tmp_path / "here"
+
+
+def test_a_run_that_was_tampered_with_is_not_taken(tmp_path: Path) -> None:
+    path = run(tmp_path, "standard").folder / checkpoints.NAME
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError, match=path.parent.name):
+        run(tmp_path, "standard")
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package with weights of its own for "mixed"; return their path."""
+    path = tmp_path / "reference" / "mixed.safetensors"
+    path.parent.mkdir()
+    checkpoints.save(path, advlib.LeNet(5).state_dict(), None)
+    monkeypatch.setattr("importlib.resources.files", lambda name: tmp_path)
+    return path
+
+
+def test_pretrained_gives_the_packages_weights(package: Path) -> None:
+    model = runs.pretrained("mixed")
+    assert same_bits(model, advlib.LeNet(5))
+    assert not any(module.training for module in model.modules())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    with torch.no_grad():
+        next(model.parameters()).zero_()
+    assert same_bits(runs.pretrained("mixed"), advlib.LeNet(5))
+
+
+def test_pretrained_notices_damage(package: Path) -> None:
+    content = bytearray(package.read_bytes())
+    content[len(content) // 2] ^= 1
+    package.write_bytes(content)
+    with pytest.raises(DamagedFileError, match=r"mixed\.safetensors is damaged"):
+        runs.pretrained("mixed")
+
+
+def test_a_run_of_another_number_of_classes(tmp_path: Path) -> None:
+    data = random_data()
+    object.__setattr__(data, "classes", ("even", "odd"))
+    data.train.labels.remainder_(2)
+    data.validation.labels.remainder_(2)
+    head = run(tmp_path, "standard", data).model.layers[-1]
+    assert isinstance(head, nn.Conv2d)
+    assert head.out_channels == 2
