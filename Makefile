@@ -103,9 +103,9 @@ report/build/%/report.html report/build/%/report.pdf: $(chapters) $(matter) \
 # The reference run: first for its results, which the report quotes (the epoch-wise training), then
 # for the report that quotes them.
 reference: | $(ready)
-	$(MAKE) report
+	MAKEFLAGS= $(MAKE) report
 	$(python) -m advlib.reference report/build/seed
-	$(MAKE) report
+	MAKEFLAGS= $(MAKE) report
 	$(python) -m advlib.reference report/build/seed
 
 # the parameters, rewritten only when they change
@@ -137,7 +137,7 @@ $(notebooks)/4-transfer.ipynb: | $(trainings)
 # compares these lists with the code
 library := $(call modules,__init__ parameters files idx data checks attacks methods evaluation) \
     $(wildcard advlib/mnist/*)
-training := $(call modules,convolution lenet progress checkpoints training runs) \
+training := $(call modules,convolution lenet progress checkpoints epochs training runs) \
     $(wildcard advlib/reference/*.safetensors)
 showing := $(call modules,captions comparison curves provenance published results tables wording) \
     advlib/published.json $(wildcard advlib/reference/results/*)

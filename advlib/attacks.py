@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advlib.checks import (
+    NotFiniteError,
     as_found,
     check_classes,
     check_images,
@@ -112,7 +113,7 @@ def _gradient(model: nn.Module, images: Tensor, part: slice, given: dict[str, Te
     if gradient is None:
         raise ValueError("model must return logits that can be differentiated by its images")
     if gradient.isnan().any():
-        raise ValueError("model has gradients that are NaN: has its training diverged?")
+        raise NotFiniteError("model has gradients that are NaN: has its training diverged?")
     return gradient
 
 

@@ -8,6 +8,10 @@ import torch
 from torch import Tensor, nn
 
 
+class NotFiniteError(ValueError):
+    """A model's logits or gradients have NaN in them."""
+
+
 def check_images(images: object) -> None:
     """Check a set of images.
 
@@ -166,7 +170,7 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
             f" not {list(logits.shape)}"
         )
     if logits.isnan().any():
-        raise ValueError("model returns logits that are NaN: has its training diverged?")
+        raise NotFiniteError("model returns logits that are NaN: has its training diverged?")
     return logits
 
 

@@ -20,9 +20,9 @@ class LeNet(nn.Module):
     """The seed's variant of LeNet: eight layers with the softmax log-loss, 431,080 parameters.
 
     conv 5x5x1x20, max pool 2, conv 5x5x20x50, max pool 2, conv 4x4x50x500, ReLU, conv 1x1x500x10.
-    Weights are drawn from N(0, 0.1^2), biases are 0. `layers` holds the layers and can be read and
-    changed as usual. On a CPU the same numbers are computed faster, see `advlib.convolution`; hooks
-    on single layers are then not called.
+    Weights are drawn from N(0, 0.1^2), biases are 0. `layers` holds the layers; their weights may
+    be changed, the layers may not. On a CPU the same numbers are computed faster than layer by
+    layer, see `advlib.convolution`; hooks on single layers are then not called.
 
     Parameters
     ----------
@@ -48,15 +48,16 @@ class LeNet(nn.Module):
             raise TypeError(f"classes must be a whole number of at least 2, not {classes!r}")
         if classes < 2:
             raise ValueError(f"classes must be a whole number of at least 2, not {classes!r}")
-        self.layers: nn.Sequential = nn.Sequential(
-            nn.Conv2d(1, 20, 5),
-            nn.MaxPool2d(2),
-            nn.Conv2d(20, 50, 5),
-            nn.MaxPool2d(2),
-            nn.Conv2d(50, 500, 4),
-            nn.ReLU(),
-            nn.Conv2d(500, int(classes), 1),
-        )
+        with torch.random.fork_rng([]):  # the layers draw weights of their own first
+            self.layers: nn.Sequential = nn.Sequential(
+                nn.Conv2d(1, 20, 5),
+                nn.MaxPool2d(2),
+                nn.Conv2d(20, 50, 5),
+                nn.MaxPool2d(2),
+                nn.Conv2d(50, 500, 4),
+                nn.ReLU(),
+                nn.Conv2d(500, int(classes), 1),
+            )
         generator = torch.Generator().manual_seed(check("seed", seed))
         with torch.no_grad():
             for parameter in self.parameters():
@@ -180,7 +181,7 @@ def _geometry(layer: nn.Module) -> tuple[str, Pair, Pair, Pair, Pair]:
     padding: Any = layer.padding
     if isinstance(padding, str):
         same = padding == "same"
-        padding = _map(lambda k, d: d * (k - 1) / 2 if same else 0, kernel, dilation)
+        padding = _map(lambda k, d: d * (k - 1) // 2 if same else 0, kernel, dilation)
     return kind, kernel, dilation, _pair(layer.stride), _pair(padding)
 
 

@@ -12,11 +12,12 @@ import pandas as pd
 
 from advlib import checkpoints
 from advlib.data import Dataset
+from advlib.epochs import derived_seed
 from advlib.files import cache_folder
 from advlib.lenet import LeNet
 from advlib.methods import METHODS
 from advlib.parameters import check
-from advlib.training import code_digest, derived_seed, train
+from advlib.training import code_digest, train
 
 PRETRAINED = ("standard", "mixed", "adversarial")
 

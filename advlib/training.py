@@ -8,20 +8,26 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from advlib import checkpoints
-from advlib.attacks import fgsm
-from advlib.checks import check_classes, check_images, check_labels, check_model, logits_of
+from advlib.checks import (
+    NotFiniteError,
+    check_classes,
+    check_images,
+    check_labels,
+    check_model,
+    logits_of,
+)
 from advlib.data import Dataset
+from advlib.epochs import Training, train_epoch
 from advlib.evaluation import errors
-from advlib.methods import METHODS, Batch, Gradients, Method, Outcome
+from advlib.methods import METHODS, Gradients, Method
 from advlib.parameters import check
 from advlib.progress import Progress
 
@@ -32,28 +38,6 @@ COLUMNS = ("epoch", *(f"{figure}_{part}" for figure in FIGURES for part in PARTS
 
 class DivergedError(ArithmeticError):
     """The loss of a training is no longer finite."""
-
-
-@dataclass(frozen=True)
-class _Training:
-    """A training's checked settings; the names are those of `train`."""
-
-    name: str
-    method: Method
-    epochs: int
-    epsilon: float
-    alpha: float
-    batch_size: int
-    learning_rate: float
-    momentum: float
-    weight_decay: float
-    seed: int
-
-    def deciding(self) -> dict[str, Any]:
-        """The settings that the numbers depend on."""
-        names = ("epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "seed")
-        values = {name: getattr(self, name) for name in (*self.method.uses, *names)}
-        return {"method": self.name, **values}
 
 
 def train(
@@ -101,7 +85,9 @@ def train(
     run : path-like, optional
         A folder to keep a checkpoint in, written after each epoch. A training that was stopped goes
         on from there, on its device and with its number of threads, to the same bits; a finished
-        one is loaded. Two processes on one folder take turns.
+        one is loaded. Two processes on one folder take turns. The code of a network of your own,
+        and what a method of your own refers to, are not compared: when you change them, take
+        another folder.
 
     Returns
     -------
@@ -121,7 +107,7 @@ def train(
     DamagedFileError
         If the checkpoint in `run` is damaged.
     """
-    name, chosen = _method(method)
+    name, chosen = _method(method, named=run is not None)
     given = {
         "epochs": epochs,
         "epsilon": epsilon,
@@ -132,7 +118,7 @@ def train(
         "weight_decay": weight_decay,
         "seed": seed,
     }
-    training = _Training(name, chosen, **{key: check(key, value) for key, value in given.items()})
+    training = Training(name, chosen, **{key: check(key, value) for key, value in given.items()})
     _check_work(model, data)
     place = _device(device)
     if run is None:
@@ -155,15 +141,10 @@ def train(
             return _loop(model, data, training, place, history, checkpoint)
 
 
-def derived_seed(*parts: object) -> int:
-    """Derive a seed from others and from names, such as ``derived_seed(0, "mixed", "weights")``."""
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
-
-
 def code_digest() -> str:
     """Return the SHA-256 of the code that decides a training's bits, its words left out."""
     total = hashlib.sha256()
-    for module in ("attacks", "convolution", "data", "lenet", "methods", "training"):
+    for module in ("attacks", "convolution", "data", "epochs", "lenet", "methods", "training"):
         tree = ast.parse(Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8"))
         for node in ast.walk(tree):  # words decide nothing: comments and docstrings do not count
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
@@ -176,29 +157,33 @@ def _is_text(line: ast.stmt) -> bool:
     return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
 
 
-def _method(method: object) -> tuple[str, Method]:
-    """A method's name and the method; a caller's own function is named by its source."""
+def _method(method: object, *, named: bool) -> tuple[str, Method]:
+    """The method and its name; with `named`, a caller's own function is named by its source too."""
     if not callable(method):
         return check("method", method), METHODS[str(method)]
+    name = getattr(method, "__name__", type(method).__name__)
+    if not named:
+        return name, Method(method)
     try:
         source = inspect.getsource(method)
     except (OSError, TypeError):
         raise ValueError(
-            f"method must be a function whose source is known, not {method!r}"
+            f"method must be a function whose source is known to be kept in a run, not {method!r}"
         ) from None
-    source_digest = hashlib.sha256(source.encode()).hexdigest()[:12]
-    return f"{getattr(method, '__name__', 'method')}-{source_digest}", Method(method)
+    return f"{name}-{hashlib.sha256(source.encode()).hexdigest()[:12]}", Method(method)
 
 
 def _device(device: object) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    problem = f'device must be "auto" or a device that torch has here, not {device!r}'
     try:
-        return torch.empty(0, device=device).device  # type: ignore[call-overload,no-any-return]
+        found = torch.empty(0, device=device).device  # type: ignore[call-overload]
     except (RuntimeError, TypeError, AssertionError) as error:
-        raise ValueError(
-            f'device must be "auto" or a device that torch has here, not {device!r}'
-        ) from error
+        raise ValueError(problem) from error
+    if found.type == "meta":
+        raise ValueError(problem)
+    return found  # type: ignore[no-any-return]
 
 
 def _check_work(model: object, data: Any) -> None:
@@ -216,10 +201,8 @@ def _check_work(model: object, data: Any) -> None:
     parameter = next(model.parameters())
     images = data.train.images[:2].to(parameter.device)
     check_model(model, images)
-    mode = model.training
-    with torch.no_grad():
+    with _running(model, parameter.device), torch.no_grad():
         logits = logits_of(model.eval(), images.clone())
-    model.train(mode)
     for split in (data.train, data.validation):
         check_classes(split.labels, logits.shape[1])
 
@@ -227,25 +210,28 @@ def _check_work(model: object, data: Any) -> None:
 @contextmanager
 def _running(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Have the model on the device, and give it back in the mode and the place it came in."""
-    mode, home = model.training, next(model.parameters()).device
+    modes = [(module, module.training) for module in model.modules()]
+    home = next(model.parameters()).device
     exact = (
         torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False)
         if device.type == "cuda"
         else nullcontext()
     )
     try:
-        with exact:
+        with exact, torch.inference_mode(False), torch.enable_grad():
             model.to(device)
             yield
     finally:
         model.zero_grad(set_to_none=True)
-        model.to(home).train(mode)
+        model.to(home)
+        for module, mode in modes:
+            module.training = mode
 
 
 def _loop(
     model: nn.Module,
     data: Dataset,
-    training: _Training,
+    training: Training,
     device: torch.device,
     history: list[dict[str, float]],
     checkpoint: checkpoints.Checkpoint | None,
@@ -256,10 +242,16 @@ def _loop(
     validation = data.validation.images.to(device), data.validation.labels.to(device)
     for epoch in range(len(history) + 1, training.epochs + 1):
         begin = time.perf_counter()
-        trained = _epoch(model.train(), images, labels, training, epoch)
-        _check_finite(model, trained, training, epoch)
-        validated = errors(model.eval(), *validation)
+        try:
+            trained = train_epoch(model.train(), images, labels, training, epoch)
+            validated = errors(model.eval(), *validation)
+        except NotFiniteError as error:
+            raise _diverged(training, epoch) from error
         figures = (*trained, validated)
+        # NaN only where there were no adversarial images at all
+        objectives = [part[0] for part in figures if not math.isnan(part[1])]
+        if not all(map(math.isfinite, objectives)):
+            raise _diverged(training, epoch)
         row = {
             f"{f}_{p}": v[i]
             for i, f in enumerate(FIGURES)
@@ -275,78 +267,9 @@ def _loop(
     return frame
 
 
-def _epoch(
-    model: nn.Module, images: Tensor, labels: Tensor, training: _Training, epoch: int
-) -> tuple[list[float], list[float]]:
-    """Train one epoch; return the figures on the clean and on the adversarial images."""
-    optimizer = torch.optim.SGD(
-        [parameter for parameter in model.parameters() if parameter.requires_grad],
-        lr=training.learning_rate,
-        momentum=training.momentum,
-        weight_decay=training.weight_decay,
-        foreach=True,
+def _diverged(training: Training, epoch: int) -> DivergedError:
+    return DivergedError(
+        f"{training.name} training: the loss is not finite in epoch {epoch} at learning rate"
+        f" {training.learning_rate:g}; try a smaller learning rate, or larger minibatches than"
+        f" {training.batch_size}"
     )
-    parameters = optimizer.param_groups[0]["params"]
-    # One small tensor, changed in place: small ones kept from each step would lie between the large
-    # ones that a step frees, and the C library could not give that memory out again.
-    totals = torch.zeros(2, 4, dtype=torch.float64, device=images.device)
-    devices = [images.device] if images.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(derived_seed(training.seed, epoch, "noise"))
-        for batch in _batches(model, images, labels, training, epoch):
-            step = training.method.gradients(model, batch, training.epsilon, training.alpha)
-            for parameter, gradient in zip(parameters, step.gradients, strict=True):
-                parameter.grad = gradient
-            optimizer.step()
-            for total, outcome in zip(totals, (step.clean, step.adversarial), strict=True):
-                if outcome is not None:
-                    total += _sums(outcome)
-    clean, adversarial = totals.tolist()
-    return _means(*clean), _means(*adversarial)
-
-
-def _batches(
-    model: nn.Module, images: Tensor, labels: Tensor, training: _Training, epoch: int
-) -> Iterator[Batch]:
-    """The epoch's minibatches, reshuffled."""
-    n = len(images)
-    generator = torch.Generator().manual_seed(derived_seed(training.seed, epoch, "order"))
-    if not training.method.epochwise:
-        order = torch.randperm(n, generator=generator).to(images.device)
-        for chosen in torch.split(order, training.batch_size):
-            yield Batch(images[chosen], labels[chosen])
-        return
-    stale = fgsm(model, images, labels, training.epsilon)
-    order = torch.randperm(2 * n, generator=generator).to(images.device)
-    for chosen in torch.split(order, training.batch_size):
-        perturbed, chosen = chosen >= n, chosen % n
-        batch = images[chosen]
-        batch[perturbed] = stale[chosen[perturbed]]
-        yield Batch(batch, labels[chosen], perturbed)
-
-
-def _sums(outcome: Outcome) -> Tensor:
-    """Over a minibatch: the objective, the top-1 and the top-5 errors, and the number of images."""
-    objective, rank = outcome
-    top1, top5 = (rank >= 1).sum(), (rank >= 5).sum()
-    return torch.stack([objective.double().sum(), top1, top5, torch.ones_like(rank).sum()])
-
-
-def _means(objective: float, top1: float, top5: float, images: float) -> list[float]:
-    """The mean objective and the errors in percent; NaN where there were no images."""
-    if not images:
-        return [math.nan] * len(FIGURES)
-    return [objective / images, 100 * top1 / images, 100 * top5 / images]
-
-
-def _check_finite(
-    model: nn.Module, trained: tuple[list[float], list[float]], training: _Training, epoch: int
-) -> None:
-    objectives = [trained[0][0]] + [trained[1][0]] * (not math.isnan(trained[1][1]))
-    finite = all(map(math.isfinite, objectives))
-    if not (finite and all(p.isfinite().all() for p in model.parameters())):
-        raise DivergedError(
-            f"{training.name} training: the loss is not finite in epoch {epoch} at learning rate"
-            f" {training.learning_rate:g}; try a smaller learning rate, or larger minibatches than"
-            f" {training.batch_size}"
-        )

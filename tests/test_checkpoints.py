@@ -214,7 +214,7 @@ def test_a_finished_run_is_loaded_and_not_trained(
 ) -> None:
     model, again = Noisy(), Noisy().eval()
     expected = advlib.train(model, DATA, epochs=2, run=tmp_path)
-    monkeypatch.setattr(training, "_epoch", lambda *_: pytest.fail("trains"))
+    monkeypatch.setattr(training, "train_epoch", lambda *_: pytest.fail("trains"))
     history = advlib.train(again, DATA, epochs=2, run=tmp_path)
     pd.testing.assert_frame_equal(history, expected, check_exact=True)  # seconds too
     assert same_bits(again, model)

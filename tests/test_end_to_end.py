@@ -143,5 +143,5 @@ def test_the_page_asks_for_nothing_outside_itself(built: tuple[Path, str]) -> No
     html = BeautifulSoup(text, "html.parser")
     assert not html.find_all(["script", "link", "iframe", "object", "embed"])
     for tag in html.find_all(src=True):
-        assert tag["src"].startswith("data:")
+        assert str(tag["src"]).startswith("data:")
     assert not re.search(r"@import|url\(\s*['\"]?(?!data:|#)", text)

@@ -122,7 +122,6 @@ def cell(pair: Tensor | torch.Size) -> str:
         pytest.param(
             "same, even",
             marks=[
-                pytest.mark.xfail(reason="torch pads an even kernel more at the end"),
                 pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel"),
             ],
         ),
@@ -174,7 +173,6 @@ def test_initial_weights() -> None:
         assert ours.ndim == 1 or (ours == theirs).double().mean() < 1e-4
 
 
-@pytest.mark.xfail(reason="torch.nn.Conv2d draws weights of its own, which LeNet overwrites")
 def test_the_global_random_state_is_left_as_it_is() -> None:
     before = torch.get_rng_state()
     advlib.LeNet()

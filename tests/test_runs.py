@@ -10,7 +10,7 @@ from engine import assert_same_history, random_data, same_bits
 from torch import Tensor, nn
 
 import advlib
-from advlib import checkpoints, runs, training
+from advlib import checkpoints, epochs, runs, training
 from advlib.data import Dataset
 from advlib.files import DamagedFileError
 
@@ -44,7 +44,7 @@ def test_a_run_is_trained_once_and_then_taken(
     assert {path.name for path in first.folder.iterdir()} == {
         *(".lock", "history.csv", checkpoints.NAME)
     }
-    monkeypatch.setattr(training, "_epoch", lambda *_: pytest.fail("trains"))
+    monkeypatch.setattr(training, "train_epoch", lambda *_: pytest.fail("trains"))
     again = run(tmp_path)
     assert again.folder == first.folder
     assert same_bits(again.model, first.model)
@@ -53,8 +53,8 @@ def test_a_run_is_trained_once_and_then_taken(
 
 def test_a_run_is_a_training_with_its_settings(tmp_path: Path) -> None:
     """By `advlib.train` alone, from the initial weights and with the seed of the shuffles."""
-    model = advlib.LeNet(training.derived_seed(5, "mixed", "weights"))
-    settings = SETTINGS | {"seed": training.derived_seed(5, "mixed", "shuffles")}
+    model = advlib.LeNet(epochs.derived_seed(5, "mixed", "weights"))
+    settings = SETTINGS | {"seed": epochs.derived_seed(5, "mixed", "shuffles")}
     history = advlib.train(model, DATA, method="mixed", **settings)
     found = run(tmp_path, "mixed", seed=5)
     assert same_bits(found.model, model)

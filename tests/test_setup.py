@@ -104,7 +104,8 @@ IMPORT_NAMES = {
 def test_what_is_imported_is_declared(folder: str, extras: list[str] | None) -> None:
     extras = ["report", "test"] if extras is None else extras
     names = {canonicalize_name(requirement.name) for requirement in declared(*extras)}
-    own = {"advlib", "tests", *(path.stem for path in (ROOT / folder).glob("*.py"))}
+    here = [*(ROOT / folder).glob("*.py"), *(ROOT / ".make").glob("*.py")]
+    own = {"advlib", "tests", *(path.stem for path in here)}
     for path in (ROOT / folder).rglob("*.py"):
         for top in imports(path) - own - sys.stdlib_module_names:
             name = IMPORT_NAMES.get(top, top)
