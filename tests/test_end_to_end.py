@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -85,15 +84,12 @@ def test_progress_reaches_the_terminal_and_no_notebook(built: tuple[Path, str]) 
         assert not [line for line in lines if json.dumps(line)[1:-1] in text], path
 
 
-def test_a_second_make_does_nothing_and_takes_little(built: tuple[Path, str]) -> None:
+def test_a_second_make_does_nothing(built: tuple[Path, str]) -> None:
     project, _ = built
     before = mtimes(project / "report" / "build")
-    start = time.monotonic()
     result = make(project, "report", "PARAMETERS=quick")
-    seconds = time.monotonic() - start
     assert result.returncode == 0, result.stderr
     assert mtimes(project / "report" / "build") == before
-    assert seconds < 3
 
 
 def test_a_changed_plot_does_not_train_again(built: tuple[Path, str]) -> None:

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,12 +141,6 @@ def test_first_all_then_nothing(project: Project) -> None:
     assert made.index("2-adversarial-examples") > made.index("3-training-standard")
     assert (project.folder / "report/build/quick/report.pdf").exists()
     assert project.made("PARAMETERS=quick") == []
-
-
-def test_nothing_to_do_takes_little(built: Project) -> None:
-    start = time.monotonic()
-    assert built.made("PARAMETERS=quick") == []
-    assert time.monotonic() - start < 3
 
 
 def test_notebooks_run_side_by_side_and_in_order(project: Project) -> None:
