@@ -106,11 +106,8 @@ def copy_project(folder: Path) -> None:
         (folder / source).touch()
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A fresh copy, in a folder with a space and letters that are not ASCII."""
-    folder = tmp_path / "schöner Ordner é"
-    folder.mkdir()
+def prepared(folder: Path) -> Project:
+    """Copy the project to a folder, with a stand-in for Python."""
     copy_project(folder)
     script = folder / "python"
     log = shlex.quote(str(folder / "log"))
@@ -119,15 +116,18 @@ def project(tmp_path: Path) -> Project:
     return Project(folder)
 
 
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A fresh copy, in a folder with a space and letters that are not ASCII."""
+    folder = tmp_path / "schöner Ordner é"
+    folder.mkdir()
+    return prepared(folder)
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy with a finished report, for tests that leave it finished."""
-    folder = tmp_path_factory.mktemp("built")
-    copy_project(folder)
-    script = folder / "python"
-    script.write_text(FAKE.format(log=folder / "log", python=sys.executable))
-    script.chmod(0o755)
-    project = Project(folder)
+    project = prepared(tmp_path_factory.mktemp("built"))
     project.made("PARAMETERS=quick")
     return project
 

@@ -85,10 +85,11 @@ def test_the_kernel_does_not_depend_on_the_caller(
         tmp_path / "sources" / "a.ipynb",
         "seed = 0",
         "import os, sys, advlib.files\n"
-        "print(sys.executable, os.getcwd(), advlib.files.__file__, 'profile' in globals())",
+        "print(sys.executable, os.getcwd(), advlib.files.__file__, sep='\\n')\n"
+        "print('profile' in globals())",
     )
     assert run(source) == 0
-    found = outputs(tmp_path / "executed" / "a.ipynb").split()
+    found = outputs(tmp_path / "executed" / "a.ipynb").splitlines()
     files = ROOT / "advlib" / "files.py"
     assert found == [sys.executable, str(source.parent), str(files), "False"]
 
