@@ -1,12 +1,12 @@
 # The map of the project: what is made from what. `make` alone prints the lines that begin with ##.
 
-## make report                     the whole report with the seed's settings (about 20 minutes):
+## make report                     the whole report with the seed's settings:
 ##                                 report/build/seed/report.html and report.pdf
 ## make report PARAMETERS=quick    the same in about a minute: few images, few epochs
 ## make report EPSILON=0.2 EPOCHS=5    with parameters changed, in a folder of its own
 ## make test                       everything that is checked: linter, types, tests, notebooks
 ## make check                      linter and types only
-## make reference                  the reference run anew (the slides' settings, about an hour)
+## make reference                  the reference run anew, with the slides' settings
 ## make lab                        JupyterLab on the notebooks
 ## make audit                      the pinned packages against the known vulnerabilities
 ## make lock                       requirements.lock anew, from pyproject.toml (with uv)
