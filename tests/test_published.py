@@ -1,12 +1,18 @@
-"""advlib.published: the seed's numbers and the check that computes what is wrong in them."""
+"""advlib.published and advlib.findings: the seed's numbers, and what is computed to be wrong."""
 
 import copy
 from typing import Any
 
 import pandas as pd
 import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from torch import nn
 
-from advlib import published
+from advlib import evaluate, published
+from advlib.findings import findings
 from advlib.published import (
     FIGURES,
     IMAGES,
@@ -16,7 +22,6 @@ from advlib.published import (
     confidence_identity,
     curves,
     evaluation,
-    findings,
     goodfellow,
     settings,
     transfer,
@@ -26,10 +31,11 @@ from advlib.published import (
 
 @pytest.fixture
 def content(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A copy of the published numbers that the check reads, to be tampered with."""
-    changed = copy.deepcopy(published._CONTENT)
-    monkeypatch.setattr(published, "_CONTENT", changed)
-    return changed
+    """The published numbers, to be tampered with; put back afterwards."""
+    found = copy.deepcopy(published.CONTENT)
+    for name, part in copy.deepcopy(found).items():
+        monkeypatch.setitem(published.CONTENT, name, part)
+    return published.CONTENT
 
 
 def wheres() -> list[str]:
@@ -148,6 +154,25 @@ def test_the_identity_fails_in_one_column_only() -> None:
     assert failed[0]["computed"] == pytest.approx(0.9821 * 97.85 + 0.0179 * 66.91)
     assert f"{failed[0]['computed']:.2f}" == "97.30"
     assert checked.loc[checked["holds"], "difference"].abs().max() < 0.005
+
+
+@hypothesis_settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([8, 50, 625]), st.floats(0.5, 8))
+def test_the_identity_holds_for_what_is_measured_and_rounded_but_for_no_misprint(
+    seed: int, n: int, scale: float
+) -> None:
+    """The numbers of images divide 10,000: as in the slides, the rates are exact."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(5, 4))
+    images, labels = scale * torch.randn(n, 5), torch.randint(4, (n,))
+    found = evaluate(model, images, labels)
+    assume(0 < found.error < 100)
+    column = {name: round(getattr(found, name), 2) for name in FIGURES}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(published.CONTENT["evaluation"]["mixed"], "clean", column)
+        assert confidence_identity()["holds"].all()
+        column["confidence"] += 0.6  # as large as the slides' misprint
+        assert (~confidence_identity()["holds"]).sum() == 1
 
 
 def test_findings_are_those_known() -> None:
