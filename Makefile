@@ -8,6 +8,10 @@
 ## make check                      linter and types only
 ## make reference                  the reference run anew, with the slides' settings
 ## make lab                        JupyterLab on the notebooks
+## make bench                      the benchmark against other libraries and the processor, under
+##                                 10 minutes on two idle cores: tests/benchmarks/results.md
+## make mutation                   mutants of attacks, methods and evaluation: which of them do the
+##                                 tests not notice? mutmut show NAME has a survivor's change
 ## make audit                      the pinned packages against the known vulnerabilities
 ## make lock                       requirements.lock anew, from pyproject.toml (with uv)
 ## make clean                      removes report/build; asks before finished trainings go
@@ -33,7 +37,7 @@
 help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
 
-.PHONY: help report reference test check lab audit lock clean distclean check-python FORCE
+.PHONY: help report reference test check bench mutation lab audit lock clean distclean check-python FORCE
 .DELETE_ON_ERROR:
 # Notebooks are executed side by side, each with its share of the cores (advlib.notebooks): two
 # trainings on a core each are done sooner than one after the other on two.
@@ -147,6 +151,7 @@ $(notebooks)/1-data.ipynb: $(library) $(showing) $(figures)
 $(notebooks)/2-adversarial-examples.ipynb: $(library) $(training) $(showing) $(figures)
 $(trainings): $(library) $(training) $(showing) $(figures)
 $(notebooks)/4-transfer.ipynb: $(library) $(training) $(showing)
+$(notebooks)/back-matter.ipynb: $(call modules,findings)
 
 # ---- Tests --------------------------------------------------------------------------------------
 
@@ -158,6 +163,15 @@ check: | $(ready)
 test: check
 	$(python) -m pytest --cov --cov-report=term tests
 	$(python) -m pytest --nbval --nbval-current-env -p no:cacheprovider notebooks report/*.ipynb
+
+bench: | $(ready)
+	@PYTHONPATH=tests $(python) -m benchmarks
+
+mutation: | $(ready)
+	@rm -rf mutants
+	OMP_NUM_THREADS=1 $(python) -m mutmut run
+	@$(python) -m mutmut results --all true | sed 's/.*advlib\.\([a-z]*\)\..*: /\1: /' | sort | uniq -c
+	@$(python) -m mutmut results
 
 lab: | $(ready)
 	@exec $(python) -m jupyterlab --notebook-dir=notebooks
@@ -172,6 +186,7 @@ lock:
 # ---- Cleaning -----------------------------------------------------------------------------------
 
 clean:
+	@rm -rf mutants
 	@exec sh .make/clean.sh
 
 distclean: clean

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,30 +45,44 @@ def train_epoch(
     model: nn.Module, images: Tensor, labels: Tensor, training: Training, epoch: int
 ) -> tuple[list[float], list[float]]:
     """Train one epoch; return the figures on the clean and on the adversarial images."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    # The fused update reads memory in its order, whatever the strides say.
+    contiguous = all(parameter.is_contiguous() for parameter in parameters)
     optimizer = torch.optim.SGD(
-        [parameter for parameter in model.parameters() if parameter.requires_grad],
+        parameters,
         lr=training.learning_rate,
         momentum=training.momentum,
         weight_decay=training.weight_decay,
-        foreach=True,
+        foreach=not contiguous,
+        fused=contiguous,
     )
-    parameters = optimizer.param_groups[0]["params"]
     # One small tensor, changed in place: small ones kept from each step would lie between the large
     # ones that a step frees, and the C library could not give that memory out again.
-    totals = torch.zeros(2, 4, dtype=torch.float64, device=images.device)
-    devices = [images.device] if images.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(derived_seed(training.seed, epoch, "noise"))
+    totals = torch.zeros(2, 3, dtype=torch.float64, device=images.device)
+    counts = [0, 0]
+    with _seeded(derived_seed(training.seed, epoch, "noise"), images.device):
         for batch in _batches(model, images, labels, training, epoch):
             step = training.method.gradients(model, batch, training.epsilon, training.alpha)
             for parameter, gradient in zip(parameters, step.gradients, strict=True):
-                parameter.grad = gradient
+                parameter.grad = gradient.contiguous()
             optimizer.step()
-            for total, outcome in zip(totals, (step.clean, step.adversarial), strict=True):
+            for i, outcome in enumerate((step.clean, step.adversarial)):
                 if outcome is not None:
-                    total += _sums(outcome)
-    clean, adversarial = totals.tolist()
-    return _means(*clean), _means(*adversarial)
+                    totals[i] += _sums(outcome)
+                    counts[i] += len(outcome.rank)
+    clean, adversarial = map(_means, totals.tolist(), counts)
+    return clean, adversarial
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed the random numbers of the CPU and of a device inside; leave them as found."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):  # torch.manual_seed would seed all devices
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 def _batches(
@@ -91,14 +106,15 @@ def _batches(
 
 
 def _sums(outcome: Outcome) -> Tensor:
-    """Over a minibatch: the objective, the top-1 and the top-5 errors, and the number of images."""
+    """Over a minibatch: the objective, the top-1 and the top-5 errors."""
     objective, rank = outcome
-    top1, top5 = (rank >= 1).sum(), (rank >= 5).sum()
-    return torch.stack([objective.double().sum(), top1, top5, torch.ones_like(rank).sum()])
+    errors = (rank[:, None] >= rank.new_tensor([1, 5])).sum(0)
+    return torch.cat([objective.sum(0, keepdim=True, dtype=torch.float64), errors])
 
 
-def _means(objective: float, top1: float, top5: float, images: float) -> list[float]:
+def _means(sums: list[float], images: int) -> list[float]:
     """The mean objective and the errors in percent; NaN where there were no images."""
     if not images:
         return [math.nan] * 3
+    objective, top1, top5 = sums
     return [objective / images, 100 * top1 / images, 100 * top5 / images]

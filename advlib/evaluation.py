@@ -258,7 +258,7 @@ def _measure(
     check_labels(labels, images)
     check_model(model, images)
     # One tensor: small ones kept from each batch would pin the freed activations between them.
-    measured = torch.empty(len(images), columns, dtype=torch.float64)
+    measured = torch.empty(len(images), columns, dtype=torch.float64, device="cpu")
     with as_found(model, images.device), torch.no_grad():
         for start in range(0, len(images), batch_size):
             part = slice(start, start + batch_size)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from advlib.convolution import convolve, convolve_and_pool, from_shards, max_pool, to_shards
+from advlib.convolution import by_patches, by_tiles, from_rows, to_rows
 from advlib.parameters import check
 
 SHAPE = (1, 28, 28)
@@ -80,10 +80,10 @@ class LeNet(nn.Module):
             return self.layers(images).flatten(1)  # type: ignore[no-any-return]
         layers: Any = self.layers
         conv1, _, conv2, _, conv3, _, conv4 = layers
-        features = convolve_and_pool(to_shards(images), conv1.weight, conv1.bias)
-        features = max_pool(convolve(features, conv2.weight, conv2.bias))
+        features = by_patches(to_rows(images), conv1.weight, conv1.bias)
+        features = by_tiles(features, conv2.weight, conv2.bias)
         # The last two kernels cover their whole input: dense layers.
-        hidden = linear(from_shards(features), conv3.weight.flatten(1), conv3.bias).relu()
+        hidden = linear(from_rows(features), conv3.weight.flatten(1), conv3.bias).relu()
         return linear(hidden, conv4.weight.flatten(1), conv4.bias)
 
 
@@ -130,7 +130,9 @@ def architecture_table(
     prints it.
     """
     layers = model.layers if isinstance(model, LeNet) else model
-    layers = list(layers.children() if isinstance(layers, nn.Module) else layers)
+    if isinstance(layers, nn.Module):
+        layers = list(layers.children()) or [layers]  # a single layer has no children
+    layers = list(layers)
     data = torch.empty(1, *input_shape, device="meta")
     size: Pair = (1, 1)
     offset: Pair = (1, 1)

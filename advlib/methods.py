@@ -55,8 +55,7 @@ def mixed(model: nn.Module, batch: Batch, epsilon: float, alpha: float) -> Step:
 def adversarial(model: nn.Module, batch: Batch, epsilon: float, alpha: float) -> Step:
     """g = alpha g_clean + (1 - alpha) g_adversarial (Goodfellow et al. 2014, section 6)."""
     clean, attacked = _clean_and_adversarial(model, batch, epsilon)
-    gradients = torch._foreach_mul(clean.gradients, alpha)
-    torch._foreach_add_(gradients, attacked.gradients, alpha=1 - alpha)
+    gradients = torch._foreach_lerp(attacked.gradients, clean.gradients, alpha)
     return Step(gradients, clean.outcome, attacked.outcome)
 
 

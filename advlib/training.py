@@ -107,6 +107,7 @@ def train(
     DamagedFileError
         If the checkpoint in `run` is damaged.
     """
+    folder = None if run is None else _folder(run)
     name, chosen = _method(method, named=run is not None)
     given = {
         "epochs": epochs,
@@ -121,7 +122,7 @@ def train(
     training = Training(name, chosen, **{key: check(key, value) for key, value in given.items()})
     _check_work(model, data)
     place = _device(device)
-    if run is None:
+    if folder is None:
         with _running(model, place):
             return _loop(model, data, training, place, [], None)
     identity = {
@@ -130,7 +131,6 @@ def train(
         "initial weights": checkpoints.digest(model.state_dict()),
         "code": code_digest(),
     }
-    folder = Path(run)
     with checkpoints.held(folder):
         checkpoint = checkpoints.Checkpoint.resume(folder, identity, place)
         if checkpoint.state:
@@ -155,6 +155,13 @@ def code_digest() -> str:
 
 def _is_text(line: ast.stmt) -> bool:
     return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+
+
+def _folder(run: Any) -> Path:
+    try:
+        return Path(run)
+    except TypeError:
+        raise TypeError(f"run must be the path of a folder or None, not {run!r}") from None
 
 
 def _method(method: object, *, named: bool) -> tuple[str, Method]:

@@ -250,6 +250,18 @@ def test_bounds_clip() -> None:
     low, high = torch.zeros(2, 6, 6), torch.linspace(0.4, 1.2, 72).view(2, 6, 6)
     by_pixel = fgsm(model, images, labels, 0.3, bounds=(low, high))
     assert torch.equal(by_pixel, free.clamp(low.double(), high.double()))
+    unrounded = fgsm(model, images, labels, 0.3, bounds=(0.1, 0.9))
+    assert torch.equal(unrounded, free.clamp(0.1, 0.9))
+    single = fgsm(model.float(), images.float(), labels, 0.3, bounds=(low.double(), high.double()))
+    assert single.dtype == torch.float32
+    assert (single <= high).all()
+
+
+def test_torchs_default_device_makes_no_difference() -> None:
+    model, (images, labels) = small_net(), small_images(0)
+    expected = fgsm(model, images, labels, 0.3, bounds=(0.1, 0.9))
+    with torch.device("meta"):
+        assert torch.equal(fgsm(model, images, labels, 0.3, bounds=(0.1, 0.9)), expected)
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
@@ -279,6 +291,20 @@ def test_any_shape_and_floating_dtype(shape: tuple[int, ...], dtype: torch.dtype
     adversarial = fgsm(model, images, torch.tensor([0, 1, 2, 0, 1]), 0.25, batch_size=2)
     assert (adversarial.shape, adversarial.dtype) == (images.shape, dtype)
     assert (adversarial != images).all()
+
+
+def test_epsilon_is_a_tenth_by_default() -> None:
+    model, (images, labels) = small_net(), small_images(0)
+    assert torch.equal(fgsm(model, images, labels), fgsm(model, images, labels, 0.1))
+
+
+def test_no_batch_is_larger_than_asked_for_and_each_image_is_run_once() -> None:
+    """Memory and time: the adversarial images do not tell."""
+    model, (images, labels) = small_net(), small_images(0)
+    sizes = []
+    model.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    fgsm(model, images, labels, batch_size=3)
+    assert sizes == [3, 3, 1]
 
 
 def test_epsilon_zero_gives_a_copy() -> None:

@@ -97,9 +97,9 @@ EPSILONS: list[Row] = [
     ("epsilon", True, TypeError, "epsilon .*True"),
 ]
 FGSM: list[Row] = [
-    ("model", Output(lambda logits: logits.detach()), ValueError, "model .*differentiated"),
+    ("model", Output(lambda logits: logits.detach()), ValueError, "^model .*differentiated"),
     ("model", Output(lambda logits: ONES * logits.detach()), ValueError, "model .*differentiated"),
-    ("model", Output(lambda x: (x - x.detach()).sqrt()), ValueError, "model .*gradients .*NaN"),
+    ("model", Output(lambda x: (x - x.detach()).sqrt()), ValueError, "^model .*gradients .*NaN"),
     ("target_labels", 3, TypeError, "target_labels .*Tensor.* int"),
     ("target_labels", LABELS.int(), TypeError, "target_labels .*int64.*int32"),
     ("target_labels", LABELS[:1], ValueError, r"target_labels .*\[6\].*\[1\]"),
@@ -111,11 +111,12 @@ FGSM: list[Row] = [
     ("bounds", (0, None), TypeError, "bounds .*None"),
     ("bounds", (False, True), TypeError, "bounds .*False"),
     ("bounds", (1, 0), ValueError, r"bounds .*\(1, 0\)"),
+    ("bounds", (1, 1), ValueError, r"bounds .*low below high.*\(1, 1\)"),
     ("bounds", (0, float("nan")), ValueError, "bounds .*nan"),
     ("bounds", (0, torch.ones(4)), ValueError, r"bounds .*\[2, 3\].*\[4\]"),
 ]
 TRANSFER: list[Row] = [
-    ("models", {}, ValueError, "models .*empty"),
+    ("models", {}, ValueError, "^models must not be empty$"),
     ("models", None, TypeError, "models .*mapping.*NoneType"),
     ("models", [Output()], TypeError, "models .*mapping.*list"),
     ("models", {"a": "standard"}, TypeError, "model .*Module.*standard"),
@@ -193,6 +194,8 @@ TRAIN: list[Row] = [
     ("model", Output().requires_grad_(False), ValueError, "model .*no parameters to train"),
     ("model", nn.Flatten(), ValueError, "model .*no parameters to train"),
     ("method", 5, TypeError, "method .*5"),
+    ("run", 3, TypeError, "run .*path.*3"),
+    ("run", b"run", TypeError, "run .*path.*b'run'"),
     ("data", None, TypeError, "data .*Dataset.*NoneType"),
     ("data", (IMAGES, LABELS), TypeError, "data .*Dataset.*tuple"),
     ("data", dataset((IMAGES * 255).to(torch.uint8)), TypeError, r"images .*uint8.*images / 255"),

@@ -5,22 +5,25 @@ from functools import partial
 
 import pytest
 import torch
-from engine import threads
 from torch import Tensor
 from torch.autograd import gradcheck
 from torch.nn.functional import conv2d, max_pool2d
 
-from advlib.convolution import convolve, convolve_and_pool, from_shards, max_pool, to_shards
+from advlib.convolution import by_patches, by_tiles, from_rows, to_rows
 
-CONVOLUTIONS: list[Callable[..., Tensor]] = [convolve, convolve_and_pool]
+Layer = Callable[[Tensor, Tensor, Tensor], Tensor]
+# the input [H, C, W, n] and the kernel [O, C, kH, kW]
+SHAPES: list[tuple[Layer, tuple[int, ...], tuple[int, ...]]] = [
+    (by_patches, (6, 1, 6, 3), (2, 1, 3, 3)),
+    (by_patches, (8, 2, 10, 2), (3, 2, 5, 3)),
+    (by_patches, (4, 2, 4, 1), (1, 2, 1, 1)),
+    (by_tiles, (8, 2, 6, 2), (3, 2, 5, 5)),
+    (by_tiles, (10, 1, 4, 3), (2, 1, 3, 3)),
+    (by_tiles, (4, 2, 4, 1), (1, 2, 1, 1)),
+    (by_tiles, (12, 1, 5, 1), (1, 1, 5, 2)),
+]
 # linear but for the maximum: finite differences are exact
 agrees = partial(gradcheck, atol=1e-7, rtol=1e-6)
-SHAPES = [
-    ((1, 1, 6, 6, 3), (2, 1, 3, 3)),
-    ((2, 3, 5, 8, 2), (2, 3, 2, 3)),
-    ((3, 2, 4, 4, 1), (1, 2, 1, 1)),
-    ((1, 2, 5, 4, 2), (3, 2, 4, 3)),
-]
 
 
 def tensors(shape: tuple[int, ...], kernel: tuple[int, ...]) -> list[Tensor]:
@@ -31,50 +34,48 @@ def tensors(shape: tuple[int, ...], kernel: tuple[int, ...]) -> list[Tensor]:
     ]
 
 
-@pytest.mark.parametrize("function", CONVOLUTIONS)
-@pytest.mark.parametrize(("shape", "kernel"), SHAPES)
-def test_forward_is_torchs(
-    function: Callable[..., Tensor], shape: tuple[int, ...], kernel: tuple[int, ...]
-) -> None:
-    x, weight, bias = tensors(shape, kernel)
-    images = x.permute(0, 4, 1, 2, 3).flatten(0, 1)
-    expected = conv2d(images, weight, bias)
-    if function is convolve_and_pool:
-        expected = max_pool2d(expected, 2)
-    assert torch.allclose(from_shards(function(x, weight, bias)), expected.flatten(1), atol=1e-14)
+def torchs(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    pooled: Tensor = max_pool2d(conv2d(x.permute(3, 1, 0, 2), weight, bias), 2)
+    return pooled
 
 
-@pytest.mark.parametrize("function", CONVOLUTIONS)
-@pytest.mark.parametrize(("shape", "kernel"), SHAPES)
+@pytest.mark.parametrize(("layer", "shape", "kernel"), SHAPES)
+def test_forward_is_torchs(layer: Layer, shape: tuple[int, ...], kernel: tuple[int, ...]) -> None:
+    inputs = tensors(shape, kernel)
+    assert torch.allclose(from_rows(layer(*inputs)), torchs(*inputs).flatten(1), atol=1e-13)
+
+
+@pytest.mark.parametrize(("layer", "shape", "kernel"), SHAPES)
 def test_gradients_are_those_of_finite_differences(
-    function: Callable[..., Tensor], shape: tuple[int, ...], kernel: tuple[int, ...]
+    layer: Layer, shape: tuple[int, ...], kernel: tuple[int, ...]
 ) -> None:
-    assert agrees(function, tensors(shape, kernel))
+    assert agrees(layer, tensors(shape, kernel))
 
 
-@pytest.mark.parametrize("function", CONVOLUTIONS)
+@pytest.mark.parametrize(("layer", "shape", "kernel"), [SHAPES[1], SHAPES[3]])
 @pytest.mark.parametrize("wanted", [0, 1, 2])
-def test_the_gradient_of_one_argument(function: Callable[..., Tensor], wanted: int) -> None:
-    inputs = tensors(*SHAPES[1])
+def test_the_gradient_of_one_argument(
+    layer: Layer, shape: tuple[int, ...], kernel: tuple[int, ...], wanted: int
+) -> None:
+    inputs = tensors(shape, kernel)
     for i, tensor in enumerate(inputs):
         tensor.requires_grad_(i == wanted)
-    assert agrees(function, inputs)
+    assert agrees(layer, inputs)
 
 
-@pytest.mark.parametrize("function", CONVOLUTIONS)
-def test_a_view_is_read_where_it_lies(function: Callable[..., Tensor]) -> None:
-    x, weight, bias = tensors((4, 3, 5, 8, 2), (2, 3, 2, 3))
-    part = x[1::2, 1:, :, 2:]
-    kernel = weight[:, 1:]
-    ours = function(part, kernel, bias)
-    assert torch.equal(ours, function(part.contiguous(), kernel.contiguous(), bias))
+@pytest.mark.parametrize("layer", [by_patches, by_tiles])
+def test_a_view_is_read_where_it_lies(layer: Layer) -> None:
+    x, weight, bias = tensors((8, 3, 8, 4), (2, 3, 5, 5))
+    part, kernel = x[:, 1:, 2:, ::2], weight[:, 1:]
+    ours = layer(part, kernel, bias)
+    assert torch.allclose(ours, layer(part.contiguous(), kernel.contiguous(), bias), atol=1e-14)
 
 
-def test_max_pool_is_torchs_and_so_is_the_pixel_that_wins_a_tie() -> None:
+def test_of_equal_corners_the_first_wins_as_in_torch() -> None:
     generator = torch.Generator().manual_seed(0)
-    x = torch.randint(0, 3, (2, 3, 8, 6, 5), generator=generator).double().requires_grad_()
-    images = x.permute(0, 4, 1, 2, 3).flatten(0, 1)
-    ours, theirs = from_shards(max_pool(x)), max_pool2d(images, 2).flatten(1)
+    x = torch.randint(0, 3, (8, 1, 6, 5), generator=generator).double().requires_grad_()
+    kernel, bias = torch.ones(1, 1, 1, 1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    ours, theirs = from_rows(by_patches(x, kernel, bias)), torchs(x, kernel, bias).flatten(1)
     weights = torch.randn(ours.shape, generator=generator, dtype=torch.float64)
     assert torch.equal(ours, theirs)
     (of_ours,), (of_theirs,) = (
@@ -83,19 +84,31 @@ def test_max_pool_is_torchs_and_so_is_the_pixel_that_wins_a_tie() -> None:
     assert torch.equal(of_ours, of_theirs)
 
 
-def test_max_pool_against_finite_differences() -> None:
-    generator = torch.Generator().manual_seed(0)
-    values = torch.randperm(96, generator=generator).double()  # far apart: no kinks near
-    assert agrees(max_pool, values.view(2, 2, 4, 6, 1).requires_grad_())
+def test_tiles_in_float32_are_about_as_near_as_torchs_direct_convolution() -> None:
+    inputs = tensors((12, 20, 12, 10), (50, 20, 5, 5))
+    single = [tensor.detach().float() for tensor in inputs]
+    exact = torchs(*inputs).flatten(1)
+    errors = [
+        ((result.double() - exact).norm() / exact.norm()).item()
+        for result in (from_rows(by_tiles(*single)), torchs(*single).flatten(1))
+    ]
+    assert errors[0] < 1e-6
+    assert errors[0] < 20 * errors[1]
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
-@pytest.mark.parametrize("n", [1, 5, 6])
-def test_shards_hold_the_images_in_order(number: int, n: int) -> None:
+def test_what_is_kept_between_calls_serves_every_caller() -> None:
+    x, weight, bias = tensors((6, 1, 6, 1), (1, 1, 3, 3))
+    with torch.inference_mode(), torch.device("meta"):
+        by_patches(x.detach(), weight.detach(), bias.detach())
+        by_tiles(x.detach(), weight.detach(), bias.detach())
+    for layer in (by_patches, by_tiles):
+        torch.autograd.grad(layer(x, weight, bias).sum(), [x, weight, bias])
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_rows_hold_the_images_in_order(n: int) -> None:
     images = torch.arange(n * 12.0).view(n, 2, 3, 2)
-    with threads(number):
-        shards = to_shards(images)
-    assert shards.is_contiguous()
-    assert shards.shape[1:4] == (2, 3, 2)
-    assert len(shards) == max(k for k in range(1, number + 1) if n % k == 0)
-    assert torch.equal(from_shards(shards), images.flatten(1))
+    rows = to_rows(images)
+    assert rows.is_contiguous()
+    assert rows.shape == (3, 2, 2, n)
+    assert torch.equal(from_rows(rows), images.flatten(1))

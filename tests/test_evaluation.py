@@ -124,11 +124,18 @@ def test_model_images_and_random_state_are_left_as_found(
     model = nn.Sequential(
         *(Inplace(), nn.BatchNorm1d(2), nn.Flatten(), nn.Dropout(), nn.Linear(6, 7))
     ).train(training)
+    for parameter in model.parameters():
+        parameter.grad = torch.rand_like(parameter)
+    model[1].bias.requires_grad_(False)
     _, images, labels = case(0)
 
     def state() -> list[Any]:
         buffers = [buffer.clone() for buffer in model.buffers()]
-        parameters = [(p.detach().clone(), p.requires_grad, p.grad) for p in model.parameters()]
+        parameters = [
+            (p.detach().clone(), p.requires_grad, id(p.grad), p.grad.clone())
+            for p in model.parameters()
+            if p.grad is not None
+        ]
         modes = [module.training for module in model.modules()]
         return [buffers, parameters, modes, torch.get_rng_state(), images.clone()]
 
@@ -136,6 +143,16 @@ def test_model_images_and_random_state_are_left_as_found(
     run(model, images, labels)
     torch.testing.assert_close(state(), before, rtol=0, atol=0)
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("run", [evaluate, errors])
+def test_torchs_default_device_makes_no_difference(
+    run: Callable[[nn.Module, Tensor, Tensor], object],
+) -> None:
+    given = case(0)
+    expected = run(*given)
+    with torch.device("meta"):
+        assert run(*given) == expected
 
 
 def test_evaluated_in_the_mode_it_is_given_in() -> None:
@@ -161,6 +178,34 @@ def test_transfer_has_models_under_test_in_rows_and_attacked_in_columns() -> Non
         assert list(table.index) == list(table.columns) == list(models)
         assert (table.index.name, table.columns.name) == ("under test", "attacked")
         assert not np.allclose(table, table.T)
+
+
+def test_transfer_is_at_a_tenth_by_default() -> None:
+    model, images, labels = case(0)
+    models = {"first": model, "second": case(1)[0]}
+    found, expected = transfer(models, images, labels), transfer(models, images, labels, 0.1)
+    pd.testing.assert_frame_equal(found.confidence_error, expected.confidence_error)
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (evaluate, [10, 10, 3]),
+        (errors, [10, 10, 3]),
+        # two images for the check, then FGSM and the evaluation
+        (lambda m, x, y, batch_size: transfer({"m": m}, x, y, batch_size=batch_size),
+         [2, 10, 10, 3, 10, 10, 3]),
+    ],
+)  # fmt: skip
+def test_no_batch_is_larger_than_asked_for_and_each_image_is_run_once(
+    run: Callable[..., object], expected: list[int]
+) -> None:
+    """Memory and time: the figures do not tell."""
+    model, images, labels = case(0)
+    sizes = []
+    model.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    run(model, images, labels, batch_size=10)
+    assert sizes == expected
 
 
 def test_transfer_makes_the_images_once_for_each_model(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,6 +240,12 @@ def test_wilson_interval_of_the_slides_standard_error() -> None:
     found = Evaluation(98.47, 1.53, 98.59, 99.04, 69.95, 10_000)
     assert found.error_interval() == wilson_interval(153, 10_000)
     assert found.error_interval(0.5) == wilson_interval(153, 10_000, 0.5)
+
+
+def test_wilson_interval_stays_within_0_and_100_percent() -> None:
+    for n in range(1, 60):  # for some, rounding alone would go past the ends
+        assert wilson_interval(0, n)[0] == 0
+        assert wilson_interval(n, n)[1] == 100
 
 
 @few

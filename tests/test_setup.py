@@ -105,7 +105,8 @@ def test_what_is_imported_is_declared(folder: str, extras: list[str] | None) -> 
     extras = ["report", "test"] if extras is None else extras
     names = {canonicalize_name(requirement.name) for requirement in declared(*extras)}
     here = [*(ROOT / folder).glob("*.py"), *(ROOT / ".make").glob("*.py")]
-    own = {"advlib", "tests", *(path.stem for path in here)}
+    folders = [path.parent for path in (ROOT / folder).glob("*/*.py")]
+    own = {"advlib", "tests", *(path.stem for path in here), *(path.name for path in folders)}
     for path in (ROOT / folder).rglob("*.py"):
         for top in imports(path) - own - sys.stdlib_module_names:
             name = IMPORT_NAMES.get(top, top)

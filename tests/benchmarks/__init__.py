@@ -1,0 +1,1 @@
+"""The benchmark: `make bench` measures advlib against its peers and against the processor."""

@@ -1,0 +1,114 @@
+"""Measure everything, print it and write it down; `make bench` runs this.
+
+python -m benchmarks [FILE]
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+import torch
+
+from advlib import files, provenance
+from benchmarks import table
+from benchmarks.rows import ROWS
+
+ROUNDS, IMAGES = 3, 10_000
+IMPORTS = ("import torch", "import advlib", "from advlib import load_data, train, evaluate")
+IMPORT_ROUNDS = 3
+PACKAGES = ("torch", "torchvision", "adversarial-robustness-toolbox", "foolbox", "numpy")
+
+
+def run(*arguments: str, threads: int) -> str:
+    """Run a Python process and return the last line that it prints; pass on indented ones.
+
+    Raises
+    ------
+    RuntimeError
+        If it fails, with what it wrote to its standard error.
+    """
+    # No progress bars of ART's.
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TQDM_DISABLE": "1"}
+    last = ""
+    with TemporaryFile("w+") as errors:
+        command = [sys.executable, *arguments]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            command, env=environment, stdout=pipe, stderr=errors, text=True
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith(" "):
+                    print(line, end="", flush=True)
+                last = line
+        if process.returncode:
+            errors.seek(0)
+            raise RuntimeError(f"{' '.join(command)} failed:\n{errors.read()}")
+    return last
+
+
+def timing(threads: int) -> dict[str, Any]:
+    arguments = "-m", "benchmarks.timing", str(threads), str(ROUNDS), str(IMAGES)
+    figures: dict[str, Any] = json.loads(run(*arguments, threads=threads))
+    return figures
+
+
+def memory() -> dict[tuple[str, str], float]:
+    """The peak memory of each, two processes of one thread at once: nothing is timed here."""
+    print("  peak memory", flush=True)
+    each = [(row.work, name) for row in ROWS for name in row.competitors if name not in row.parts]
+
+    def measure(names: tuple[str, str]) -> float:
+        return float(run("-m", "benchmarks.memory", *names, threads=1))
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(each, pool.map(measure, each), strict=True))
+
+
+def imports() -> dict[str, list[float]]:
+    """The seconds of processes that import and end, after a round of warm-up."""
+    print("  imports", flush=True)
+    seconds: dict[str, list[float]] = {statement: [] for statement in IMPORTS}
+    for number in range(1 + IMPORT_ROUNDS):
+        for statement, taken in seconds.items():
+            begin = time.perf_counter()
+            run("-c", statement, threads=torch.get_num_threads())
+            if number:
+                taken.append(time.perf_counter() - begin)
+    return seconds
+
+
+def machine() -> dict[str, str]:
+    return {
+        "processor": provenance.processor(),
+        "cores": str(os.cpu_count()),
+        "Python": sys.version.split()[0],
+        **{name: provenance.package_version(name) for name in PACKAGES},
+        "commit": provenance.commit() or "not in a git repository",
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def main() -> None:
+    target = Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).parent / "results.md"
+    counts = sorted({1, torch.get_num_threads()})
+    figures = {
+        "machine": machine(),
+        "timing": {threads: timing(threads) for threads in counts},
+        "memory": memory(),
+        "imports": imports(),
+    }
+    text = table.markdown(figures)
+    files.write_text(target, text)
+    print(f"\n{text}\n{target}")
+
+
+if __name__ == "__main__":
+    main()

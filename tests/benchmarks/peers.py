@@ -1,0 +1,189 @@
+"""What others do with the same network and the same images, each as its documentation shows it.
+
+Where a documentation leaves a choice, the faster one is taken: FGSM gets the true labels (ART and
+foolbox would run the network once more to guess them) and batches of the fastest size. Values are
+on the scale of the documentation: pixels in [0, 1], normalized as in the tutorials.
+"""
+
+import tempfile
+from collections.abc import Iterable
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Subset
+from torchvision import datasets, transforms
+
+from advlib import idx
+from advlib.lenet import LeNet
+
+BATCH, EPSILON, ALPHA = 100, 0.1, 0.5
+MEAN, STD = 0.1307, 0.3081
+criterion = nn.CrossEntropyLoss()
+
+
+class Network(nn.Module):
+    """The seed's network as the tutorials write one: plain layers, the same initial weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = deepcopy(LeNet(seed=0).layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x).flatten(1)  # type: ignore[no-any-return]
+
+
+def sgd(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
+
+
+@cache
+def _root() -> tempfile.TemporaryDirectory[str]:
+    """A folder as torchvision's MNIST wants it, with the files that come with advlib."""
+    root = tempfile.TemporaryDirectory(prefix="advlib-bench-")
+    raw = Path(root.name, "MNIST", "raw")
+    raw.parent.mkdir()
+    raw.symlink_to(idx.find("MNIST", None), target_is_directory=True)
+    return root
+
+
+def mnist(*, train: bool = True, normalized: bool = True) -> Dataset[Any]:
+    """MNIST as https://github.com/pytorch/examples/blob/main/mnist/main.py has it."""
+    steps: list[Any] = [transforms.ToTensor()]
+    if normalized:
+        steps.append(transforms.Normalize((MEAN,), (STD,)))
+    found: Dataset[Any] = datasets.MNIST(
+        _root().name, train=train, download=False, transform=transforms.Compose(steps)
+    )
+    return found
+
+
+def loader(dataset: Dataset[Any], n: int) -> DataLoader[Any]:
+    """Minibatches of the first n images, reshuffled."""
+    return DataLoader(Subset(dataset, range(n)), batch_size=BATCH, shuffle=True)
+
+
+def arrays(*, train: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """MNIST as art.utils.load_mnist gives it, channels first: pixels in [0, 1], one-hot labels."""
+    from art.utils import to_categorical
+
+    raw: Any = mnist(train=train)
+    pixels = raw.data.numpy()[:, None]
+    return np.divide(pixels, 255, dtype=np.float32), to_categorical(raw.targets.numpy(), 10)
+
+
+# ---- The plain loop of the tutorials ------------------------------------------------------------
+# https://docs.pytorch.org/tutorials/beginner/fgsm_tutorial.html and the MNIST example it builds on.
+
+
+def plain_fgsm(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """The tutorial's attack, without its clipping."""
+    images = images.clone().requires_grad_()
+    loss = criterion(model(images), labels)
+    model.zero_grad()
+    loss.backward()
+    assert images.grad is not None
+    return (images + EPSILON * images.grad.sign()).detach()
+
+
+def train_plain(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Iterable[Any]) -> None:
+    for images, labels in batches:
+        perturbed = plain_fgsm(model, images, labels)
+        optimizer.zero_grad()
+        loss = ALPHA * criterion(model(images), labels)
+        loss = loss + (1 - ALPHA) * criterion(model(perturbed), labels)
+        loss.backward()
+        optimizer.step()
+
+
+def train_plain_standard(
+    model: nn.Module, optimizer: torch.optim.Optimizer, batches: Iterable[Any]
+) -> None:
+    for images, labels in batches:
+        optimizer.zero_grad()
+        loss = criterion(model(images), labels)
+        loss.backward()
+        optimizer.step()
+
+
+def evaluate_plain(model: nn.Module, batches: Iterable[Any]) -> float:
+    """The example's evaluation: the share of correct predictions."""
+    model.eval()
+    correct = total = 0
+    with torch.no_grad():
+        for images, labels in batches:
+            correct += int(model(images).argmax(dim=1).eq(labels).sum())
+            total += len(labels)
+    return correct / total
+
+
+# ---- foolbox ------------------------------------------------------------------------------------
+# https://foolbox.jonasrauber.de/guide/getting-started.html
+
+
+def foolbox_model(model: nn.Module) -> Any:
+    from foolbox.models.pytorch import PyTorchModel
+
+    preprocessing = {"mean": [MEAN], "std": [STD], "axis": -3}
+    return PyTorchModel(model.eval(), (0, 1), device="cpu", preprocessing=preprocessing)
+
+
+def foolbox_fgsm(wrapped: Any, images: Tensor, labels: Tensor) -> Tensor:
+    from foolbox.attacks.fast_gradient_method import LinfFastGradientAttack
+
+    _, clipped, _ = LinfFastGradientAttack()(wrapped, images, labels, epsilons=EPSILON)
+    return clipped
+
+
+def train_foolbox(
+    model: nn.Module, optimizer: torch.optim.Optimizer, batches: Iterable[Any]
+) -> None:
+    """The plain loop with foolbox's attack; the batches hold pixels in [0, 1]."""
+    wrapped = foolbox_model(model)
+    normalize = transforms.Normalize((MEAN,), (STD,))
+    for images, labels in batches:
+        model.eval()
+        perturbed = foolbox_fgsm(wrapped, images, labels)
+        model.train()
+        optimizer.zero_grad()
+        loss = ALPHA * criterion(model(normalize(images)), labels)
+        loss = loss + (1 - ALPHA) * criterion(model(normalize(perturbed)), labels)
+        loss.backward()
+        optimizer.step()
+
+
+# ---- The Adversarial Robustness Toolbox ---------------------------------------------------------
+# https://github.com/Trusted-AI/adversarial-robustness-toolbox: examples/get_started_pytorch.py and
+# notebooks/adversarial_training_mnist.ipynb
+
+
+def art_classifier(model: nn.Module) -> Any:
+    from art.estimators.classification import PyTorchClassifier
+
+    return PyTorchClassifier(
+        model=model,
+        clip_values=(0.0, 1.0),
+        loss=criterion,
+        optimizer=sgd(model),
+        input_shape=(1, 28, 28),
+        nb_classes=10,
+        device_type="cpu",
+    )
+
+
+def art_fgsm(classifier: Any, batch_size: int) -> Any:
+    from art.attacks.evasion import FastGradientMethod
+
+    return FastGradientMethod(estimator=classifier, eps=EPSILON, batch_size=batch_size)
+
+
+def art_trainer(model: nn.Module) -> Any:
+    """Train with ``trainer.fit(x, y, batch_size=2 * BATCH)``: half of each batch is attacked."""
+    from art.defences.trainer import AdversarialTrainer
+
+    classifier = art_classifier(model)
+    return AdversarialTrainer(classifier, art_fgsm(classifier, BATCH), ratio=0.5)

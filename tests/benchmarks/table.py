@@ -1,0 +1,133 @@
+"""The figures as Markdown."""
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import Any
+
+from benchmarks.rows import TEST_IMAGES
+
+Figures = dict[str, Any]
+"""What the measuring processes give: `machine`, and by the number of threads `timing`
+(see `timing.measure` and `profiling.profile`); `memory` in MB by work and competitor; `imports` in
+seconds by statement."""
+
+HEADER = (
+    "work",
+    "by",
+    "threads",
+    "ms per 100 images",
+    "times advlib's",
+    "% of matrix rate",
+    "MB",
+)
+
+
+def markdown(figures: Figures) -> str:
+    """Write the results."""
+    timing = figures["timing"]
+    parts = [
+        "# Benchmark",
+        "`make bench`, with nothing else at work on the machine.",
+        _table(("", ""), figures["machine"].items()),
+        _HOW.format(rounds=_rounds(timing), test_images=TEST_IMAGES),
+        _table(HEADER, _rows(timing, figures["memory"])),
+        *(_profile(threads, measured) for threads, measured in timing.items()),
+        "## Imports",
+        "Whole processes, one after the other in turn.",
+        _table(("process", "seconds", "times import torch"), _imports(figures["imports"])),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+_HOW = """\
+Each figure is the median (least to most) of {rounds} rounds after a warm-up. In a round the
+competitors of a work take turns, in one process, with the product of two 2048 x 2048 float32
+matrices; ratios are of the same round. A round of training is 100 steps of 100 clean images each;
+a step of mixed or adversarial training makes and trains on 100 adversarial images besides. FGSM
+and evaluation take {test_images:,} test images, 200 at once. The percentages are the rate of the
+method's floating-point operations (convolutions and dense layers, counted layer by layer as sums
+of products, however they are computed) over that of the matrix product. MB is the peak resident
+memory of a process of its own with one thread, less what importing torch and torchvision takes,
+with the whole data set in memory; for advlib's adversarial training it is that of an epoch with
+all 55,000 images and the validation. What each peer does is in `peers.py`."""
+
+
+def _rounds(timing: dict[int, Any]) -> int:
+    (rounds,) = {len(row["rates"]) for measured in timing.values() for row in measured["rows"]}
+    return int(rounds)
+
+
+def _rows(timing: dict[int, Any], memory: dict[tuple[str, str], float]) -> Iterator[Sequence[str]]:
+    least = min(timing)
+    for index in range(len(timing[least]["rows"])):
+        for threads, measured in timing.items():
+            row = measured["rows"][index]
+            ours = row["seconds"]["advlib"]
+            for name, seconds in row["seconds"].items():
+                whole = name not in row["parts"]
+                used = memory.get((row["work"], name)) if threads == least else None
+                yield (
+                    f"{row['work']}, {row['operations'] / 1e6:.2f} MFLOP an image",
+                    name,
+                    str(threads),
+                    _spread([1e5 * s for s in seconds], ".1f"),
+                    _spread(_ratios(seconds, ours), ".2f") if name != "advlib" else "1",
+                    _spread(percents(row, seconds), ".0f") if whole else "",
+                    "" if used is None else f"{used:.0f}",
+                )
+
+
+def percents(row: dict[str, Any], seconds: Sequence[float]) -> list[float]:
+    """For each round the rate of the work in percent of the matrix product's."""
+    rates = row["rates"]
+    return [100 * row["operations"] / s / rate for s, rate in zip(seconds, rates, strict=True)]
+
+
+def _ratios(seconds: Sequence[float], ours: Sequence[float]) -> list[float]:
+    return [theirs / own for theirs, own in zip(seconds, ours, strict=True)]
+
+
+def _profile(threads: int, measured: dict[str, Any]) -> str:
+    rate = median(rate for row in measured["rows"] for rate in row["rates"])
+    total = sum(line["seconds"] for line in measured["operations"])
+    rows = (
+        (
+            line["name"],
+            f"{1e3 * line['seconds']:.2f}",
+            f"{100 * line['seconds'] / total:.0f}",
+            f"{100 * line['operations'] / line['seconds'] / rate:.0f}"
+            if line["operations"]
+            else "",
+            ", ".join(line["largest"]),
+        )
+        for line in measured["operations"]
+    )
+    header = (
+        "operation",
+        "ms",
+        "% of the step",
+        "% of matrix rate",
+        "largest parts by torch's names",
+    )
+    return (
+        f"## A step of adversarial training by operation, threads: {threads}\n\n"
+        f"{1e3 * total:.1f} ms under the profiler, which slows it; the matrix product runs at "
+        f"{rate / 1e9:.0f} GFLOP/s. A product's rate counts what it really computes.\n\n"
+    ) + _table(header, rows)
+
+
+def _imports(imports: dict[str, list[float]]) -> Iterator[Sequence[str]]:
+    torch = imports["import torch"]
+    for statement, seconds in imports.items():
+        ratio = _spread(_ratios(seconds, torch), ".2f") if seconds is not torch else "1"
+        yield f"`{statement}`", _spread(seconds, ".2f"), ratio
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    middle, least, most = median(values), min(values), max(values)
+    return f"{middle:{form}} ({least:{form}} - {most:{form}})"
+
+
+def _table(header: Sequence[str], rows: Any) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,111 @@
+"""Time all rows with one number of threads, in a process of its own.
+
+    python -m benchmarks.timing THREADS ROUNDS IMAGES
+
+The last line that it prints is the figures as JSON.
+"""
+
+import gc
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from benchmarks import counting, peers, profiling
+from benchmarks.rows import ROWS, Row, data
+
+SIZE, PRODUCTS = 2048, 3
+WARM_UP = 300
+
+
+def seconds(work: Callable[[], object]) -> float:
+    gc.collect()
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def matrix_product() -> Callable[[], None]:
+    """The limit: some float32 products of two square matrices."""
+    a, b, c = (torch.randn(SIZE, SIZE) for _ in range(3))
+
+    def work() -> None:
+        for _ in range(PRODUCTS):
+            torch.mm(a, b, out=c)
+
+    return work
+
+
+def rate(duration: float) -> float:
+    """Operations a second of the matrix product."""
+    return PRODUCTS * 2 * SIZE**3 / duration
+
+
+def measure(rows: Sequence[Row], rounds: int, images: int) -> list[dict[str, Any]]:
+    """Time the competitors in turn, round by round.
+
+    Each row's round begins with the matrix product, so that work and limit are measured side by
+    side.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        What is measured.
+    rounds : int
+        How often, after a warm-up with `WARM_UP` images each.
+    images : int
+        How many images a competitor takes in a round at most; a row has a number of its own.
+
+    Returns
+    -------
+    list of dict
+        For each row its `work`, its `operations` for an image, and from each round the
+        `rates` of the matrix product, operations a second, and the competitors' `seconds` for an
+        image.
+    """
+    product = matrix_product()
+    ready = [{name: setup() for name, setup in row.competitors.items()} for row in rows]
+    layers = peers.Network().layers
+    measured: list[dict[str, Any]] = [
+        {
+            "work": row.work,
+            "operations": counting.operations(row.work, layers),
+            "rates": [],
+            "seconds": {name: [] for name in row.competitors},
+            "parts": row.parts,
+        }
+        for row in rows
+    ]
+    product()
+    for competitors in ready:
+        for work in competitors.values():
+            work(WARM_UP)
+    for number in range(rounds):
+        for row, competitors, figures in zip(rows, ready, measured, strict=True):
+            _tell(f"round {number + 1} of {rounds}: {row.work}")
+            figures["rates"].append(rate(seconds(product)))
+            for name, work in competitors.items():
+                n = min(row.images, images) // (10 if name in row.parts else 1)
+                figures["seconds"][name].append(seconds(partial(work, n)) / n)
+    return measured
+
+
+def _tell(message: str) -> None:
+    print(f"  threads: {torch.get_num_threads()}, {message}", flush=True)
+
+
+def main() -> None:
+    threads, rounds, images = map(int, sys.argv[1:])
+    torch.set_num_threads(threads)
+    rows = measure(ROWS, rounds, images)
+    _tell("profile")
+    operations = profiling.profile(data().train, steps=20)
+    print(json.dumps({"rows": rows, "operations": operations}))
+
+
+if __name__ == "__main__":
+    main()

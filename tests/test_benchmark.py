@@ -1,0 +1,306 @@
+"""The benchmark: every peer does the same work as advlib, and the figures are put together right.
+
+No test looks at a time that was measured here.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from benchmarks import __main__ as program
+from benchmarks import counting, peers, profiling, rows, table, timing
+from benchmarks.peers import Network
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision import transforms
+
+from advlib.attacks import fgsm
+from advlib.data import Split
+from advlib.epochs import train_epoch
+from advlib.lenet import LeNet
+
+ROOT = Path(__file__).parents[1]
+normalize = transforms.Normalize((peers.MEAN,), (peers.STD,))
+PEERS = {
+    name: setup
+    for name, setup in rows.ROWS[0].competitors.items()
+    if name not in ("advlib", rows.LOADING)
+}
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> Network:
+    """The network that the peers of this test work with."""
+    model = Network()
+    monkeypatch.setattr(peers, "Network", lambda: model)
+    return model
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[Tensor, Tensor]:
+    """The first 400 training images, pixels in [0, 1], and their labels."""
+    pixels, labels = peers.arrays()
+    return torch.from_numpy(pixels[:400]), torch.from_numpy(labels[:400].argmax(1))
+
+
+@pytest.fixture
+def inputs(network: Network) -> Iterator[list[Tensor]]:
+    """What goes through the network in training mode, batch by batch."""
+    seen: list[Tensor] = []
+
+    def note(module: nn.Module, arguments: tuple[Tensor]) -> None:
+        if module.training:
+            seen.append(arguments[0].detach().clone())
+
+    handle = network.register_forward_pre_hook(note)
+    yield seen
+    handle.remove()
+
+
+def trained_on(seen: Tensor, clean: Tensor, attacked: Tensor) -> tuple[list[int], list[int]]:
+    """Which of the clean and which of the attacked images were seen; they must be all that was.
+
+    Two images differ by far more than a pixel whose gradient's sign flips in rounding.
+    """
+    both = torch.cat([clean, attacked]).flatten(1)
+    distance, which = torch.cdist(seen.flatten(1), both).min(1)
+    assert distance.max() < 1
+    found = which.tolist()
+    n = len(clean)
+    return sorted(i for i in found if i < n), sorted(i - n for i in found if i >= n)
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_peers_step_trains_on_clean_and_on_attacked_images(
+    name: str, network: Network, inputs: list[Tensor], digits: tuple[Tensor, Tensor]
+) -> None:
+    """100 and 100, the attacked ones FGSM's, and the update is that of the two losses' mean."""
+    before = Network()
+    PEERS[name]()(peers.BATCH)
+    n = 2 * peers.BATCH if name == rows.ART else peers.BATCH
+    pixels, labels = digits[0][:n], digits[1][:n]
+    if name == rows.PLAIN:
+        clean = normalize(pixels)
+        attacked = fgsm(before, clean, labels)
+    elif name == rows.FOOLBOX:
+        clean = normalize(pixels)
+        whole = nn.Sequential(normalize, before)
+        attacked = normalize(fgsm(whole, pixels, labels, bounds=(0, 1)))
+    else:
+        clean, attacked = pixels, fgsm(before, pixels, labels, bounds=(0, 1))
+    in_update = inputs[1:] if name == rows.PLAIN else inputs  # its attack is in training mode
+    left, taken = trained_on(torch.cat(in_update), clean, attacked)
+    assert len(left) == len(taken) == peers.BATCH
+    assert sorted({*left, *taken}) == list(range(n))
+
+    of_clean = cross_entropy(before(clean[left]), labels[left])
+    of_attacked = cross_entropy(before(attacked[taken]), labels[taken])
+    old = list(before.parameters())
+    gradients = torch.autograd.grad(0.5 * of_clean + 0.5 * of_attacked, old)
+    for new, weight, gradient in zip(network.parameters(), old, gradients, strict=True):
+        change = -1e-3 * (gradient + 5e-4 * weight)
+        # Signs that flip in rounding change some gradients a little.
+        assert (new - weight - change).norm() < 0.02 * change.norm()
+
+
+def test_the_plain_step_is_advlibs(network: Network, digits: tuple[Tensor, Tensor]) -> None:
+    images, labels = normalize(digits[0][:100]), digits[1][:100]
+    model, before = LeNet(seed=0).train(), Network()
+    train_epoch(model, images, labels, rows.settings("adversarial"), 1)
+    rows.plain_training(peers.train_plain)(100)
+    both = zip(model.parameters(), network.parameters(), before.parameters(), strict=True)
+    for ours, theirs, old in both:
+        assert (ours - theirs).norm() < 0.02 * (theirs - old).norm()
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_peer_takes_as_many_steps_as_advlib(
+    name: str, inputs: list[Tensor], digits: tuple[Tensor, Tensor], network: Network
+) -> None:
+    """And its loss falls, on clean and on attacked images."""
+    scaled = digits[0] if name == rows.ART else normalize(digits[0])
+
+    def losses() -> tuple[float, float]:
+        model = Network().eval()
+        model.load_state_dict(network.state_dict())
+        attacked = fgsm(model, scaled, digits[1])
+        with torch.no_grad():
+            clean, adversarial = (cross_entropy(model(x), digits[1]) for x in (scaled, attacked))
+        return float(clean), float(adversarial)
+
+    work, before = PEERS[name](), losses()
+    work(200)
+    assert sum(map(len, inputs)) == 2 * (300 if name == rows.PLAIN else 200)
+    work(200)
+    assert all(now < then for now, then in zip(losses(), before, strict=True))
+
+
+def test_standard_training_of_the_plain_loop(
+    network: Network, inputs: list[Tensor], digits: tuple[Tensor, Tensor]
+) -> None:
+    images, labels = normalize(digits[0][:200]), digits[1][:200]
+    before = cross_entropy(Network()(images), labels)
+    rows.plain_training(peers.train_plain_standard)(200)
+    left, _ = trained_on(torch.cat(inputs), images, images + 9)
+    assert left == list(range(200))
+    assert cross_entropy(network.eval()(images), labels) < before
+
+
+@pytest.mark.parametrize("name", [rows.ART, rows.FOOLBOX, rows.PLAIN])
+def test_a_peers_fgsm_is_advlibs(name: str, network: Network) -> None:
+    network.eval()
+    pixels, one_hot = peers.arrays(train=False)
+    images, labels = torch.from_numpy(pixels[:100]), torch.from_numpy(one_hot[:100].argmax(1))
+    (row,) = [row for row in rows.ROWS if row.work == "FGSM"]
+    theirs: Any = row.competitors[name]()(100)
+    if name == rows.PLAIN:
+        inputs = rows.data().test.images[:100]
+        theirs, ours = theirs[0], fgsm(network, inputs, labels)
+    elif name == rows.FOOLBOX:
+        whole = nn.Sequential(normalize, network)
+        theirs, ours = theirs[0], fgsm(whole, images, labels, bounds=(0, 1))
+    else:
+        theirs, ours = torch.from_numpy(theirs), fgsm(network, images, labels, bounds=(0, 1))
+    assert ((ours - theirs).abs() < 1e-6).double().mean() > 0.999
+    assert not torch.equal(ours, images)
+
+
+def test_peers_have_the_seeds_network_and_settings(digits: tuple[Tensor, Tensor]) -> None:
+    torch.testing.assert_close(Network()(digits[0]), LeNet(seed=0)(digits[0]))
+    ours, theirs = rows.settings("adversarial"), peers.sgd(Network()).defaults
+    assert theirs["lr"] == ours.learning_rate
+    assert (theirs["momentum"], theirs["weight_decay"]) == (ours.momentum, ours.weight_decay)
+    assert (ours.batch_size, ours.epsilon, ours.alpha) == (peers.BATCH, peers.EPSILON, peers.ALPHA)
+
+
+# ---- Counting -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("of_weights", "of_images"), [(True, False), (True, True), (False, True)])
+def test_operations_of_a_pass_are_those_that_torch_counts(
+    of_weights: bool, of_images: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(counting.PASSES, "a pass", (counting.Pass(of_weights, of_images),))
+    layers = Network().layers.requires_grad_(of_weights)
+    images = torch.rand(3, 1, 28, 28, requires_grad=of_images)
+    with FlopCounterMode(display=False) as counter:
+        layers(images).sum().backward()
+    assert counting.operations("a pass", layers) * 3 == counter.get_total_flops()
+
+
+def test_operations_of_each_work() -> None:
+    layers = Network().layers
+    counted = {row.work: counting.operations(row.work, layers) for row in rows.ROWS}
+    forward = 2 * (24 * 24 * 20 * 25 + 8 * 8 * 50 * 500 + 500 * 800 + 10 * 500)
+    first = 2 * 24 * 24 * 20 * 25
+    assert counted == {
+        "adversarial training": 6 * forward - first,  # 26.94 million
+        "mixed training": 6 * forward - first,
+        "standard training": 3 * forward - first,  # 13.18 million
+        "FGSM": 2 * forward,
+        "evaluation": forward,
+    }
+
+
+# ---- Measuring ----------------------------------------------------------------------------------
+
+
+def test_competitors_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[str] = []
+
+    def product() -> Callable[[], None]:
+        return lambda: log.append("product")
+
+    def competitor(name: str) -> rows.Work:
+        return lambda n: log.append(f"{name} {n}")
+
+    monkeypatch.setattr(timing, "matrix_product", product)
+    names = "advlib", "other", "part"
+    row = rows.Row("FGSM", {name: partial(competitor, name) for name in names}, parts=("part",))
+    (measured,) = timing.measure([row], rounds=2, images=500)
+    warm_up = ["product", "advlib 300", "other 300", "part 300"]
+    assert log == warm_up + 2 * ["product", "advlib 500", "other 500", "part 50"]
+    assert len(measured["rates"]) == len(measured["seconds"]["other"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "line", "operations"),
+    [
+        ("bmm", [[2, 50, 100], [2, 100, 3200]], "second convolution, forward", 64_000_000),
+        (
+            "baddbmm",
+            [[1, 50, 900], [1, 50, 500], [1, 500, 900]],
+            "second convolution, forward",
+            45_000_000,
+        ),
+        ("bmm", [[1, 50, 6400], [1, 6400, 100]], "second convolution, weight gradient", 64_000_000),
+        ("addmm", [[9], [100, 50], [50, 6400]], "second convolution, input gradient", 64_000_000),
+        ("bmm", [[1, 80, 36], [1, 36, 14400]], "first convolution", 82_944_000),
+        ("mm", [[8, 4], [4, 80000]], profiling.TRANSFORMS, 5_120_000),
+        ("mm", [[100, 800], [800, 500]], "dense layers", 80_000_000),
+        ("mm", [[50, 500], [500, 10]], "dense layers", 500_000),
+        ("maximum", [[5], [5]], "pooling", 0),
+        ("_foreach_add", [], "optimizer", 0),
+        ("index", [[5]], "choosing the minibatch", 0),
+        ("_log_softmax", [[5]], "loss and counting", 0),
+        ("copy", [[5]], "moving windows and layouts", 0),
+        ("view", [[5]], profiling.REST, 0),
+    ],
+)
+def test_lines_of_the_profile(
+    name: str, shapes: list[list[int]], line: str, operations: int
+) -> None:
+    assert profiling.classify(name, shapes) == (line, operations)
+
+
+def test_profile_of_advlibs_step(digits: tuple[Tensor, Tensor]) -> None:
+    lines = profiling.profile(Split(*digits), steps=2)
+    assert {"optimizer", "loss and counting", "dense layers"} <= {line["name"] for line in lines}
+    (dense,) = [line for line in lines if line["name"] == "dense layers"]
+    # Two passes forward, two gradients each, 100 images; the loss has no products.
+    assert dense["operations"] == 6 * 100 * 2 * (800 * 500 + 500 * 10)
+
+
+def test_table_has_every_figure() -> None:
+    seconds = {"advlib": [1e-4, 2e-4, 4e-4], "other": [3e-4, 5e-4, 16e-4], "a part": [5e-5] * 3}
+    row = {"work": "FGSM", "operations": 5_000_000, "rates": [1e11] * 3}
+    row |= {"seconds": seconds, "parts": ["a part"]}
+    line = {"name": "pooling", "seconds": 0.004, "operations": 0, "largest": ["maximum", "ge"]}
+    measured = json.loads(json.dumps({"rows": [row], "operations": [line]}))
+    text = table.markdown(
+        {
+            "machine": {"processor": "a name"},
+            "timing": {1: measured, 2: measured},
+            "memory": {("FGSM", "advlib"): 123.4},
+            "imports": {"import torch": [2.0, 2.0], "import advlib": [1.0, 1.5]},
+        }
+    )
+    lines = text.splitlines()
+    work = "| FGSM, 5.00 MFLOP an image |"
+    ours = "20.0 (10.0 - 40.0) | 1 | 25 (12 - 50) |"
+    assert f"{work} advlib | 1 | {ours} 123 |" in lines
+    assert f"{work} advlib | 2 | {ours}  |" in lines
+    assert f"{work} other | 2 | 50.0 (30.0 - 160.0) | 3.00 (2.50 - 4.00) | 10 (3 - 17) |  |" in (
+        lines
+    )
+    assert f"{work} a part | 1 | 5.0 (5.0 - 5.0) | 0.25 (0.12 - 0.50) |  |  |" in lines
+    assert "| pooling | 4.00 | 100 |  | maximum, ge |" in lines
+    assert "| `import advlib` | 1.25 (1.00 - 1.50) | 0.62 (0.50 - 0.75) |" in lines
+    assert "of 3 rounds" in text
+
+
+def test_processes_are_run_and_their_failures_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.run("-c", "print('  so far'); print('last')", threads=1) == "last\n"
+    assert capsys.readouterr().out == "  so far\n"
+    with pytest.raises(RuntimeError, match="ValueError: so it is"):
+        program.run("-c", "raise ValueError('so it is')", threads=1)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests"))
+    taken = "from benchmarks.memory import peak; a = peak(); b = b'1' * 10**8; print(peak() - a)"
+    assert 95 < float(program.run("-c", taken, threads=1)) < 110

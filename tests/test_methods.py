@@ -1,0 +1,182 @@
+"""advlib.methods: each method's gradients and outcomes against their definitions, in float64."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from advlib.methods import METHODS, Batch, Step, ranks
+
+few = settings(max_examples=10, deadline=None)
+seeds = st.integers(0, 2**32 - 1)
+epsilons = st.floats(0.01, 1)
+alphas = st.floats(0, 1)
+every_method = pytest.mark.parametrize("method", METHODS)
+
+N, CLASSES = 12, 7
+
+
+def case(seed: int) -> tuple[nn.Sequential, Batch]:
+    """A float64 network and a minibatch; some of its images are told to be adversarial ones."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(6, 9), nn.Tanh(), nn.Linear(9, CLASSES)).double()
+    images = torch.randn(N, 2, 3, dtype=torch.float64)
+    return model, Batch(images, torch.randint(CLASSES, (N,)), torch.arange(N) % 3 == 0)
+
+
+def run(method: str, model: nn.Module, batch: Batch, epsilon: float, alpha: float) -> Step:
+    return METHODS[method].gradients(model, batch, epsilon, alpha)
+
+
+def mean_loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """The mean of the negative logarithms of the labels' probabilities."""
+    chances: Tensor = model(images).softmax(1)
+    return -chances[torch.arange(len(labels)), labels].log().mean()
+
+
+def plain_fgsm(model: nn.Module, batch: Batch, epsilon: float) -> Tensor:
+    leaf = batch.images.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(mean_loss(model, leaf, batch.labels), leaf)
+    return batch.images + epsilon * gradient.sign()
+
+
+# What each trains on: the objective whose gradient it gives, of the clean loss, the adversarial
+# loss and alpha. The epoch-wise images are adversarial before they come to the method.
+OBJECTIVES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "standard": lambda clean, attacked, alpha: clean,
+    "mixed": lambda clean, attacked, alpha: clean + attacked,
+    "adversarial": lambda clean, attacked, alpha: alpha * clean + (1 - alpha) * attacked,
+    "mixed-epochwise": lambda clean, attacked, alpha: clean,
+}
+
+
+def assert_close(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> None:
+    torch.testing.assert_close(list(ours), list(theirs), rtol=1e-9, atol=1e-12)
+
+
+@every_method
+@few
+@given(seeds, epsilons, alphas)
+def test_the_gradients_are_those_of_the_definition(
+    method: str, seed: int, epsilon: float, alpha: float
+) -> None:
+    model, batch = case(seed)
+    attacked = plain_fgsm(model, batch, epsilon)
+    clean_loss, loss = (mean_loss(model, x, batch.labels) for x in (batch.images, attacked))
+    objective = OBJECTIVES[method](clean_loss, loss, alpha)
+    expected = torch.autograd.grad(objective, list(model.parameters()))
+    assert_close(run(method, model, batch, epsilon, alpha).gradients, expected)
+
+
+@every_method
+@few
+@given(seeds, epsilons)
+def test_the_outcomes_are_objective_and_rank_of_each_image(
+    method: str, seed: int, epsilon: float
+) -> None:
+    model, batch = case(seed)
+    step = run(method, model, batch, epsilon, 0.3)
+    told = batch.perturbed
+    assert told is not None
+    expected: list[tuple[Tensor, Tensor] | None] = [(batch.images, batch.labels), None]
+    if method == "mixed-epochwise":
+        expected = [(batch.images[chosen], batch.labels[chosen]) for chosen in (~told, told)]
+    elif method != "standard":
+        expected[1] = plain_fgsm(model, batch, epsilon), batch.labels
+    for outcome, part in zip((step.clean, step.adversarial), expected, strict=True):
+        if part is None or outcome is None:
+            assert part is outcome
+            continue
+        logits = model(part[0]).detach()
+        objective = cross_entropy(logits, part[1], reduction="none")
+        before = (logits > logits.gather(1, part[1][:, None])).sum(1)
+        assert_close([outcome.objective], [objective])
+        assert torch.equal(outcome.rank, before)
+        assert not outcome.objective.requires_grad
+
+
+@every_method
+def test_a_pixel_without_gradient_stays(method: str) -> None:
+    """Its sign is 0: the perturbed image differs where the model looks, and there only."""
+    model, batch = case(0)
+    seen: list[Tensor] = []
+    with torch.no_grad():
+        next(model.parameters())[:, 3:] = 0
+    model.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    run(method, model, batch, 0.1, 0.5)
+    assert torch.equal(seen[0], batch.images)
+    changes = [(images - batch.images).flatten(1) for images in seen[1:]]
+    assert len(changes) == (method in ("mixed", "adversarial"))
+    for change in changes:
+        assert torch.equal(change[:, 3:], torch.zeros(N, 3, dtype=torch.float64))
+        assert (change[:, :3].abs() - 0.1).abs().max() < 1e-12
+
+
+class Idle(nn.Module):
+    """A network with a parameter that takes no part and one that is not trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.idle = nn.Parameter(torch.ones(3))
+        self.fixed = nn.Parameter(torch.ones(6), requires_grad=False)
+        self.linear = nn.Linear(6, CLASSES)
+        self.wanted: list[bool] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.wanted.append(images.requires_grad)
+        logits: Tensor = self.linear(self.fixed * images.flatten(1))
+        return logits
+
+
+@every_method
+def test_a_gradient_for_each_trained_parameter_and_no_other(method: str) -> None:
+    """Zero for one that takes no part; the gradients are returned, none is left in the model."""
+    model, (_, batch) = Idle(), case(0)
+    step = run(method, model, batch._replace(images=batch.images.float()), 0.1, 0.3)
+    trained = [model.idle, model.linear.weight, model.linear.bias]
+    assert [g.shape for g in step.gradients] == [p.shape for p in trained]
+    assert not step.gradients[0].any()
+    assert all(g.any() for g in step.gradients[1:])
+    assert all(p.grad is None for p in model.parameters())
+
+
+@every_method
+def test_images_are_differentiated_only_for_the_perturbation(method: str) -> None:
+    """That gradient is a good part of a step's time."""
+    model, (_, batch) = Idle(), case(0)
+    images = batch.images.float()
+    run(method, model, batch._replace(images=images), 0.1, 0.3)
+    expected = [True, False] if method in ("mixed", "adversarial") else [False]
+    assert model.wanted == expected
+    assert not images.requires_grad
+
+
+@every_method
+def test_the_minibatch_is_left_as_found(method: str) -> None:
+    model, batch = case(0)
+    before = batch.images.clone(), batch.labels.clone()
+    run(method, model, batch, 0.1, 0.3)
+    assert torch.equal(batch.images, before[0])
+    assert torch.equal(batch.labels, before[1])
+
+
+@few
+@given(seeds, st.integers(1, 9))
+def test_ranks_are_the_places_in_a_stable_order(seed: int, classes: int) -> None:
+    torch.manual_seed(seed)
+    logits = torch.randint(3, (20, classes)).float()  # many are equal
+    labels = torch.randint(classes, (20,))
+    order = logits.argsort(dim=1, descending=True, stable=True)
+    expected = (order == labels[:, None]).int().argmax(1)
+    found = ranks(logits, labels)
+    assert found.dtype == torch.int64
+    assert torch.equal(found, expected)
+
+
+def test_ranks_are_computed_where_the_logits_are() -> None:
+    logits, labels = torch.empty(4, 3, device="meta"), torch.empty(4, 1, device="meta")
+    assert ranks(logits, labels[:, 0].long()).device.type == "meta"
