@@ -105,7 +105,7 @@ def architecture_table(
     Parameters
     ----------
     model : Module or iterable of Module
-        A `LeNet`, a `torch.nn.Sequential`, or layers: Conv2d, MaxPool2d, AvgPool2d, ReLU.
+        A `LeNet`, a `torch.nn.Sequential`, a layer or layers: Conv2d, MaxPool2d, AvgPool2d, ReLU.
     input_shape : tuple, optional
         Channels, height and width of an image.
 
@@ -131,7 +131,7 @@ def architecture_table(
     """
     layers = model.layers if isinstance(model, LeNet) else model
     if isinstance(layers, nn.Module):
-        layers = list(layers.children()) or [layers]  # a single layer has no children
+        layers = [layers] if type(layers) in _TYPES else layers.children()
     layers = list(layers)
     data = torch.empty(1, *input_shape, device="meta")
     size: Pair = (1, 1)

@@ -208,6 +208,11 @@ def test_the_fast_passes_agree_with_the_layers(
         assert (ours - theirs).norm() <= tolerance * theirs.norm()
 
 
+def test_a_single_layer_is_a_table_of_one() -> None:
+    layer = nn.Conv2d(1, 20, 5)
+    assert advlib.architecture_table(layer).equals(advlib.architecture_table([layer]))
+
+
 @pytest.mark.parametrize("layout", ["no_grad", "inference", "channels_last", "strided", "turned"])
 def test_other_modes_and_layouts_give_the_same_logits(layout: str) -> None:
     model, images = advlib.LeNet(), random_images(6)
