@@ -115,11 +115,14 @@ reference: | $(ready)
 # the parameters, rewritten only when they change
 $(folder)/parameters.yaml: FORCE | $(ready)
 	@mkdir -p $(folder)
-	@$(python) -m advlib.parameters --yaml $(given) >$@.new
-	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+	@text=$$($(python) -m advlib.parameters --yaml $(given)) && \
+	if [ "$$text" != "$$(cat $@ 2>/dev/null)" ]; then \
+	    { printf '%s\n' "$$text" >$@.$$$$ && mv $@.$$$$ $@; } || { rm -f $@.$$$$; exit 1; }; \
+	fi
 
 # the executed notebooks; the runner checks and passes the parameters that each names
-execute = @exec $(python) -m advlib.notebooks $< $@ --parameters $(folder)/parameters.yaml
+execute = @exec $(python) -m advlib.notebooks $< $@ --parameters $(folder)/parameters.yaml \
+    --made-from $^
 
 $(notebooks)/3-training-%.ipynb: notebooks/3-training.ipynb
 	$(execute) -p method $*

@@ -1,13 +1,26 @@
-"""Print a report's main table and where the report is. Standard library only: it takes no time.
+"""Check a report, print its main table and where it is. Standard library only: it takes no time.
 
 python .make/summary.py report/build/seed
 """
 
 import csv
+import hashlib
 import sys
 from pathlib import Path
 
 METHODS = ("standard", "mixed", "adversarial")
+SUMS = "SHA256SUMS"
+
+
+def check(folder: Path) -> None:
+    """Stop if a file that the folder's checksums name is not what was written."""
+    for line in (folder / SUMS).read_bytes().splitlines():
+        checksum, _, name = line.decode(errors="replace").partition("  ")
+        path = folder / Path(name).name
+        if not path.is_file():
+            raise ValueError(f"{folder / SUMS} names {path}, which is not there")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != checksum:
+            raise ValueError(f"{path} is not what was written (as {folder / SUMS} has it)")
 
 
 def errors(results: Path, method: str) -> tuple[float, float]:
@@ -18,6 +31,14 @@ def errors(results: Path, method: str) -> tuple[float, float]:
 
 
 def main(folder: Path) -> None:
+    try:
+        for checked in (folder, folder / "results"):
+            check(checked)
+    except (OSError, ValueError) as error:
+        sys.exit(
+            f"error: the report is damaged or edited: {error}\n"
+            f"Remove {folder / 'report.html'} and make the report again; nothing is trained anew."
+        )
     print(f"\n{'model':<12}{'error, clean':>14}{'adversarial':>14}")
     for method in METHODS:
         clean, adversarial = errors(folder / "results", method)

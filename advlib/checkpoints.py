@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,13 +95,7 @@ def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
 def held(folder: Path) -> Iterator[None]:
     """Make a run's folder, and hold it for this process; wait while another has it."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ".lock"
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(files.lock(path))
-        except TimeoutError:
-            say(f"waiting: another process trains in {folder}")
-            stack.enter_context(files.lock(path, wait=math.inf))
+    with files.turn(folder / ".lock", lambda: say(f"waiting: another process trains in {folder}")):
         files.remove_temporaries(folder)
         yield
 

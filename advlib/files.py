@@ -1,15 +1,23 @@
 """Files that are written whole or not at all, checksums, locks, and the user's cache folder."""
 
+import errno
 import hashlib
 import json
+import math
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 _PREFIX = ".part-"
+_CURES = {
+    errno.ENOSPC: "free some space there and run again",
+    errno.EDQUOT: "free some space there and run again",
+    errno.EFBIG: "allow larger files (ulimit -f) and run again",
+    errno.EROFS: "choose a folder that can be written",
+}
 
 
 class DamagedFileError(ValueError):
@@ -37,19 +45,33 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If the file cannot be written, for example because the disk is full.
+        If the file cannot be written, for example because the disk is full: the message then names
+        `path` and what to do.
     """
     path = Path(path)
     temporary = path.with_name(f"{_PREFIX}{secrets.token_hex(4)}-{path.name}")
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with naming(path):
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have the system's errors of a disk that takes no more name the file and say what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _CURES:
+            raise
+        words = f"{error.strerror}; the file could not be written, what was there before is kept: "
+        raise OSError(error.errno, words + _CURES[error.errno], str(path)) from error
 
 
 def _sync_folder(folder: Path) -> None:
@@ -93,6 +115,24 @@ def write_json(path: str | os.PathLike[str], value: object) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_all(contents: Mapping[Path, bytes]) -> None:
+    """Write several files, each whole or not at all; when one cannot be written, none is replaced.
+
+    Parameters
+    ----------
+    contents : mapping
+        What to write by path. They get their names in this order, after all are on the disk.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written.
+    """
+    with ExitStack() as stack:
+        for path, content in reversed([*contents.items()]):
+            stack.enter_context(replacing(path)).write_bytes(content)
+
+
 def sha256(path: str | os.PathLike[str]) -> str:
     """Return the SHA-256 of a file's content as 64 hexadecimal digits."""
     with open(path, "rb") as file:
@@ -132,9 +172,14 @@ def read_checksums(
     return checksums
 
 
-def write_checksums(path: str | os.PathLike[str], checksums: dict[str, str]) -> None:
+def write_checksums(path: str | os.PathLike[str], checksums: Mapping[str, str]) -> None:
     """Write a file that `read_checksums` and ``sha256sum --check`` read."""
-    write_text(path, "".join(f"{checksum}  {name}\n" for name, checksum in checksums.items()))
+    write_bytes(path, checksum_lines(checksums))
+
+
+def checksum_lines(checksums: Mapping[str, str]) -> bytes:
+    """Return what `read_checksums` and ``sha256sum --check`` read."""
+    return "".join(f"{checksum}  {name}\n" for name, checksum in checksums.items()).encode()
 
 
 def seal(path: Path, written: Path) -> None:
@@ -193,6 +238,18 @@ def lock(path: str | os.PathLike[str], wait: float = 0) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+@contextmanager
+def turn(path: str | os.PathLike[str], tell: Callable[[], object]) -> Iterator[None]:
+    """Hold a lock, after waiting for it without limit; `tell` is called once before a wait."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lock(path))
+        except TimeoutError:
+            tell()
+            stack.enter_context(lock(path, wait=math.inf))
+        yield
 
 
 def cache_folder() -> Path:

@@ -8,7 +8,6 @@ variable ADVLIB_PROGRESS appear on the terminal as they come, and nowhere else.
 """
 
 import argparse
-import math
 import os
 import shutil
 import sys
@@ -16,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +75,18 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any]) -> None:
     running = target.with_name(f".{target.stem}.json")  # hidden, and not among the *.ipynb
     with _surroundings():
         try:
-            notebook = papermill.execute_notebook(
-                *(source, running, dict(parameters)),
-                kernel_name="python3",
-                language="python",
-                kernel_manager_class=_Kernel,
-                shutdown_kernel="immediate",
-                progress_bar=False,
-                cwd=source.parent,
-            )
+            with files.naming(target):
+                notebook = papermill.execute_notebook(
+                    *(source, running, dict(parameters)),
+                    kernel_name="python3",
+                    language="python",
+                    kernel_manager_class=_Kernel,
+                    shutdown_kernel="immediate",
+                    progress_bar=False,
+                    cwd=source.parent,
+                )
+        except OSError:  # no whole notebook to keep
+            raise
         except Exception:
             if running.exists():
                 os.replace(running, failed_name(target))
@@ -191,18 +193,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "-p", nargs=2, action="append", default=[], dest="given", metavar=("NAME", "VALUE")
     )
+    parser.add_argument(
+        "--made-from",
+        nargs="*",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="files; a target that is newer was executed by another make meanwhile",
+    )
     options = parser.parse_args(arguments)
     source, target = options.source, options.target
     begin = time.time()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(target):
-        if target.exists() and target.stat().st_mtime > begin:
+    with files.turn(
+        target.with_name(f".{target.stem}.lock"),
+        lambda: print(f"{target}: waiting, another make executes it", flush=True),
+    ):
+        newest = max((path.stat().st_mtime for path in options.made_from), default=begin)
+        if target.exists() and target.stat().st_mtime > newest:
             print(f"{target}: another make has executed it", flush=True)
             return 0
         print(f"{target}", flush=True)
         failed_name(target).unlink(missing_ok=True)
         try:
-            known = yaml.safe_load(options.parameters.read_text(encoding="utf-8"))
+            with options.parameters.open(encoding="utf-8") as file:  # its errors name the file
+                known = yaml.safe_load(file)
             execute(source, target, select(source, known, dict(options.given)))
         except (Exception, KeyboardInterrupt) as error:
             kept = failed_name(target)
@@ -211,19 +226,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
     print(f"    {time.time() - begin:.1f} s", flush=True)
     return 0
-
-
-@contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    """Let one process at a time make `target`."""
-    path = target.with_name(f".{target.stem}.lock")
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(files.lock(path))
-        except TimeoutError:
-            print(f"{target}: waiting, another make executes it", flush=True)
-            stack.enter_context(files.lock(path, wait=math.inf))
-        yield
 
 
 if __name__ == "__main__":

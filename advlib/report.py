@@ -14,15 +14,16 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pypandoc
 import typst
 
-from advlib.files import write_bytes
+from advlib import files
 from advlib.merge import STYLE, ReportError, markdown
-from advlib.results import collect, write
+from advlib.results import collect, contents, remove_others
 
 READER = (
     "markdown-native_divs-native_spans"  # so HTML is read as raw HTML, which report.lua refuses
@@ -50,15 +51,15 @@ class Report:
 
 
 def build(executed: str | Path, output: str | Path) -> Report:
-    """Typeset a report. Nothing is replaced unless all of it succeeds.
+    """Typeset a report. Nothing is replaced unless all of it succeeds; two processes take turns.
 
     Parameters
     ----------
     executed
         Folder of the executed notebooks (`advlib.results.CHAPTERS`).
     output
-        Folder for report.html, report.pdf and results/*.csv; made if it is not there. CSV files in
-        results/ that do not belong to this report are removed.
+        Folder for report.html, report.pdf and results/*.csv, with their checksums in SHA256SUMS;
+        made if it is not there. CSV files in results/ that are not this report's are removed.
 
     Returns
     -------
@@ -72,10 +73,20 @@ def build(executed: str | Path, output: str | Path) -> Report:
     """
     executed, output = Path(executed), Path(output)
     html, pdf = typeset(*markdown(executed))
-    write(collect(executed), output / "results")
+    tables, results = collect(executed), output / "results"
     report = Report(output / "report.html", output / "report.pdf")
-    write_bytes(report.html, html)
-    write_bytes(report.pdf, pdf)
+    documents = {report.html: html, report.pdf: pdf}
+    digests = {path.name: sha256(text).hexdigest() for path, text in documents.items()}
+    sums = {output / "SHA256SUMS": files.checksum_lines(digests)}
+    results.mkdir(parents=True, exist_ok=True)
+    with files.turn(
+        output / ".lock", lambda: print(f"waiting: another make sets {output}", flush=True)
+    ):
+        for folder in (output, results):
+            files.remove_temporaries(folder)
+        # the documents last: while they are old, make knows that there is something to do
+        files.write_all({**contents(tables, results), **sums, **documents})
+        remove_others(tables, results)
     return report
 
 
@@ -266,7 +277,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         report = build(options.executed, options.output)
-    except (ReportError, OSError) as error:
+    except (ReportError, files.DamagedFileError, OSError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
     if not options.quiet:

@@ -1,5 +1,6 @@
 """The numbers behind a report's figures and tables, from executed notebooks or CSV files."""
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -70,14 +71,24 @@ def write(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
     folder
         Made if it is not there.
     """
-    texts = {f"{label}.csv": to_csv(frame) for label, frame in tables.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in {path.name for path in folder.glob("*.csv")} - {*texts}:
-        (folder / stale).unlink()
-    for name, text in texts.items():
-        files.write_text(folder / name, text)
-    checksums = {name: files.sha256(folder / name) for name in sorted(texts)}
-    files.write_checksums(folder / "SHA256SUMS", checksums)
+    files.write_all(contents(tables, folder))
+    remove_others(tables, folder)
+
+
+def contents(tables: Mapping[str, pd.DataFrame], folder: Path) -> dict[Path, bytes]:
+    """Return what `write` writes, by path: the CSV files, then their checksums."""
+    texts = {f"{label}.csv": to_csv(frame).encode() for label, frame in tables.items()}
+    checksums = {name: hashlib.sha256(texts[name]).hexdigest() for name in sorted(texts)}
+    sums = files.checksum_lines(checksums)
+    return {folder / name: text for name, text in {**texts, "SHA256SUMS": sums}.items()}
+
+
+def remove_others(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """Remove the CSV files that are of other results."""
+    for path in folder.glob("*.csv"):
+        if path.stem not in tables:
+            path.unlink()
 
 
 def repeated(notebook: str, tags: list[str]) -> bool:
