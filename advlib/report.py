@@ -102,6 +102,7 @@ def typeset(text: str, figures: dict[str, bytes]) -> tuple[bytes, bytes]:
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        (folder / "style").symlink_to(STYLE)
         (folder / "report.md").write_text(text + REFERENCES, encoding="utf-8")
         for name, svg in figures.items():
             (folder / name).write_bytes(svg)
@@ -115,23 +116,26 @@ def typeset(text: str, figures: dict[str, bytes]) -> tuple[bytes, bytes]:
 
 
 def _pandoc(suffix: str, folder: Path) -> None:
-    """Write report.html or report.typ beside report.md."""
+    """Write report.html or report.typ beside report.md.
+
+    All paths are relative: in an ASCII locale pandoc finds none with other letters in it.
+    """
     command = [
         pypandoc.get_pandoc_path(),
         *(
             f"--from={READER}",
             "--standalone",
             "--fail-if-warnings",
-            f"--template={STYLE / 'report'}.{suffix}",
+            f"--template=style/report.{suffix}",
         ),
-        *(f"--lua-filter={STYLE / 'report.lua'}", "--citeproc"),  # in this order
+        *("--lua-filter=style/report.lua", "--citeproc"),  # in this order
         *(
-            f"--bibliography={STYLE / 'references.bib'}",
-            f"--csl={STYLE / 'numeric.csl'}",
+            "--bibliography=style/references.bib",
+            "--csl=style/numeric.csl",
             "--metadata=link-citations",
         ),
         *(
-            f"--resource-path={folder}{os.pathsep}{STYLE}",
+            f"--resource-path=.{os.pathsep}style",
             f"--output=report.{suffix}",
             *PANDOC[suffix],
             "report.md",

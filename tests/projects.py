@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from advlib.files import sha256, write_checksums
@@ -56,12 +57,25 @@ def environment(project: Path, **changes: str) -> dict[str, str]:
     return kept | own | changes
 
 
-def make(project: Path, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+def at_work(project: Path) -> Iterator[int]:
+    """Yield the processes whose working directory is in the project."""
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if (path / "cwd").resolve().is_relative_to(project):
+                yield int(path.name)
+        except OSError:
+            continue
+
+
+def make(
+    project: Path, *arguments: str, umask: int = -1, **changes: str
+) -> subprocess.CompletedProcess[str]:
     """Run `make` to its end."""
     return subprocess.run(
         ["make", *arguments],
         cwd=project,
         env=environment(project, **changes),
+        umask=umask,
         capture_output=True,
         text=True,
         check=False,

@@ -1,48 +1,32 @@
 """`make report PARAMETERS=quick` from a clean copy, and what it leaves."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+from projects import copy, make
 from pypdf import PdfReader
 
 from advlib.files import sha256
 from advlib.results import collect
 
-ROOT = Path(__file__).parents[1]
-NOT_COPIED = (".git", ".venv", "build", "__pycache__", ".*_cache", ".hypothesis")
 NOTEBOOKS = {
     *("front-matter", "1-data", "2-adversarial-examples", "4-transfer", "back-matter"),
     *("3-training-standard", "3-training-mixed", "3-training-adversarial"),
 }
 
 
-def make(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run make with this Python, and nothing else of this process's surroundings."""
-    own = {"ADVLIB_RUNS", "IPYTHONDIR", "MAKEFLAGS", "MAKELEVEL", "OMP_NUM_THREADS", "PYTHONPATH"}
-    environment = {name: value for name, value in os.environ.items() if name not in own}
-    return subprocess.run(
-        ["make", *arguments],
-        cwd=project,
-        env=environment | {"PYTHON": sys.executable},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The quick report in a folder with a space and a letter outside ASCII, and what make said."""
-    project = tmp_path_factory.mktemp("end to end") / "clönt project"
-    shutil.copytree(ROOT, project, ignore=shutil.ignore_patterns(*NOT_COPIED))
-    result = make(project, "report", "PARAMETERS=quick")
+    """The quick report in a folder with a space and a letter outside ASCII, and what make said.
+
+    The locale is the poorest, the time zone the farthest, the umask the strictest.
+    """
+    project = copy(tmp_path_factory.mktemp("end to end") / "clönt project")
+    far = {"LC_ALL": "C", "TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "1"}
+    result = make(project, "report", "PARAMETERS=quick", umask=0o077, **far)
     assert result.returncode == 0, result.stdout + result.stderr
     return project, result.stdout
 

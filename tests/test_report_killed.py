@@ -11,16 +11,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from engine import FIGURES
 from kernels import exists, wait_for
-from projects import TRAINING, environment, small
+from projects import TRAINING, at_work, environment, small
 
-from advlib import checkpoints, results
+from advlib import checkpoints, notebooks, results
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 KILLS = int(os.environ.get("ADVLIB_KILLS", "3"))
@@ -72,16 +71,6 @@ def begin(project: Path, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
         )
 
 
-def at_work(project: Path) -> Iterator[int]:
-    """Yield the processes whose working directory is in the project."""
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if (path / "cwd").resolve().is_relative_to(project):
-                yield int(path.name)
-        except OSError:
-            continue
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     """Return a finished run: its weights, and its history but for the seconds."""
     state, record = checkpoints.load(folder / checkpoints.NAME)
@@ -118,9 +107,10 @@ def test_a_report_killed_at_any_moment_goes_on_to_the_same_bits(
     project: Path, expected: tuple[dict[str, dict[str, bytes]], dict[str, bytes]]
 ) -> None:
     """By its last, two at once make it whole."""
-    chance, log = random.Random(SEED), project / "log"
+    chance, log, orphans = random.Random(SEED), project / "log", list[int]()
     for kill in range(KILLS):
         make, told = begin(project, log, "report", *PARAMETERS), count_lines(log)
+        wait_for(lambda: not any(map(exists, orphans)), 30)  # noqa: B023
         lines, seconds = chance.randrange(6), chance.uniform(0, 2)
         wait_for(lambda: count_lines(log) >= told + lines or make.poll() is not None, 300)  # noqa: B023
         time.sleep(seconds)
@@ -132,9 +122,9 @@ def test_a_report_killed_at_any_moment_goes_on_to_the_same_bits(
         make.wait()
         orphans = [*at_work(project)]
         print(f"  {'had ended' if ended else 'killed'}, {len(orphans)} left for the moment")
-        wait_for(lambda: not any(map(exists, orphans)), 30)  # noqa: B023
     both = [begin(project, project / f"log{i}", "report", *PARAMETERS) for i in range(2)]
     said = [make.wait() for make in both]
+    assert not [*filter(exists, [*orphans, *at_work(project)])]
     texts = [(project / f"log{i}").read_text() for i in range(2)]
     assert said == [0, 0], "\n".join(texts)
     check_whole(project, expected)
@@ -161,6 +151,22 @@ def test_two_reports_at_once_share_a_training(project: Path) -> None:
     pages = [json.loads((project / target).read_text(encoding="utf-8")) for _, target in makes]
     assert pages[0]["metadata"]["papermill"]["parameters"]["epsilon"] == 0.1
     assert pages[1]["metadata"]["papermill"]["parameters"]["epsilon"] == 0.2
+
+
+def test_what_another_make_has_executed_meanwhile_is_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That is what is newer than all it is made from, as make sees it."""
+    source, parameters, target = (tmp_path / name for name in ("a.ipynb", "p.yaml", "b.ipynb"))
+    for age, path in enumerate((target, parameters, source)):
+        path.write_text("no notebook")
+        os.utime(path, (1e9 - age, 1e9 - age))
+    command = [str(source), str(target), "--parameters", str(parameters)]
+    command += ["--made-from", str(source), str(parameters)]
+    assert notebooks.main(command) == 0
+    assert capsys.readouterr().out == f"{target}: another make has executed it\n"
+    os.utime(parameters)
+    assert notebooks.main(command) == 1, "executed, which fails: it is no notebook"
 
 
 def count_lines(path: Path) -> int:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import yaml
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from projects import at_work
 
 ROOT = Path(__file__).parents[1]
 LINUX = {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"}
@@ -286,16 +286,6 @@ def test_a_failed_set_up_says_why_and_is_not_taken_for_done(toy: Path) -> None:
     assert not works(toy)
 
 
-def writers(folder: Path) -> Iterator[int]:
-    """Yield the processes that work in a folder, by what Linux says of them."""
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if (path / "cwd").resolve().is_relative_to(folder):
-                yield int(path.name)
-        except OSError:
-            continue
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 @pytest.mark.parametrize("seconds", [0.2, 1.5, 4.0])
 def test_killed_at_any_moment_it_leaves_nothing_behind(seconds: float, toy: Path) -> None:
@@ -307,7 +297,7 @@ def test_killed_at_any_moment_it_leaves_nothing_behind(seconds: float, toy: Path
     finish(set_up(toy))  # at once: the killed one's children may still be ending
     assert works(toy)
     end = time.monotonic() + 10
-    while list(writers(toy)):
+    while list(at_work(toy)):
         assert time.monotonic() < end, "a process of the killed set-up lives on"
         time.sleep(0.1)
     assert works(toy)
