@@ -114,6 +114,8 @@ class Checkpoint:
         Where the run trains.
     threads : int
         With how many threads.
+    precision : str
+        In which precision it multiplies float32 matrices, see `torch.set_float32_matmul_precision`.
     state : dict
         The weights after the last finished epoch; empty before the first.
     history : list
@@ -124,6 +126,7 @@ class Checkpoint:
     identity: dict[str, Any]
     device: str
     threads: int
+    precision: str
     state: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -140,26 +143,30 @@ class Checkpoint:
         """
         path = folder / NAME
         if not path.exists():
-            return cls(folder, identity, str(device), torch.get_num_threads())
+            threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+            return cls(folder, identity, str(device), threads, precision)
         state, record = load(path)
-        found = record.get("identity", {}) if isinstance(record, dict) else {}
-        other = [part for part in identity if found.get(part) != identity[part]]
+        kept = record.get("identity", {}) if isinstance(record, dict) else {}
+        other = [part for part in identity if kept.get(part) != identity[part]]
         if other:
             raise ValueError(
                 f"run must be a new folder, or one with the same training: {folder} holds one with"
-                f" other {', '.join(other)} ({found.get('settings')})"
+                f" other {', '.join(other)} ({kept.get('settings')})"
             )
-        return cls(folder, identity, record["device"], record["threads"], state, record["history"])
+        found = {part: record[part] for part in ("device", "threads", "precision", "history")}
+        return cls(folder, identity, state=state, **found)
 
     @contextmanager
     def conditions(self) -> Iterator[None]:
-        """Use the run's number of threads."""
-        threads = torch.get_num_threads()
+        """Use the run's number of threads and its precision."""
+        threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
         torch.set_num_threads(self.threads)
+        torch.set_float32_matmul_precision(self.precision)
         try:
             yield
         finally:
             torch.set_num_threads(threads)
+            torch.set_float32_matmul_precision(precision)
 
     def save(self, state: Mapping[str, Tensor], history: list[dict[str, float]]) -> None:
         """Write the checkpoint anew."""
@@ -167,6 +174,7 @@ class Checkpoint:
             "identity": self.identity,
             "device": self.device,
             "threads": self.threads,
+            "precision": self.precision,
             "history": history,
         }
         save(self.folder / NAME, state, record)

@@ -33,6 +33,12 @@ from advlib.progress import Progress
 
 FIGURES = ("objective", "top1_error", "top5_error")
 PARTS = ("train", "train_adversarial", "validation")
+DECIDING = (
+    *("data", "lenet", "convolution", "attacks", "methods"),
+    *("evaluation", "epochs", "training"),
+)
+"""The modules whose code decides a training's weights and history."""
+
 COLUMNS = ("epoch", *(f"{figure}_{part}" for figure in FIGURES for part in PARTS), "seconds")
 
 
@@ -84,10 +90,10 @@ def train(
         Where to train; ``"auto"`` is a GPU if torch finds one, else the CPU.
     run : path-like, optional
         A folder to keep a checkpoint in, written after each epoch. A training that was stopped goes
-        on from there, on its device and with its number of threads, to the same bits; a finished
-        one is loaded. Two processes on one folder take turns. The code of a network of your own,
-        and what a method of your own refers to, are not compared: when you change them, take
-        another folder.
+        on from there to the same bits, on its device, with its number of threads and its precision
+        of matrix products; a finished one is loaded. Two processes on one folder take turns. The
+        code of a network of your own, and what a method of your own refers to, are not compared:
+        when you change them, take another folder.
 
     Returns
     -------
@@ -142,9 +148,9 @@ def train(
 
 
 def code_digest() -> str:
-    """Return the SHA-256 of the code that decides a training's bits, its words left out."""
+    """Return the SHA-256 of the code that decides a training's numbers, its words left out."""
     total = hashlib.sha256()
-    for module in ("attacks", "convolution", "data", "epochs", "lenet", "methods", "training"):
+    for module in DECIDING:
         tree = ast.parse(Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8"))
         for node in ast.walk(tree):  # words decide nothing: comments and docstrings do not count
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 import advlib
 from advlib import checkpoints, training
+from advlib.epochs import train_epoch
 from advlib.files import DamagedFileError
 from advlib.methods import Batch, Step, standard
 from advlib.progress import Progress
@@ -240,6 +241,30 @@ def test_a_resume_uses_the_threads_it_began_with(tmp_path: Path) -> None:
     assert same_bits(model, expected)
     assert_same_history(history, expected_history)
     assert checkpoints.load(tmp_path / checkpoints.NAME)[1]["threads"] == 2
+
+
+def test_a_resume_uses_the_precision_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a processor has bfloat16, the others than "highest" give other bits."""
+    seen, found = [], torch.get_float32_matmul_precision()
+
+    def spied(*arguments: Any) -> Any:
+        seen.append(torch.get_float32_matmul_precision())
+        return train_epoch(*arguments)
+
+    monkeypatch.setattr("advlib.training.train_epoch", spied)
+    try:
+        torch.set_float32_matmul_precision("medium")
+        with stopping(1, before_save=False):
+            advlib.train(advlib.LeNet(), DATA, epochs=2, run=tmp_path)
+        torch.set_float32_matmul_precision("high")
+        advlib.train(advlib.LeNet(), DATA, epochs=2, run=tmp_path)
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(found)
+    assert seen == ["medium", "medium"]
+    assert checkpoints.load(tmp_path / checkpoints.NAME)[1]["precision"] == "medium"
 
 
 def a_method(model: nn.Module, batch: Batch, epsilon: float, alpha: float) -> Step:
