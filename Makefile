@@ -114,11 +114,7 @@ reference: | $(ready)
 
 # the parameters, rewritten only when they change
 $(folder)/parameters.yaml: FORCE | $(ready)
-	@mkdir -p $(folder)
-	@text=$$($(python) -m advlib.parameters --yaml $(given)) && \
-	if [ "$$text" != "$$(cat $@ 2>/dev/null)" ]; then \
-	    { printf '%s\n' "$$text" >$@.$$$$ && mv $@.$$$$ $@; } || { rm -f $@.$$$$; exit 1; }; \
-	fi
+	@exec $(python) -m advlib.parameters --yaml=$@ $(given)
 
 # the executed notebooks; the runner checks and passes the parameters that each names
 execute = @exec $(python) -m advlib.notebooks $< $@ --parameters $(folder)/parameters.yaml \

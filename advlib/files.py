@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-_PREFIX = ".part-"
+_PREFIX, _RANDOM_BYTES = ".part-", 4
 _CURES = {
     errno.ENOSPC: "free some space there and run again",
     errno.EDQUOT: "free some space there and run again",
@@ -49,12 +49,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         `path` and what to do.
     """
     path = Path(path)
-    temporary = path.with_name(f"{_PREFIX}{secrets.token_hex(4)}-{path.name}")
+    temporary = path.with_name(f"{_PREFIX}{secrets.token_hex(_RANDOM_BYTES)}-{path.name}")
     try:
         with naming(path):
             yield temporary
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
+            _sync(temporary)
             os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -74,6 +73,11 @@ def naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, words + _CURES[error.errno], str(path)) from error
 
 
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 def _sync_folder(folder: Path) -> None:
     if os.name == "nt":  # Windows cannot open a folder, and needs no sync of it
         return
@@ -84,9 +88,12 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def remove_temporaries(folder: str | os.PathLike[str]) -> None:
-    """Remove what killed writers left in `folder`. Call it only with the lock on the folder."""
-    for leftover in Path(folder).glob(f"{_PREFIX}*"):
+def remove_temporaries(folder: str | os.PathLike[str], name: str = "*") -> None:
+    """Remove what killed writers left in `folder`, of all files or of those of one name.
+
+    Call it only with the lock on the folder, or on the files of that name.
+    """
+    for leftover in Path(folder).glob(f"{_PREFIX}{'?' * 2 * _RANDOM_BYTES}-{name}"):
         if leftover.is_dir():
             shutil.rmtree(leftover)
         else:
@@ -182,9 +189,18 @@ def checksum_lines(checksums: Mapping[str, str]) -> bytes:
     return "".join(f"{checksum}  {name}\n" for name, checksum in checksums.items()).encode()
 
 
-def seal(path: Path, written: Path) -> None:
-    """Keep the SHA-256 of what is about to become `path` in a hidden file beside it."""
-    write_checksums(_seal_of(path), {path.name: sha256(written)})
+@contextmanager
+def sealing(path: Path) -> Iterator[Path]:
+    """Write a file like `replacing`, and its SHA-256 to a hidden file beside it.
+
+    One writer at a time: what killed ones have left of the two files is removed.
+    """
+    for each in (path, _seal_of(path)):
+        remove_temporaries(path.parent, each.name)
+    with replacing(path) as temporary:
+        yield temporary
+        _sync(temporary)  # the seal is replaced when all of the file is on the disk
+        write_checksums(_seal_of(path), {path.name: sha256(temporary)})
 
 
 def check_seal(path: Path) -> None:

@@ -94,9 +94,8 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any]) -> None:
         finally:
             running.unlink(missing_ok=True)
     notebook.metadata.papermill.update(input_path=source.name, output_path=target.name)
-    with files.replacing(target) as temporary:
+    with files.sealing(target) as temporary:
         papermill.iorw.write_ipynb(notebook, str(temporary))
-        files.seal(target, temporary)
 
 
 def failed_name(target: Path) -> Path:

@@ -4,7 +4,7 @@
 standard library only (reading a parameter set needs PyYAML) and no syntax newer than Python 3.9.
 
     python3 -m advlib.parameters PARAMETERS=seed EPSILON=0.2          prints seed-epsilon0.2
-    python -m advlib.parameters --yaml PARAMETERS=seed EPSILON=0.2    prints the parameters as YAML
+    python -m advlib.parameters --yaml=FILE EPSILON=0.2               writes all parameters to FILE
 """
 
 from __future__ import annotations
@@ -230,30 +230,42 @@ def resolve(set_name: str, overrides: Mapping[str, object] | None = None) -> dic
         raise type(error)(f"{error} (parameter set {path})") from None
 
 
+def _write(path: Path, values: Mapping[str, object]) -> None:
+    """Write parameters as YAML unless they are there already."""
+    import yaml
+
+    from advlib import files
+
+    text = yaml.safe_dump(dict(values), sort_keys=False).encode()
+    if path.exists() and path.read_bytes() == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.turn(path.with_name(".lock"), lambda: print(f"waiting: another make is at {path}")):
+        files.remove_temporaries(path.parent)
+        files.write_bytes(path, text)
+
+
 def main(arguments: Iterable[str]) -> int:
     """Run the command line; see the module's docstring. Return its exit status: 0, or 2."""
-    arguments = list(arguments)
-    set_name = "seed"
+    set_name, target = "seed", ""
     overrides: dict[str, object] = {}
     try:
         for text in arguments:
-            if text == "--yaml":
-                continue
             name, equals, value = text.partition("=")
             if not equals:
                 raise ValueError(f"expected NAME=value, such as EPSILON=0.2, not {text!r}")
-            if name == "PARAMETERS":
+            if name == "--yaml":
+                target = value
+            elif name == "PARAMETERS":
                 set_name = value
             else:
                 overrides.update([parse(name, value)])
         folder = folder_name(set_name, overrides)
-        if "--yaml" in arguments:
-            import yaml
-
-            print(yaml.safe_dump(resolve(set_name, overrides), sort_keys=False), end="")
+        if target:
+            _write(Path(target), resolve(set_name, overrides))
         else:
             print(folder)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -133,10 +133,31 @@ def test_a_killed_writer_leaves_the_old_file_and_its_temporary_can_be_removed(
     assert done.returncode == -signal.SIGKILL
     assert target.read_text() == "old"
     assert len(names(tmp_path)) == 2
-    (tmp_path / ".part-folder").mkdir()
-    (tmp_path / ".part-folder" / "b").touch()
+    (tmp_path / ".part-0123abcd-folder").mkdir()
+    (tmp_path / ".part-0123abcd-folder" / "b").touch()
     files.remove_temporaries(tmp_path)
     assert names(tmp_path) == {"a"}
+
+
+def test_what_killed_writers_left_of_one_file_and_its_seal_is_removed(tmp_path: Path) -> None:
+    """What others are writing beside it stays."""
+    for name in ("a.txt", ".a.sha256", "b.txt", ".b.sha256", "aa.txt"):
+        (tmp_path / f".part-0123abcd-{name}").touch()
+    with files.sealing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    files.check_seal(tmp_path / "a.txt")
+    left = {f".part-0123abcd-{name}" for name in ("b.txt", ".b.sha256", "aa.txt")}
+    assert names(tmp_path) == {"a.txt", ".a.sha256", *left}
+
+    def fail() -> None:
+        with files.sealing(tmp_path / "a.txt") as temporary:
+            temporary.write_text("half")
+            raise OSError("no place")
+
+    with pytest.raises(OSError, match="no place"):
+        fail()
+    files.check_seal(tmp_path / "a.txt")
+    assert names(tmp_path) == {"a.txt", ".a.sha256", *left}
 
 
 def test_text_and_json_are_utf8_with_plain_line_ends(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """advlib.parameters: what is allowed, make's command line, folder names, parameter sets."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -247,11 +248,33 @@ def test_command_line_errors_are_one_line_and_status_2(argument: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_command_line_prints_the_set_as_yaml(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--yaml", "PARAMETERS=quick", "LEARNING_RATE=1e-5"]) == 0
-    printed = yaml.safe_load(capsys.readouterr().out)
-    assert printed == resolve("quick") | {"learning_rate": 1e-5}
-    assert tuple(printed) == NAMES
+def test_command_line_writes_all_parameters(tmp_path: Path) -> None:
+    """In a folder of its own, and anew only when they change."""
+    path = tmp_path / "folder" / "parameters.yaml"
+    command = [f"--yaml={path}", "PARAMETERS=quick", "LEARNING_RATE=1e-5"]
+    assert main(command) == 0
+    written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert written == resolve("quick") | {"learning_rate": 1e-5}
+    assert tuple(written) == NAMES
+    os.utime(path, (1e9, 1e9))
+    assert main(command) == 0
+    assert path.stat().st_mtime == 1e9
+    path.write_text("damaged", encoding="utf-8")
+    (killed := path.with_name(".part-0123abcd-parameters.yaml")).touch()
+    assert main(command) == 0
+    assert yaml.safe_load(path.read_text(encoding="utf-8")) == written
+    assert not killed.exists()
+
+
+def test_command_line_says_what_it_cannot_write(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main([f"--yaml={tmp_path / 'file' / 'parameters.yaml'}"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert str(tmp_path / "file") in said
+    assert said.count("\n") == 1
 
 
 def test_command_line_without_a_set_takes_the_seeds(capsys: pytest.CaptureFixture[str]) -> None:
