@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from engine import Noisy, Plain, assert_same_history, digits, random_data, same_bits
+from engine import FIGURES, Noisy, Plain, assert_same_history, digits, random_data, same_bits
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
@@ -335,6 +335,19 @@ def test_ranks_put_the_lower_class_first_among_equals() -> None:
 
 def test_running_means_without_images_are_undefined() -> None:
     assert all(map(math.isnan, epochs._means([0.0] * 3, 0)))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_trains_to_the_cpus_numbers(tmp_path: Path) -> None:
+    """In float64, where no sign flips; the model comes back to where it was, and a run goes on."""
+    small, models = doubled(300), [advlib.LeNet(seed=1).double() for _ in range(4)]
+    expected = advlib.train(models[0], small, epochs=2, seed=7, device="cpu")
+    found = advlib.train(models[1], small, epochs=2, seed=7)
+    again = [advlib.train(model, small, epochs=2, seed=7, run=tmp_path) for model in models[2:]]
+    assert {p.device.type for p in models[1].parameters()} == {"cpu"}
+    assert relative(models[1].parameters(), models[0].parameters()) < 1e-10
+    for history in (found, *again):
+        pd.testing.assert_frame_equal(history[FIGURES], expected[FIGURES], rtol=1e-8)
 
 
 def test_words_do_not_change_the_codes_digest(

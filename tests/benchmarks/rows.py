@@ -17,9 +17,6 @@ from benchmarks import peers
 BATCH_SIZE = 200
 """Images at once in FGSM and evaluation, for all competitors."""
 
-TEST_IMAGES = 2_500
-"""Of the 10,000; all of them, in each round, would take the benchmark past 10 minutes."""
-
 Work = Callable[[int], object]
 """Does the work with the first n images."""
 
@@ -34,7 +31,6 @@ class Row:
 
     work: str
     competitors: Mapping[str, Callable[[], Work]]
-    images: int = 10_000
     parts: tuple[str, ...] = ()
 
 
@@ -143,11 +139,9 @@ ROWS = (
     Row(
         "FGSM",
         {"advlib": advlib_fgsm, ART: art_fgsm, FOOLBOX: foolbox_fgsm, PLAIN: plain_fgsm},
-        images=TEST_IMAGES,
     ),
     Row(
         "evaluation",
         {"advlib": advlib_evaluation, PLAIN: plain_evaluation},
-        images=TEST_IMAGES,
     ),
 )

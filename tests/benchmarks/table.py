@@ -4,8 +4,6 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
-from benchmarks.rows import TEST_IMAGES
-
 Figures = dict[str, Any]
 """What the measuring processes give: `machine`, and by the number of threads `timing`
 (see `timing.measure` and `profiling.profile`); `memory` in MB by work and competitor; `imports` in
@@ -29,7 +27,7 @@ def markdown(figures: Figures) -> str:
         "# Benchmark",
         "`make bench`, with nothing else at work on the machine.",
         _table(("", ""), figures["machine"].items()),
-        _HOW.format(rounds=_rounds(timing), test_images=TEST_IMAGES),
+        _HOW.format(rounds=_rounds(timing)),
         _table(HEADER, _rows(timing, figures["memory"])),
         *(_profile(threads, measured) for threads, measured in timing.items()),
         "## Imports",
@@ -44,7 +42,7 @@ Each figure is the median (least to most) of {rounds} rounds after a warm-up. In
 competitors of a work take turns, in one process, with the product of two 2048 x 2048 float32
 matrices; ratios are of the same round. A round of training is 100 steps of 100 clean images each;
 a step of mixed or adversarial training makes and trains on 100 adversarial images besides. FGSM
-and evaluation take {test_images:,} test images, 200 at once. The percentages are the rate of the
+and evaluation take the 10,000 test images, 200 at once. The percentages are the rate of the
 method's floating-point operations (convolutions and dense layers, counted layer by layer as sums
 of products, however they are computed) over that of the matrix product. MB is the peak resident
 memory of a process of its own with one thread, less what importing torch and torchvision takes,
