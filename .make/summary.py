@@ -13,10 +13,14 @@ SUMS = "SHA256SUMS"
 
 
 def check(folder: Path) -> None:
-    """Stop if a file that the folder's checksums name is not what was written."""
-    for line in (folder / SUMS).read_bytes().splitlines():
-        checksum, _, name = line.decode(errors="replace").partition("  ")
-        path = folder / Path(name).name
+    """Stop if the folder's documents and tables are not those that its checksums name."""
+    lines = (folder / SUMS).read_bytes().decode(errors="replace").splitlines()
+    sums = {Path(name).name: checksum for checksum, _, name in (x.partition("  ") for x in lines)}
+    for path in folder.iterdir():
+        if path.suffix in (".html", ".pdf", ".csv") and path.name not in sums:
+            raise ValueError(f"{folder / SUMS} does not name {path}")
+    for name, checksum in sums.items():
+        path = folder / name
         if not path.is_file():
             raise ValueError(f"{folder / SUMS} names {path}, which is not there")
         if hashlib.sha256(path.read_bytes()).hexdigest() != checksum:

@@ -8,38 +8,48 @@ import torch
 from torch import Tensor, nn
 
 
+FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
 class NotFiniteError(ValueError):
     """A model's logits or gradients have NaN in them."""
 
 
-def check_images(images: object) -> None:
+def check_images(images: object, name: str = "images") -> None:
     """Check a set of images.
 
     Parameters
     ----------
     images : Tensor
         Floating point, finite, of shape [N, ...] with at least one image.
+    name : str, optional
+        The argument's name, for the message.
 
     Raises
     ------
     TypeError
-        If they are no tensor or not floating point.
+        If they are no dense tensor or not of a dtype in `FLOATING`.
     ValueError
-        If their rank is below 2, they are empty, or not all values are finite.
+        If their rank is below 2, they are empty or without values, or not all are finite.
     """
     if not isinstance(images, Tensor):
-        raise TypeError(f"images must be a torch.Tensor, not {type(images).__name__}")
-    if not images.is_floating_point():
+        raise TypeError(f"{name} must be a torch.Tensor, not {type(images).__name__}")
+    if images.layout != torch.strided:
+        raise TypeError(f"{name} must be a dense tensor, not {images.layout}")
+    if images.dtype not in FLOATING:
         raise TypeError(
-            f"images must be of a floating dtype, not {images.dtype}; convert the bytes of a"
-            " picture with data.to_inputs(images / 255), or to the scale that the model expects"
+            f"{name} must be of a floating dtype ({', '.join(map(str, FLOATING))}), not"
+            f" {images.dtype}; convert the bytes of a picture with data.to_inputs(images / 255), or"
+            " to the scale that the model expects"
         )
+    if images.is_meta:
+        raise ValueError(f"{name} must have values, not be on the device meta")
     shape = list(images.shape)
     if images.ndim < 2 or images.numel() == 0:
-        raise ValueError(f"images must be of shape [N, ...] and not empty, not {shape}")
+        raise ValueError(f"{name} must be of shape [N, ...] and not empty, not {shape}")
     low, high = images.detach().aminmax()  # NaN if any value is, and no temporary tensor
     if not (low.isfinite() and high.isfinite()):
-        raise ValueError(f"images must be finite; they range from {low} to {high}")
+        raise ValueError(f"{name} must be finite; they range from {low} to {high}")
 
 
 def check_labels(labels: object, images: Tensor, name: str = "labels") -> None:
@@ -97,7 +107,9 @@ def check_classes(labels: Tensor, classes: int, name: str = "labels") -> None:
         )
 
 
-def check_model(model: object, images: Tensor) -> None:
+def check_model(
+    model: object, images: Tensor, name: str = "model", images_name: str = "images"
+) -> None:
     """Check that a model is a module on the images' device and of their dtype.
 
     Parameters
@@ -106,6 +118,8 @@ def check_model(model: object, images: Tensor) -> None:
         The model. One without floating-point parameters and buffers fits everywhere.
     images : Tensor
         The images it is to be given.
+    name, images_name : str, optional
+        The arguments' names, for the message.
 
     Raises
     ------
@@ -115,18 +129,19 @@ def check_model(model: object, images: Tensor) -> None:
         If none of its tensors is on the images' device.
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, not {model!r} ({type(model).__name__})")
+        kind = type(model).__name__
+        raise TypeError(f"{name} must be a torch.nn.Module, not {model!r} ({kind})")
     tensors = [t for t in chain(model.parameters(), model.buffers()) if t.is_floating_point()]
     devices = {str(tensor.device) for tensor in tensors}
     if devices and str(images.device) not in devices:
         raise ValueError(
-            f"images are on {images.device}, model on {', '.join(sorted(devices))}; "
+            f"{images_name} are on {images.device}, {name} on {', '.join(sorted(devices))}; "
             "move one of them with .to(device)"
         )
     dtypes = {str(tensor.dtype) for tensor in tensors}
     if dtypes and str(images.dtype) not in dtypes:
         raise TypeError(
-            f"images are {images.dtype}, model is {', '.join(sorted(dtypes))}; "
+            f"{images_name} are {images.dtype}, {name} is {', '.join(sorted(dtypes))}; "
             "convert one of them with .to(dtype)"
         )
 
@@ -155,9 +170,9 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
     """
     try:
         logits = model(images)
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, NotFiniteError):
         raise
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"model does not take images of shape {list(images.shape)}: {error}"
         ) from error
@@ -189,9 +204,9 @@ def as_found(model: nn.Module, device: torch.device) -> Iterator[None]:
         Where it runs; this device's random state and the CPU's are kept.
     """
     found = [
-        (module, name, buffer, buffer.clone())
+        (module, name, buffer, None if buffer is None else buffer.clone())
         for module in model.modules()
-        for name, buffer in module.named_buffers(recurse=False)
+        for name, buffer in module._buffers.items()  # named_buffers leaves out those that are None
     ]
     devices = [] if device.type == "cpu" else [device]
     with torch.random.fork_rng(devices, device_type=device.type):
@@ -200,7 +215,7 @@ def as_found(model: nn.Module, device: torch.device) -> Iterator[None]:
         finally:
             for module, name, buffer, value in found:
                 # Writing what is unchanged would break a backward pass that the caller still holds.
-                if not torch.equal(buffer, value):
+                if buffer is not None and value is not None and not torch.equal(buffer, value):
                     with torch.no_grad():
                         buffer.copy_(value)
                 if getattr(module, name) is not buffer:

@@ -209,7 +209,7 @@ def _scale(pixels: Tensor, source: Path) -> tuple[Tensor, float, float]:
 
 def _scaled(pixels: Tensor, mean: Tensor, low: float, high: float) -> Tensor:
     """Take uint8 [N, 28, 28] to float32 [N, 1, 28, 28], rounded once."""
-    images = torch.empty(len(pixels), 1, 28, 28)
+    images = torch.empty(len(pixels), 1, 28, 28, dtype=torch.float32, device="cpu")
     # A part at a time: all of them in float64 would take twice the memory of the result.
     for start in range(0, len(pixels), 500):
         part = pixels[start : start + 500].unsqueeze(1).double() / 255

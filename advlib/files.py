@@ -13,6 +13,8 @@ from pathlib import Path
 
 _PREFIX, _RANDOM_BYTES = ".part-", 4
 _CURES = {
+    errno.EACCES: "allow to write there, or choose another folder",
+    errno.EPERM: "allow to write there, or choose another folder",
     errno.ENOSPC: "free some space there and run again",
     errno.EDQUOT: "free some space there and run again",
     errno.EFBIG: "allow larger files (ulimit -f) and run again",
@@ -63,7 +65,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Have the system's errors of a disk that takes no more name the file and say what to do."""
+    """Have the system's errors of what cannot be written name the file and say what to do."""
     try:
         yield
     except OSError as error:
@@ -122,13 +124,15 @@ def write_json(path: str | os.PathLike[str], value: object) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_all(contents: Mapping[Path, bytes]) -> None:
+@contextmanager
+def replacing_all(contents: Mapping[Path, bytes]) -> Iterator[None]:
     """Write several files, each whole or not at all; when one cannot be written, none is replaced.
 
     Parameters
     ----------
     contents : mapping
-        What to write by path. They get their names in this order, after all are on the disk.
+        What to write by path. The block runs when all is on the disk, under temporary names; after
+        it, if it does not raise, the files get their names, in this order.
 
     Raises
     ------
@@ -137,7 +141,10 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
     """
     with ExitStack() as stack:
         for path, content in reversed([*contents.items()]):
-            stack.enter_context(replacing(path)).write_bytes(content)
+            temporary = stack.enter_context(replacing(path))
+            temporary.write_bytes(content)
+            _sync(temporary)
+        yield
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

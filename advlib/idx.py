@@ -233,7 +233,8 @@ def _unpack_bundled(folder: Path) -> None:
 
 
 def _download(name: str, folder: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix=".part-", dir=folder) as temporary:
+    # a name that remove_temporaries knows
+    with tempfile.TemporaryDirectory("-download", ".part-", folder) as temporary:
         try:
             with _quiet_unless_terminal():
                 made = _torchvision_class(name)(temporary, train=False, download=True)

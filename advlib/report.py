@@ -85,8 +85,10 @@ def build(executed: str | Path, output: str | Path) -> Report:
         for folder in (output, results):
             files.remove_temporaries(folder)
         # the documents last: while they are old, make knows that there is something to do
-        files.write_all({**contents(tables, results), **sums, **documents})
-        remove_others(tables, results)
+        with files.replacing_all({**sums, **documents}):
+            with files.replacing_all(contents(tables, results)):
+                pass
+            remove_others(tables, results)
     return report
 
 
@@ -143,7 +145,8 @@ def _pandoc(suffix: str, folder: Path) -> None:
     ]
     done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
-        raise ReportError(f"the report cannot be typeset:\n{done.stderr.strip()}")
+        ended = f" (pandoc ended with {done.returncode})" if not done.stderr.strip() else ""
+        raise ReportError(f"the report cannot be typeset{ended}:\n{done.stderr.strip()}")
 
 
 def _small_norms(html: str) -> str:
@@ -200,7 +203,8 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = {name: value or "" for name, value in attrs}
-        if tag in self.FORBIDDEN or any(name.startswith("on") for name in attributes):
+        refresh = tag == "meta" and "http-equiv" in attributes
+        if tag in self.FORBIDDEN or refresh or any(name.startswith("on") for name in attributes):
             raise ReportError(
                 f"the HTML has a {tag} that could load or run something: {attributes}"
             )
@@ -233,7 +237,7 @@ class _Reader(HTMLParser):
             self._open = None
 
     def _refuse_urls(self, style: str) -> None:
-        if re.search(r"@import|url\((?!['\"]?data:)", style):
+        if re.search(r"@import|image-set|url\((?!['\"]?data:)", style, re.IGNORECASE):
             raise ReportError(f"the HTML's style would load something: {style[:200]}")
 
 
@@ -281,7 +285,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         report = build(options.executed, options.output)
-    except (ReportError, files.DamagedFileError, OSError) as error:
+    except (ValueError, OSError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
     if not options.quiet:

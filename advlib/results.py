@@ -72,7 +72,8 @@ def write(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
         Made if it is not there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    files.write_all(contents(tables, folder))
+    with files.replacing_all(contents(tables, folder)):
+        pass
     remove_others(tables, folder)
 
 
@@ -149,13 +150,18 @@ def check_sums(folder: Path) -> None:
     Raises
     ------
     DamagedFileError
-        If a file is not what was written, or missing.
+        If a file is not what was written, missing, or not listed.
     """
     sums = folder / "SHA256SUMS"
-    for name, checksum in files.read_checksums(sums).items() if sums.exists() else ():
-        if not (folder / name).exists() or files.sha256(folder / name) != checksum:
+    if not sums.exists():
+        return
+    listed = files.read_checksums(sums)
+    for name in sorted({*listed, *(path.name for path in folder.glob("*.csv"))}):
+        path = folder / name
+        if not path.exists() or files.sha256(path) != listed.get(name):
             raise files.DamagedFileError(
-                f"{folder / name} is damaged or missing; restore it, or remove it and make it again"
+                f"{path} is damaged or missing, or {sums} is; restore it, or remove it and make it"
+                " again"
             )
 
 

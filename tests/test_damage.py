@@ -75,6 +75,17 @@ def test_make_names_a_damaged_file_of_a_report_and_the_remedy(name: str, finishe
     assert summary(finished).returncode == 1
 
 
+def test_make_notices_checksums_that_were_cut(finished: Path) -> None:
+    """At the end of a line, where each that is left is right."""
+    for path in (finished / "SHA256SUMS", finished / "results" / "SHA256SUMS"):
+        whole = path.read_bytes()
+        for lines in (0, 1):
+            path.write_bytes(b"".join(whole.splitlines(keepends=True)[:lines]))
+            assert str(path) in summary(finished).stderr
+        path.write_bytes(whole)
+    assert summary(finished).returncode == 0
+
+
 def test_a_report_comes_with_its_checksums(tmp_path: Path) -> None:
     """Those that sha256sum --check reads, of its documents and of its results."""
     built = report.build(write(tmp_path / "executed", books()), tmp_path / "out")

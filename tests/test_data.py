@@ -349,7 +349,7 @@ def test_a_damaged_unpacked_file_is_made_again(cache: Path, file: str, damage: s
     good = load_data().fingerprint
     path = cache / "MNIST" / file
     content = bytearray(path.read_bytes())
-    (path.parent / ".part-1234-left by a killed process").write_bytes(content[:9])
+    (path.parent / ".part-0123abcd-left by a killed process").write_bytes(content[:9])
     if damage == "flip":
         content[-1] ^= 1
         path.write_bytes(content)

@@ -14,7 +14,7 @@ from pandas.testing import assert_frame_equal
 
 from advlib import results
 from advlib.captions import split
-from advlib.files import DamagedFileError, seal
+from advlib.files import DamagedFileError, sealing
 from advlib.results import collect, from_csv, to_csv
 
 EVALUATION = pd.DataFrame(
@@ -190,8 +190,8 @@ def test_results_that_no_longer_belong_are_removed(tmp_path: Path) -> None:
 
 def test_a_sealed_notebook_that_was_altered_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "1-data.ipynb"
-    path.write_text('{"cells": []}', encoding="utf-8")
-    seal(path, path)
+    with sealing(path) as temporary:
+        temporary.write_text('{"cells": []}', encoding="utf-8")
     assert results.collect(tmp_path) == {}
     path.write_text('{"cells": [] }', encoding="utf-8")
     with pytest.raises(DamagedFileError, match="remove"):
