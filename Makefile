@@ -140,7 +140,7 @@ $(notebooks)/4-transfer.ipynb: | $(trainings)
 # compares these lists with the code
 library := $(call modules,__init__ parameters files idx data checks attacks methods evaluation) \
     $(wildcard advlib/mnist/*)
-training := $(call modules,convolution lenet progress checkpoints epochs training runs) \
+training := $(call modules,convolution lenet progress checkpoints identity epochs training runs) \
     $(wildcard advlib/reference/*.safetensors)
 showing := $(call modules,captions comparison curves provenance published results tables wording) \
     advlib/published.json $(wildcard advlib/reference/results/*)

@@ -19,7 +19,9 @@ from advlib import files
 from advlib.files import DamagedFileError, write_bytes
 from advlib.progress import say
 
-NAME = "checkpoint.safetensors"
+NAME, HISTORY = "checkpoint.safetensors", "history.csv"
+_BACKENDS: Any = torch.backends  # torch's own types lack some of them
+_PRECISIONS = (_BACKENDS.mkldnn.matmul, _BACKENDS.mkldnn.conv, _BACKENDS.cuda.matmul)
 
 
 def save(path: str | os.PathLike[str], state: Mapping[str, Tensor], record: object) -> None:
@@ -100,6 +102,16 @@ def held(folder: Path) -> Iterator[None]:
         yield
 
 
+def _precision() -> list[str]:
+    return [place.fp32_precision for place in _PRECISIONS]
+
+
+def _set_precision(precision: list[str]) -> None:
+    for place, value in zip(_PRECISIONS, precision, strict=True):
+        if place.fp32_precision != value:
+            place.fp32_precision = value
+
+
 @dataclass
 class Checkpoint:
     """What a run's folder holds: the weights and the history so far, and how they came about.
@@ -114,8 +126,8 @@ class Checkpoint:
         Where the run trains.
     threads : int
         With how many threads.
-    precision : str
-        In which precision it multiplies float32 matrices, see `torch.set_float32_matmul_precision`.
+    precision : list of str
+        How float32 matrices are multiplied and convolved: torch's ``fp32_precision``.
     state : dict
         The weights after the last finished epoch; empty before the first.
     history : list
@@ -126,7 +138,7 @@ class Checkpoint:
     identity: dict[str, Any]
     device: str
     threads: int
-    precision: str
+    precision: list[str]
     state: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -143,8 +155,7 @@ class Checkpoint:
         """
         path = folder / NAME
         if not path.exists():
-            threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
-            return cls(folder, identity, str(device), threads, precision)
+            return cls(folder, identity, str(device), torch.get_num_threads(), _precision())
         state, record = load(path)
         kept = record.get("identity", {}) if isinstance(record, dict) else {}
         other = [part for part in identity if kept.get(part) != identity[part]]
@@ -159,14 +170,14 @@ class Checkpoint:
     @contextmanager
     def conditions(self) -> Iterator[None]:
         """Use the run's number of threads and its precision."""
-        threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+        threads, found = torch.get_num_threads(), _precision()
         torch.set_num_threads(self.threads)
-        torch.set_float32_matmul_precision(self.precision)
+        _set_precision(self.precision)
         try:
             yield
         finally:
             torch.set_num_threads(threads)
-            torch.set_float32_matmul_precision(precision)
+            _set_precision(found)
 
     def save(self, state: Mapping[str, Tensor], history: list[dict[str, float]]) -> None:
         """Write the checkpoint anew."""
@@ -180,5 +191,10 @@ class Checkpoint:
         save(self.folder / NAME, state, record)
 
     def finish(self, history: pd.DataFrame) -> None:
-        """Write the history for people to read; it is never read back."""
-        files.write_text(self.folder / "history.csv", history.to_csv(index=False))
+        """Write the history for people to read; no number is read back from it."""
+        files.write_text(self.folder / HISTORY, history.to_csv(index=False))
+
+    def tells(self, history: pd.DataFrame) -> bool:
+        """Return whether the history that people read is this one."""
+        path = self.folder / HISTORY
+        return path.exists() and path.read_bytes() == history.to_csv(index=False).encode()

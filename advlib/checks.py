@@ -7,7 +7,6 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 

@@ -60,7 +60,7 @@ def train_epoch(
     # ones that a step frees, and the C library could not give that memory out again.
     totals = torch.zeros(2, 3, dtype=torch.float64, device=images.device)
     counts = [0, 0]
-    with _seeded(derived_seed(training.seed, epoch, "noise"), images.device):
+    with seeded(derived_seed(training.seed, epoch, "noise"), images.device):
         for batch in _batches(model, images, labels, training, epoch):
             step = training.method.gradients(model, batch, training.epsilon, training.alpha)
             for parameter, gradient in zip(parameters, step.gradients, strict=True):
@@ -75,7 +75,7 @@ def train_epoch(
 
 
 @contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed the random numbers of the CPU and of a device inside; leave them as found."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)

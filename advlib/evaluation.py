@@ -292,7 +292,7 @@ def _check_models(models: object, images: Tensor, labels: Tensor) -> None:
     check_labels(labels, images)
     classes = {}
     for name, model in models.items():
-        check_model(model, images)
+        check_model(model, images, f"models[{name!r}]")
         with as_found(model, images.device), torch.no_grad():
             classes[name] = logits_of(model, images[:2].clone()).shape[1]
     if len(set(classes.values())) > 1:

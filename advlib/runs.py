@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from advlib import checkpoints
 from advlib.data import Dataset
 from advlib.epochs import derived_seed
 from advlib.files import cache_folder
+from advlib.identity import running_code
 from advlib.lenet import LeNet
 from advlib.methods import METHODS
 from advlib.parameters import check
-from advlib.training import code_digest, train
+from advlib.training import train
 
 PRETRAINED = ("standard", "mixed", "adversarial")
 
@@ -64,9 +66,9 @@ def trained(
 ) -> Run:
     """Give an experiment's LeNet, trained with one method: from the folder of runs, or trained now.
 
-    A run's folder is named by its settings, its data and the code that decides its numbers, so that
-    one made with others is never taken. The methods of an experiment draw their initial weights and
-    their shuffles from its one seed, each its own.
+    A run's folder is named by its settings, its data, the code that decides its numbers and torch's
+    version, so that one made with others is never taken. The methods of an experiment draw their
+    initial weights and their shuffles from its one seed, each its own.
 
     Parameters
     ----------
@@ -105,7 +107,8 @@ def trained(
     unused = {"epsilon", "alpha"} - {*METHODS[method].uses}
     settings = {name: check(name, value) for name, value in settings.items()}
     deciding = {name: value for name, value in settings.items() if name not in unused}
-    key = json.dumps([method, deciding, data.fingerprint, code_digest()], sort_keys=True)
+    decides = [method, deciding, data.fingerprint, running_code(), str(torch.__version__)]
+    key = json.dumps(decides, sort_keys=True)
     name = f"{method}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     folder = (
         Path(runs or os.environ.get("ADVLIB_RUNS") or cache_folder() / "runs").absolute() / name

@@ -1,6 +1,5 @@
 """The training loop: epochs, history, checkpoints and resuming."""
 
-import ast
 import hashlib
 import inspect
 import math
@@ -18,6 +17,7 @@ from torch import nn
 from advlib import checkpoints
 from advlib.checks import (
     NotFiniteError,
+    as_found,
     check_classes,
     check_images,
     check_labels,
@@ -25,20 +25,15 @@ from advlib.checks import (
     logits_of,
 )
 from advlib.data import Dataset
-from advlib.epochs import Training, train_epoch
+from advlib.epochs import Training, derived_seed, seeded, train_epoch
 from advlib.evaluation import errors
+from advlib.identity import identity
 from advlib.methods import METHODS, Gradients, Method
 from advlib.parameters import check
 from advlib.progress import Progress
 
 FIGURES = ("objective", "top1_error", "top5_error")
 PARTS = ("train", "train_adversarial", "validation")
-DECIDING = (
-    *("data", "lenet", "convolution", "attacks", "methods"),
-    *("evaluation", "epochs", "training"),
-)
-"""The modules whose code decides a training's weights and history."""
-
 COLUMNS = ("epoch", *(f"{figure}_{part}" for figure in FIGURES for part in PARTS), "seconds")
 
 
@@ -131,43 +126,31 @@ def train(
     if folder is None:
         with _running(model, place):
             return _loop(model, data, training, place, [], None)
-    identity = {
-        "settings": training.deciding(),
-        "data": data.fingerprint,
-        "initial weights": checkpoints.digest(model.state_dict()),
-        "code": code_digest(),
-    }
+    decides = identity(model, data, training.deciding())
+    checkpoint = checkpoints.Checkpoint.resume(folder, decides, place)
+    history = _frame(checkpoint.history)
+    if len(history) == training.epochs and checkpoint.tells(history):
+        # read without the lock: it may lie where nothing can be written
+        model.load_state_dict(checkpoint.state)
+        return history
     with checkpoints.held(folder):
-        checkpoint = checkpoints.Checkpoint.resume(folder, identity, place)
+        checkpoint = checkpoints.Checkpoint.resume(folder, decides, place)
         if checkpoint.state:
             model.load_state_dict(checkpoint.state)
-        with checkpoint.conditions(), _running(model, torch.device(checkpoint.device)):
-            history = checkpoint.history
-            place = torch.device(checkpoint.device)
-            return _loop(model, data, training, place, history, checkpoint)
-
-
-def code_digest() -> str:
-    """Return the SHA-256 of the code that decides a training's numbers, its words left out."""
-    total = hashlib.sha256()
-    for module in DECIDING:
-        tree = ast.parse(Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8"))
-        for node in ast.walk(tree):  # words decide nothing: comments and docstrings do not count
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-                node.body = [line for line in node.body if not _is_text(line)]
-        total.update(ast.dump(tree).encode())
-    return total.hexdigest()
-
-
-def _is_text(line: ast.stmt) -> bool:
-    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+        place = _device(checkpoint.device)
+        with checkpoint.conditions(), _running(model, place):
+            return _loop(model, data, training, place, checkpoint.history, checkpoint)
 
 
 def _folder(run: Any) -> Path:
+    problem = f"run must be the path of a folder or None, not {run!r}"
     try:
-        return Path(run)
+        folder = Path(run)
     except TypeError:
-        raise TypeError(f"run must be the path of a folder or None, not {run!r}") from None
+        raise TypeError(problem) from None
+    if not os.fspath(run):
+        raise ValueError(problem)
+    return folder
 
 
 def _method(method: object, *, named: bool) -> tuple[str, Method]:
@@ -189,41 +172,52 @@ def _method(method: object, *, named: bool) -> tuple[str, Method]:
 def _device(device: object) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    problem = f'device must be "auto" or a device that torch has here, not {device!r}'
+    problem = f'device must be "auto", a CPU or a GPU of CUDA that torch has here, not {device!r}'
     try:
         found = torch.empty(0, device=device).device  # type: ignore[call-overload]
     except (RuntimeError, TypeError, AssertionError) as error:
         raise ValueError(problem) from error
-    if found.type == "meta":
+    if found.type not in ("cpu", "cuda"):
         raise ValueError(problem)
     return found  # type: ignore[no-any-return]
 
 
 def _check_work(model: object, data: Any) -> None:
-    """Check the data, and the model on two of its images."""
+    """Check the data, and the model on two images of each part."""
     for part in ("train", "validation"):
         split = getattr(data, part, None)
         if split is None:
             raise TypeError(f"data must be a Dataset, not {type(data).__name__}")
-        check_images(split.images)
-        check_labels(split.labels, split.images)
+        check_images(split.images, f"data.{part}.images")
+        check_labels(split.labels, split.images, f"data.{part}.labels")
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {model!r} ({type(model).__name__})")
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("model has no parameters to train (none requires a gradient)")
-    parameter = next(model.parameters())
-    images = data.train.images[:2].to(parameter.device)
-    check_model(model, images)
-    with _running(model, parameter.device), torch.no_grad():
-        logits = logits_of(model.eval(), images.clone())
-    for split in (data.train, data.validation):
-        check_classes(split.labels, logits.shape[1])
+    device = next(model.parameters()).device
+    for part in ("train", "validation"):
+        split = getattr(data, part)
+        images = split.images[:2].to(device)
+        check_model(model, images, images_name=f"data.{part}.images")
+        with _modes(model), as_found(model, device), torch.inference_mode(False), torch.no_grad():
+            logits = logits_of(model.eval(), images.clone())
+        check_classes(split.labels, logits.shape[1], f"data.{part}.labels")
+
+
+@contextmanager
+def _modes(model: nn.Module) -> Iterator[None]:
+    """Give the model back in the modes it came in."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 @contextmanager
 def _running(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Have the model on the device, and give it back in the mode and the place it came in."""
-    modes = [(module, module.training) for module in model.modules()]
     home = next(model.parameters()).device
     exact = (
         torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False)
@@ -231,14 +225,12 @@ def _running(model: nn.Module, device: torch.device) -> Iterator[None]:
         else nullcontext()
     )
     try:
-        with exact, torch.inference_mode(False), torch.enable_grad():
+        with _modes(model), exact, torch.inference_mode(False), torch.enable_grad():
             model.to(device)
             yield
     finally:
         model.zero_grad(set_to_none=True)
         model.to(home)
-        for module, mode in modes:
-            module.training = mode
 
 
 def _loop(
@@ -257,7 +249,8 @@ def _loop(
         begin = time.perf_counter()
         try:
             trained = train_epoch(model.train(), images, labels, training, epoch)
-            validated = errors(model.eval(), *validation)
+            with seeded(derived_seed(training.seed, epoch, "validation"), device):
+                validated = errors(model.eval(), *validation)
         except NotFiniteError as error:
             raise _diverged(training, epoch) from error
         figures = (*trained, validated)
@@ -274,10 +267,14 @@ def _loop(
         if checkpoint:
             checkpoint.save(model.state_dict(), history)
         progress.tell(history[-1])
-    frame = pd.DataFrame(history, columns=list(COLUMNS))
+    frame = _frame(history)
     if checkpoint:
         checkpoint.finish(frame)
     return frame
+
+
+def _frame(history: list[dict[str, float]]) -> pd.DataFrame:
+    return pd.DataFrame(history, columns=list(COLUMNS))
 
 
 def _diverged(training: Training, epoch: int) -> DivergedError:

@@ -53,7 +53,7 @@ INPUTS: list[Row] = [
     ("images", (IMAGES * 255).to(torch.uint8), TypeError, r"images .*uint8.*images / 255"),
     ("images", IMAGES.long(), TypeError, "images .*int64"),
     ("images", IMAGES.to(torch.complex64), TypeError, "images .*complex64"),
-    ("images", IMAGES.double(), TypeError, "images .*float64.*model .*float32"),
+    ("images", IMAGES.double(), TypeError, "images .*float64.*model.* .*float32"),
     ("images", IMAGES[:, 0, 0], ValueError, r"images .*\[N, \.\.\.\].*\[6\]"),
     ("images", IMAGES[:0], ValueError, r"images .*empty.*\[0, 2, 3\]"),
     ("images", IMAGES[:, :0], ValueError, r"images .*empty.*\[6, 0, 3\]"),
@@ -119,7 +119,7 @@ TRANSFER: list[Row] = [
     ("models", {}, ValueError, "^models must not be empty$"),
     ("models", None, TypeError, "models .*mapping.*NoneType"),
     ("models", [Output()], TypeError, "models .*mapping.*list"),
-    ("models", {"a": "standard"}, TypeError, "model .*Module.*standard"),
+    ("models", {"a": "standard"}, TypeError, r"models\['a'\] .*Module.*standard"),
     (
         "models",
         {"a": Output(), "b": Output(lambda logits: logits[:, :3])},

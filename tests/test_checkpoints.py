@@ -1,6 +1,5 @@
 """Weights and records in files, and the checkpoint of a run: exact, or an error that says why."""
 
-import json
 import math
 import pickle
 import random
@@ -19,7 +18,7 @@ from engine import Noisy, assert_same_history, random_data, same_bits, threads
 from torch import Tensor, nn
 
 import advlib
-from advlib import checkpoints, training
+from advlib import checkpoints, identity
 from advlib.epochs import train_epoch
 from advlib.files import DamagedFileError
 from advlib.methods import Batch, Step, standard
@@ -215,7 +214,7 @@ def test_a_finished_run_is_loaded_and_not_trained(
 ) -> None:
     model, again = Noisy(), Noisy().eval()
     expected = advlib.train(model, DATA, epochs=2, run=tmp_path)
-    monkeypatch.setattr(training, "train_epoch", lambda *_: pytest.fail("trains"))
+    monkeypatch.setattr("advlib.training.train_epoch", lambda *_: pytest.fail("trains"))
     history = advlib.train(again, DATA, epochs=2, run=tmp_path)
     pd.testing.assert_frame_equal(history, expected, check_exact=True)  # seconds too
     assert same_bits(again, model)
@@ -246,25 +245,30 @@ def test_a_resume_uses_the_threads_it_began_with(tmp_path: Path) -> None:
 def test_a_resume_uses_the_precision_it_began_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a processor has bfloat16, the others than "highest" give other bits."""
-    seen, found = [], torch.get_float32_matmul_precision()
+    """Where a processor has bfloat16, others than "ieee" give other bits."""
+    seen, found = [], checkpoints._precision()
 
     def spied(*arguments: Any) -> Any:
-        seen.append(torch.get_float32_matmul_precision())
+        seen.append(checkpoints._precision())
         return train_epoch(*arguments)
 
     monkeypatch.setattr("advlib.training.train_epoch", spied)
     try:
-        torch.set_float32_matmul_precision("medium")
+        checkpoints._set_precision(["bf16", "ieee", "ieee"])
         with stopping(1, before_save=False):
             advlib.train(advlib.LeNet(), DATA, epochs=2, run=tmp_path)
-        torch.set_float32_matmul_precision("high")
+        checkpoints._set_precision(["ieee", "bf16", "tf32"])
         advlib.train(advlib.LeNet(), DATA, epochs=2, run=tmp_path)
-        assert torch.get_float32_matmul_precision() == "high"
+        assert checkpoints._precision() == ["ieee", "bf16", "tf32"]
     finally:
-        torch.set_float32_matmul_precision(found)
-    assert seen == ["medium", "medium"]
-    assert checkpoints.load(tmp_path / checkpoints.NAME)[1]["precision"] == "medium"
+        checkpoints._set_precision(found)
+    assert seen == [["bf16", "ieee", "ieee"]] * 2
+
+
+def frozen(model: advlib.LeNet) -> advlib.LeNet:
+    """The model with a first layer that is not trained."""
+    model.layers[0].requires_grad_(False)
+    return model
 
 
 def a_method(model: nn.Module, batch: Batch, epsilon: float, alpha: float) -> Step:
@@ -288,9 +292,12 @@ OTHERS: list[tuple[str, dict[str, Any], str]] = [
         }.items()
     ),
     ("settings", {"method": a_method}, "method"),
-    ("data", {"data": replace(DATA, fingerprint="another")}, ""),
+    # whatever the data say of themselves
+    ("data", {"data": replace(DATA, train=replace(DATA.train, images=DATA.train.images + 1))}, ""),
+    ("data", {"data": replace(DATA, validation=random_data(seed=1).validation)}, ""),
     ("initial weights", {"model": advlib.LeNet(1)}, ""),
-    ("settings, data", {"seed": 1, "data": replace(DATA, fingerprint="another")}, "seed"),
+    ("trained parameters", {"model": frozen(advlib.LeNet())}, ""),
+    ("settings, data", {"seed": 1, "data": random_data(seed=1)}, "seed"),
 ]
 
 
@@ -317,9 +324,41 @@ def test_a_folder_of_another_training_is_refused_and_untouched(
 def test_a_folder_made_by_other_code_is_refused(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "code_digest", lambda: "another")
+    monkeypatch.setattr(identity, "running_code", lambda: "another")
     with pytest.raises(ValueError, match="holds one with other code "):
         advlib.train(advlib.LeNet(), DATA, run=finished, **SETTINGS)
+
+
+def test_a_folder_made_with_another_torch_is_refused(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "__version__", "2.13.0")
+    with pytest.raises(ValueError, match="holds one with other torch "):
+        advlib.train(advlib.LeNet(), DATA, run=finished, **SETTINGS)
+
+
+def test_a_network_that_differs_in_its_settings_is_another(tmp_path: Path) -> None:
+    models = Noisy(), Noisy()
+    dropout: Any = models[1].layers[3]
+    dropout.p = 0.1
+    advlib.train(models[0], DATA, run=tmp_path, **SETTINGS)
+    with pytest.raises(ValueError, match="holds one with other network "):
+        advlib.train(models[1], DATA, run=tmp_path, **SETTINGS)
+
+
+def test_a_finished_training_is_read_where_nothing_can_be_written(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def refused(*_: object) -> Iterator[None]:
+        raise PermissionError("read-only")
+        yield
+
+    monkeypatch.setattr("advlib.files.replacing", refused)
+    monkeypatch.setattr("advlib.files.lock", refused)
+    history = advlib.train(model := advlib.LeNet(), DATA, run=finished, **SETTINGS)
+    assert history.epoch.tolist() == [1]
+    assert not same_bits(model, advlib.LeNet())
 
 
 @pytest.mark.parametrize("record", [None, [1, 2], {"note": "weights of a friend"}])
@@ -372,4 +411,4 @@ def test_the_checkpoint_says_what_it_is_of(finished: Path) -> None:
     }
     assert record["device"] == "cpu"
     assert record["threads"] == torch.get_num_threads()
-    assert json.dumps(record["identity"]["data"]) == json.dumps(DATA.fingerprint)
+    assert record["precision"] == checkpoints._precision()

@@ -107,8 +107,13 @@ def test_a_folder_for_all_that_decides_a_run_and_for_nothing_else(
     assert folder("mixed", alpha=0) == folder("mixed") != folder("mixed", epsilon=0.3)
     assert folder(epochs=np.int64(1), momentum=np.float64(0.9), seed=np.int64(0)) == folder()
     before = folder()
-    monkeypatch.setattr(runs, "code_digest", lambda: "other code")
-    assert folder() != before
+    with monkeypatch.context() as other:
+        other.setattr(runs, "running_code", lambda: "other code")
+        assert folder() != before
+    with monkeypatch.context() as other:
+        other.setattr(torch, "__version__", "2.13.0")
+        assert folder() != before
+    assert folder() == before
 
 
 def test_numpy_numbers_are_the_same_run(tmp_path: Path) -> None:

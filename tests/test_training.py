@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
 
 import advlib
-from advlib import epochs, methods, training
+from advlib import epochs, identity, methods, training
 from advlib.data import Dataset, Split
 from advlib.methods import Batch, Step
 from advlib.training import DivergedError
@@ -353,17 +353,20 @@ def test_a_gpu_trains_to_the_cpus_numbers(tmp_path: Path) -> None:
 def test_words_do_not_change_the_codes_digest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = Path(training.__file__).parent
+    source = Path(identity.__file__).parent
     for path in source.glob("*.py"):
         (tmp_path / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
-    monkeypatch.setattr(training, "__file__", str(tmp_path / "training.py"))
-    expected, attacks = training.code_digest(), tmp_path / "attacks.py"
+    monkeypatch.setattr(identity, "__file__", str(tmp_path / "identity.py"))
+    expected, attacks = identity.code_digest(), tmp_path / "attacks.py"
     code = attacks.read_text(encoding="utf-8")
     changed = code.replace('"""Attacks', '# a word\n\n"""Other words: attacks')
     assert changed != code
     attacks.write_text(changed, encoding="utf-8")
-    assert training.code_digest() == expected
+    assert identity.code_digest() == identity.running_code() == expected
     changed = code.replace("gradient.sign()", "gradient.sgn()")
     assert changed != code
     attacks.write_text(changed, encoding="utf-8")
-    assert training.code_digest() != expected
+    assert identity.code_digest() != expected
+    with pytest.raises(RuntimeError, match="advlib's code has changed since it was imported"):
+        advlib.train(advlib.LeNet(), NOISE, run=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
