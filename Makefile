@@ -38,7 +38,6 @@ help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
 
 .PHONY: help report reference test check bench mutation lab audit lock clean distclean check-python FORCE
-.DELETE_ON_ERROR:
 # Notebooks are executed side by side, each with its share of the cores (advlib.notebooks): two
 # trainings on a core each are done sooner than one after the other on two.
 MAKEFLAGS += --no-builtin-rules --jobs=3
@@ -56,6 +55,8 @@ override given := $(sort $(foreach v,$(filter-out PYTHON,$(.VARIABLES)),$(if \
     $(filter command,$(origin $v)),'$(subst ','\'',$v=$(value $v))')))
 override quote = '$(subst ','\'',$1)'
 override stop = $(error stopped before any work)
+# What a recipe starts ends with this make (advlib.parent), and is told which one that is.
+override run := ADVLIB_MAKE=$(shell echo $$PPID) exec
 override goals := $(filter-out help clean distclean lock,$(MAKECMDGOALS))
 
 ifneq ($(goals),)
@@ -77,14 +78,14 @@ ready := check-python
 endif
 
 .venv/ready: requirements.lock pyproject.toml
-	@exec $(call quote,$(found)) .make/environment.py make
+	@$(run) $(call quote,$(found)) .make/environment.py make
 
 ifneq ($(found),.venv/bin/python)
 .venv/ready: FORCE # .venv is missing, half made, moved or broken
 endif
 
 check-python:
-	@exec $(python) .make/environment.py check
+	@$(run) $(python) .make/environment.py check
 
 # ---- The report ---------------------------------------------------------------------------------
 
@@ -101,23 +102,23 @@ report: $(folder)/report.html $(folder)/report.pdf
 	@exec $(python) .make/summary.py $(folder)
 
 report/build/%/report.html report/build/%/report.pdf: $(chapters) $(matter) \
-    $(call modules,report files merge results) $(wildcard report/style/* report/style/*/*) | $(ready)
-	@exec $(python) -m advlib.report --quiet $(notebooks) $(folder)
+    $(call modules,report files merge parent results) $(wildcard report/style/* report/style/*/*) | $(ready)
+	@$(run) $(python) -m advlib.report --quiet $(notebooks) $(folder)
 
 # The reference run: first for its results, which the report quotes (the epoch-wise training), then
 # for the report that quotes them.
 reference: | $(ready)
 	MAKEFLAGS= $(MAKE) report
-	$(python) -m advlib.reference report/build/seed
+	@$(run) $(python) -m advlib.reference report/build/seed
 	MAKEFLAGS= $(MAKE) report
-	$(python) -m advlib.reference report/build/seed
+	@$(run) $(python) -m advlib.reference report/build/seed
 
 # the parameters, rewritten only when they change
 $(folder)/parameters.yaml: FORCE | $(ready)
 	@exec $(python) -m advlib.parameters --yaml=$@ $(given)
 
 # the executed notebooks; the runner checks and passes the parameters that each names
-execute = @exec $(python) -m advlib.notebooks $< $@ --parameters $(folder)/parameters.yaml \
+execute = @$(run) $(python) -m advlib.notebooks $< $@ --parameters $(folder)/parameters.yaml \
     --made-from $^
 
 $(notebooks)/3-training-%.ipynb: notebooks/3-training.ipynb
@@ -128,6 +129,11 @@ $(notebooks)/%-matter.ipynb: report/%-matter.ipynb
 
 $(notebooks)/%.ipynb: notebooks/%.ipynb
 	$(execute)
+
+# Files are whole or not there: make need not delete one when a recipe fails or is interrupted, and
+# must not, as another make may just have written it.
+.PRECIOUS: $(chapters) $(matter) $(folder)/report.html $(folder)/report.pdf \
+    $(folder)/parameters.yaml
 
 $(chapters) $(matter): $(folder)/parameters.yaml requirements.lock | $(ready)
 $(matter): $(chapters)
@@ -173,7 +179,8 @@ mutation: | $(ready)
 	@$(python) -m mutmut results
 
 lab: | $(ready)
-	@exec $(python) -m jupyterlab --notebook-dir=notebooks
+	@exec $(python) -m jupyterlab --notebook-dir=notebooks --LabApp.news_url=None \
+	    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 
 audit: | $(ready)
 	@exec $(python) .make/audit.py

@@ -2,7 +2,8 @@
 
     python .make/audit.py
 
-pip-audit, the newest, gets an environment of its own. Exit status 0: everything was checked and
+pip-audit, the newest, gets an environment of its own. What is pinned for other systems or other
+versions of Python than this one's is not asked for. Exit status 0: everything was checked and
 nothing is known; 1: something is known; 2: not everything could be checked, which is said.
 """
 
@@ -19,7 +20,11 @@ QUIET = ("--quiet", "--disable-pip-version-check")
 
 def audit() -> list[dict[str, Any]] | None:
     """Return pip-audit's word on each package; None when it cannot be had or heard."""
-    venv.create(FOLDER, with_pip=True, symlinks=True)
+    try:
+        venv.create(FOLDER, with_pip=True, symlinks=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"audit: {FOLDER} could not be made: {error}", file=sys.stderr)
+        return None
     programs = FOLDER / "bin"
     install = subprocess.run([str(programs / "pip"), "install", *QUIET, "pip-audit"], check=False)
     if install.returncode:
@@ -29,7 +34,7 @@ def audit() -> list[dict[str, Any]] | None:
     said = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         packages: list[dict[str, Any]] = json.loads(said.stdout)["dependencies"]
-    except ValueError:
+    except (ValueError, KeyError, TypeError):
         print(said.stderr.strip().splitlines()[-1:], file=sys.stderr)
         return None
     return packages

@@ -58,8 +58,12 @@ def python() -> str:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Let one process at a time through; the lock is the system's and ends with its process."""
+    """Let one process at a time through; the lock is the system's.
+
+    It ends with this process and with those that it starts: a killed set-up's pip may still write.
+    """
     with path.open("w") as file:
+        os.set_inheritable(file.fileno(), True)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -129,6 +133,7 @@ def run(module: str, *arguments: str, hint: str = "") -> None:
     process = subprocess.Popen(
         [*this, "run", str(os.getpid()), module, *arguments],
         env={**kept, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        close_fds=False,  # the lock goes with it
     )
     while True:
         try:
@@ -182,7 +187,7 @@ def main(arguments: list[str]) -> None:
         sys.argv = arguments[2:]
         runpy.run_module(arguments[2], run_name="__main__", alter_sys=True)
     else:
-        end_with(os.getppid())
+        end_with(int(os.environ.get("ADVLIB_MAKE") or os.getppid()))
         {"make": make, "check": check}[arguments[0]]()
 
 

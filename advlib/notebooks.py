@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from advlib import files
+from advlib.parent import end_with_make
 
 # jsonschema's check of one rarely used format, which it does without when this module is missing;
 # it builds a parser at import, more than a second in each of nbformat's programs.
@@ -73,6 +74,7 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any]) -> None:
         If the kernel dies, likewise.
     """
     running = target.with_name(f".{target.stem}.json")  # hidden, and not among the *.ipynb
+    begin = time.time()
     with _surroundings():
         try:
             with files.naming(target):
@@ -96,6 +98,8 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any]) -> None:
     notebook.metadata.papermill.update(input_path=source.name, output_path=target.name)
     with files.sealing(target) as temporary:
         papermill.iorw.write_ipynb(notebook, str(temporary))
+        # as old as what it was made from: what changed meanwhile is newer, and make sees it
+        os.utime(temporary, (begin, begin))
 
 
 def failed_name(target: Path) -> Path:
@@ -169,22 +173,8 @@ def _print_lines(progress: Path, done: threading.Event) -> None:
                 print(f"    {line}", flush=True)
 
 
-def _end_with_parent() -> None:
-    """End this process soon after the make that started it, killed or not; the kernel follows."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(SECOND / 2)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; see the module's docstring. Return its exit status."""
-    import yaml
-
     parser = argparse.ArgumentParser(description="Execute one notebook with its parameters.")
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
@@ -201,6 +191,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="files; a target that is newer was executed by another make meanwhile",
     )
     options = parser.parse_args(arguments)
+    try:
+        return _make(options)
+    except (Exception, KeyboardInterrupt) as error:
+        kept = failed_name(options.target)
+        print(f"{error or 'interrupted'}\nerror: {options.source} failed", end="", file=sys.stderr)
+        print(f"; as far as it went: {kept}" if kept.exists() else "", file=sys.stderr)
+        return 1
+
+
+def _make(options: argparse.Namespace) -> int:
+    """Execute a notebook unless another make does it meanwhile."""
+    import yaml
+
     source, target = options.source, options.target
     begin = time.time()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -214,19 +217,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         print(f"{target}", flush=True)
         failed_name(target).unlink(missing_ok=True)
-        try:
-            with options.parameters.open(encoding="utf-8") as file:  # its errors name the file
-                known = yaml.safe_load(file)
-            execute(source, target, select(source, known, dict(options.given)))
-        except (Exception, KeyboardInterrupt) as error:
-            kept = failed_name(target)
-            print(f"{error or 'interrupted'}\nerror: {source} failed", end="", file=sys.stderr)
-            print(f"; as far as it went: {kept}" if kept.exists() else "", file=sys.stderr)
-            return 1
+        with options.parameters.open(encoding="utf-8") as file:  # its errors name the file
+            known = yaml.safe_load(file)
+        execute(source, target, select(source, known, dict(options.given)))
     print(f"    {time.time() - begin:.1f} s", flush=True)
     return 0
 
 
 if __name__ == "__main__":
-    _end_with_parent()
+    end_with_make()
     sys.exit(main())

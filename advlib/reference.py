@@ -13,6 +13,7 @@ from pathlib import Path
 
 from advlib import checkpoints, evaluate, fgsm, files, load_data, published, runs
 from advlib.comparison import evaluation_data, settings_found
+from advlib.parent import end_with_make
 from advlib.results import CHAPTERS, collect, write
 
 PACKAGE = Path(__file__).parent / "reference"
@@ -79,4 +80,5 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    end_with_make()
     main(sys.argv[1:])

@@ -23,6 +23,7 @@ import typst
 
 from advlib import files
 from advlib.merge import STYLE, ReportError, markdown
+from advlib.parent import end_with_make
 from advlib.results import collect, contents, remove_others
 
 READER = (
@@ -294,4 +295,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    end_with_make()
     sys.exit(main())

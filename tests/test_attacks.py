@@ -204,6 +204,23 @@ def test_model_images_and_random_state_are_left_as_found(
     assert not images.requires_grad
 
 
+def test_a_buffer_that_the_model_makes_when_it_runs_is_taken_back() -> None:
+    class Lazy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(72, 4)
+            self.register_buffer("seen", None)
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.seen = images.detach()
+            logits: Tensor = self.linear(images.flatten(1))
+            return logits
+
+    model, (images, labels) = Lazy().double(), small_images(0)
+    fgsm(model, images, labels)
+    assert model.seen is None
+
+
 def test_attacked_in_the_mode_it_is_given_in() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(72, 4)).double()

@@ -54,6 +54,9 @@ INPUTS: list[Row] = [
     ("images", IMAGES.long(), TypeError, "images .*int64"),
     ("images", IMAGES.to(torch.complex64), TypeError, "images .*complex64"),
     ("images", IMAGES.double(), TypeError, "images .*float64.*model.* .*float32"),
+    ("images", IMAGES.to(torch.float8_e5m2), TypeError, "images .*float32.*not torch.float8_e5m2"),
+    ("images", IMAGES.to_sparse(), TypeError, "images .*dense.*sparse"),
+    ("images", IMAGES.to("meta"), ValueError, "images .*meta"),
     ("images", IMAGES[:, 0, 0], ValueError, r"images .*\[N, \.\.\.\].*\[6\]"),
     ("images", IMAGES[:0], ValueError, r"images .*empty.*\[0, 2, 3\]"),
     ("images", IMAGES[:, :0], ValueError, r"images .*empty.*\[6, 0, 3\]"),
@@ -179,6 +182,7 @@ NUMBERS: list[Row] = [
     ("seed", 2**63, ValueError, f"seed .*{2**63}"),
     ("seed", 1.5, TypeError, "seed .*1.5"),
     ("device", "gpu", ValueError, 'device .*"auto".*gpu'),
+    ("device", "meta", ValueError, "device .*meta"),
     ("device", "cuda:99", ValueError, "device .*cuda:99"),
     ("method", "mixd", ValueError, "method .*standard.*mixed-epochwise.*'mixd'"),
     ("epsiln", 0.1, TypeError, "epsiln"),
@@ -195,6 +199,7 @@ TRAIN: list[Row] = [
     ("model", nn.Flatten(), ValueError, "model .*no parameters to train"),
     ("method", 5, TypeError, "method .*5"),
     ("run", 3, TypeError, "run .*path.*3"),
+    ("run", "", ValueError, "run .*path.*''"),
     ("run", b"run", TypeError, "run .*path.*b'run'"),
     ("data", None, TypeError, "data .*Dataset.*NoneType"),
     ("data", (IMAGES, LABELS), TypeError, "data .*Dataset.*tuple"),
@@ -202,6 +207,13 @@ TRAIN: list[Row] = [
     ("data", dataset(IMAGES[:0], LABELS[:0]), ValueError, "images .*empty"),
     ("data", dataset(altered(IMAGES, torch.nan)), ValueError, "images .*finite.*nan"),
     ("data", dataset(validation=Split(altered(IMAGES, torch.inf), LABELS)), ValueError, "finite"),
+    (
+        "data",
+        dataset(validation=Split(IMAGES.double(), LABELS)),
+        TypeError,
+        "data.validation.images .*float64.*model .*float32",
+    ),
+    ("data", dataset(validation=Split(IMAGES[:, :1], LABELS)), ValueError, r"\[2, 1, 3\]"),
     ("data", dataset(labels=LABELS[:5]), ValueError, r"labels .*\[6\].*\[5\]"),
     ("data", dataset(labels=LABELS.int()), TypeError, "labels .*int64.*int32"),
     ("data", dataset(labels=altered(LABELS, -1)), ValueError, "labels .*at least 0.*-1"),
@@ -305,11 +317,19 @@ def test_train_finds_it_before_any_work(name: str, value: Any, tmp_path: Path) -
     assert all(torch.equal(model.state_dict()[key], before[key]) for key in before)
 
 
-def test_train_leaves_a_model_of_the_wrong_output_in_its_mode() -> None:
+def test_a_refused_training_leaves_the_models_mode_and_gradients() -> None:
     model = Output(lambda logits: logits[0])
+    model.linear.bias.grad = torch.ones(4)
     with pytest.raises(ValueError, match="model"):
         train(model, dataset())
     assert model.training
+    assert torch.equal(model.linear.bias.grad, torch.ones(4))
+
+
+def test_a_models_own_word_on_its_input_is_passed_on() -> None:
+    model = nn.Sequential(nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(6, 4))
+    with pytest.raises(ValueError, match=r"model does not take images of shape .*expected 4D"):
+        evaluate(model, IMAGES, LABELS)
 
 
 @pytest.mark.parametrize("function", [fgsm, evaluate, errors])

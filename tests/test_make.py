@@ -378,3 +378,45 @@ def test_a_killed_make_leaves_no_kernel_at_work(
     make.wait(timeout=10)
     wait_for(lambda: not exists(kernel), seconds=5)
     assert not (project.folder / target).exists()
+
+
+def test_a_runner_whose_make_is_gone_before_it_looks_ends(tmp_path: Path) -> None:
+    """As after a kill while it still imports: the parent is then another process already."""
+    source = write(tmp_path / "a.ipynb", "seed = 0", TRAINING)
+    (tmp_path / "parameters.yaml").write_text("seed: 1")
+    target = tmp_path / "executed" / "a.ipynb"
+    command = [sys.executable, "-m", "advlib.notebooks", str(source), str(target)]
+    command += ["--parameters", str(tmp_path / "parameters.yaml")]
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    done = subprocess.run(
+        command, env=os.environ | {"ADVLIB_MAKE": str(gone.pid)}, capture_output=True, check=False
+    )
+    assert done.returncode == 1
+    assert not target.exists()
+
+
+def test_a_second_make_that_is_interrupted_leaves_what_the_first_has_made(
+    project: Project,
+) -> None:
+    """Files are whole or not there, so make need not delete the target of a recipe it ends."""
+    project.made("PARAMETERS=quick")
+    (project.folder / "report/style/report.css").touch()
+    report = project.folder / "report/build/quick/report.html"
+    script = project.folder / "python"
+    whole = script.read_text(encoding="utf-8")
+    slow = whole.replace("    log report\n", '    log report; : >"$5/report.html"; sleep 20\n')
+    assert slow != whole
+    script.write_text(slow, encoding="utf-8")
+    make = subprocess.Popen(
+        ["make", "report", "PARAMETERS=quick"],
+        cwd=project.folder,
+        env=clean_environment() | {"PYTHON": str(script)},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for(lambda: (project.folder / "log").exists() and "report" in project.log())
+    os.killpg(make.pid, signal.SIGTERM)
+    make.wait(timeout=10)
+    assert report.exists()

@@ -190,3 +190,16 @@ def test_two_runners_execute_a_notebook_once(tmp_path: Path, parameters: Path) -
     both = [start(*runner, cwd=tmp_path) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
     assert (tmp_path / "alive").read_text() == "\n"
+
+
+def test_what_changes_while_a_notebook_is_executed_makes_it_out_of_date(
+    tmp_path: Path, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = tmp_path / "module.py"
+    module.touch()
+    cell = f"from pathlib import Path\nPath({str(module)!r}).touch()"
+    source = write(tmp_path / "a.ipynb", "epsilon = 0.1", cell)
+    for _ in range(2):
+        assert run(source, "--made-from", str(source), str(module)) == 0
+        assert "another make" not in capsys.readouterr().out
+        assert (tmp_path / "executed" / "a.ipynb").stat().st_mtime < module.stat().st_mtime
