@@ -33,6 +33,9 @@ REST = "the rest: Python, autograd, views, memory"
 def profile(split: Split, steps: int) -> list[dict[str, Any]]:
     """Profile some steps of adversarial training, after a warm-up.
 
+    Writing down shapes takes so much memory that the steps are slowed: they are of another run of
+    the same operations than the times.
+
     Returns
     -------
     list of dict
@@ -43,14 +46,20 @@ def profile(split: Split, steps: int) -> list[dict[str, Any]]:
     training, model = settings("adversarial"), LeNet(seed=0).train()
     n = steps * training.batch_size
     images, labels = split.images[:n], split.labels[:n]
-    train_epoch(model, images, labels, training, 1)
-    with torch.profiler.profile(activities=[ProfilerActivity.CPU], record_shapes=True) as profiler:
-        train_epoch(model, images, labels, training, 2)
+
+    def events(shapes: bool) -> list[Any]:
+        activities = [ProfilerActivity.CPU]
+        with torch.profiler.profile(activities=activities, record_shapes=shapes) as profiler:
+            train_epoch(model, images, labels, training, 1)
+        return sorted(profiler.events(), key=lambda event: event.time_range.start)
+
+    events(False)
     lines: dict[str, dict[str, Any]] = {}
     parts: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    for event in profiler.events():
+    for event, shaped in zip(events(False), events(True), strict=True):
         name = short(event)
-        line, operations = classify(name, event.input_shapes)
+        assert name == short(shaped)
+        line, operations = classify(name, shaped.input_shapes)
         entry = lines.setdefault(line, {"name": line, "seconds": 0.0, "operations": 0.0})
         entry["seconds"] += event.self_cpu_time_total / 1e6 / steps
         # A product of several matrices may be done by products of two.
