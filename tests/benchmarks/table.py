@@ -109,7 +109,7 @@ def _profile(threads: int, measured: dict[str, Any]) -> str:
     )
     return (
         f"## A step of adversarial training by operation, threads: {threads}\n\n"
-        f"{1e3 * total:.1f} ms under the profiler, which slows it; the matrix product runs at "
+        f"{1e3 * total:.1f} ms under the profiler; the matrix product runs at "
         f"{rate / 1e9:.0f} GFLOP/s. A product's rate counts what it really computes.\n\n"
     ) + _table(header, rows)
 
