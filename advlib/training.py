@@ -101,8 +101,8 @@ def train(
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as above, or `run` holds a training with other settings, data, network,
-        initial weights or code, or of another version of torch.
+        If an argument is not as above, or `run` holds a training with other settings, data,
+        network, initial weights or code, or of another version of torch.
     RuntimeError
         If a run is to be kept and advlib's code has changed since it was imported.
     DivergedError
