@@ -8,6 +8,7 @@ variable ADVLIB_PROGRESS appear on the terminal as they come, and nowhere else.
 """
 
 import argparse
+import math
 import os
 import shutil
 import sys
@@ -188,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=Path,
         default=[],
         metavar="FILE",
-        help="files; a target that is newer was executed by another make meanwhile",
+        help="files; a target that is newer than all was executed by another make meanwhile",
     )
     options = parser.parse_args(arguments)
     try:
@@ -211,7 +212,7 @@ def _make(options: argparse.Namespace) -> int:
         target.with_name(f".{target.stem}.lock"),
         lambda: print(f"{target}: waiting, another make executes it", flush=True),
     ):
-        newest = max((path.stat().st_mtime for path in options.made_from), default=begin)
+        newest = max((path.stat().st_mtime for path in options.made_from), default=math.inf)
         if target.exists() and target.stat().st_mtime > newest:
             print(f"{target}: another make has executed it", flush=True)
             return 0

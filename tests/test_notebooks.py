@@ -186,7 +186,7 @@ def test_two_runners_execute_a_notebook_once(tmp_path: Path, parameters: Path) -
     once = "import time\ntime.sleep(1)\nprint(file=open('alive', 'a'))"
     source = write(tmp_path / "a.ipynb", "seed = 0", once)
     runner = [sys.executable, "-m", "advlib.notebooks", str(source), "b.ipynb"]
-    runner += ["--parameters", str(parameters)]
+    runner += ["--parameters", str(parameters), "--made-from", str(source), str(parameters)]
     both = [start(*runner, cwd=tmp_path) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
     assert (tmp_path / "alive").read_text() == "\n"
