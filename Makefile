@@ -17,29 +17,18 @@
 ## make clean                      removes report/build; asks before finished trainings go
 ## make distclean                  removes .venv as well
 ##
-## Parameters, from make's command line only:
-##   PARAMETERS     a parameter set: seed, quick (the files in notebooks/parameters)
-##   DATASET        one of MNIST, FashionMNIST, KMNIST
-##   IMAGES         how many training images: a whole number of at least 1, or all
-##   EPSILON        a finite number of at least 0
-##   ALPHA          a number from 0 to 1
-##   EPOCHS         a whole number of at least 1
-##   BATCH_SIZE     a whole number of at least 1
-##   LEARNING_RATE  a finite number above 0
-##   MOMENTUM       a number of at least 0 and below 1
-##   WEIGHT_DECAY   a finite number of at least 0
-##   SEED           a whole number of at least 0 and below 2^63
-##
 ## The environment is .venv, made when it is needed (some minutes, once). To use one that is active
 ## already, installed by `pip install -r requirements.lock && pip install -e .`:
 ##   PYTHON=python make report
 
 help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
+	@printf '\nParameters, from make'"'"'s command line only:\n'
+	@python=$$(sh .make/find-python.sh) && exec "$$python" -m advlib.experiment.parameters --help
 
-.PHONY: help report reference test check bench mutation lab audit lock clean distclean check-python FORCE
-# Notebooks are executed side by side, each with its share of the cores (advlib.notebooks): two
-# trainings on a core each are done sooner than one after the other on two.
+.PHONY: help report tidy reference test check bench mutation lab audit lock clean distclean check-python FORCE
+# Notebooks are executed side by side, each with its share of the cores (advlib.experiment.runner):
+# two trainings on a core each are done sooner than one after the other on two.
 MAKEFLAGS += --no-builtin-rules --jobs=3
 .SUFFIXES:
 SHELL := /bin/sh
@@ -55,16 +44,27 @@ override given := $(sort $(foreach v,$(filter-out PYTHON,$(.VARIABLES)),$(if \
     $(filter command,$(origin $v)),'$(subst ','\'',$v=$(value $v))')))
 override quote = '$(subst ','\'',$1)'
 override stop = $(error stopped before any work)
-# What a recipe starts ends with this make (advlib.parent), and is told which one that is.
+# What a recipe starts ends with this make (advlib.keeping.parent), and is told which one that is.
 override run := ADVLIB_MAKE=$(shell echo $$PPID) exec
 override goals := $(filter-out help clean distclean lock,$(MAKECMDGOALS))
 
 ifneq ($(goals),)
 override found := $(shell sh .make/find-python.sh $(call quote,$(PYTHON)))
 $(if $(found),,$(stop))
-override name := $(shell $(call quote,$(found)) -m advlib.parameters $(given))
-$(if $(name),,$(stop))
-$(if $(given),$(if $(filter-out report report/build/%,$(goals)),$(error only make report takes parameters)))
+endif
+
+# What an experiment is made from, computed from the notebooks and the code: name, methods, chapters,
+# matter, typeset_from, and for each notebook its source, the runner's options and what it comes after.
+ifneq ($(filter report report/build/%,$(goals)),)
+override define newline
+
+
+endef
+override plan := $(shell $(call quote,$(found)) -m advlib.experiment.plan $(given))
+$(if $(plan),,$(stop))
+$(eval $(subst @@,$(newline),$(plan)))
+else ifneq ($(goals),)
+$(if $(given),$(error only make report takes parameters))
 endif
 
 # ---- The environment ----------------------------------------------------------------------------
@@ -89,74 +89,45 @@ check-python:
 
 # ---- The report ---------------------------------------------------------------------------------
 
+ifneq ($(name),)
 folder := report/build/$(name)
 notebooks := $(folder)/notebooks
-trainings := $(addprefix $(notebooks)/3-training-,standard.ipynb mixed.ipynb adversarial.ipynb)
-chapters := $(notebooks)/1-data.ipynb $(notebooks)/2-adversarial-examples.ipynb $(trainings) \
-    $(notebooks)/4-transfer.ipynb
-matter := $(notebooks)/front-matter.ipynb $(notebooks)/back-matter.ipynb
-
-modules = $(patsubst %,advlib/%.py,$1)
 
 report: $(folder)/report.html $(folder)/report.pdf
-	@exec $(python) .make/summary.py $(folder)
+	@exec $(python) .make/summary.py $(folder) $(methods)
 
-report/build/%/report.html report/build/%/report.pdf: $(chapters) $(matter) \
-    $(call modules,report files merge parent results) $(wildcard report/style/* report/style/*/*) | $(ready)
-	@$(run) $(python) -m advlib.report --quiet $(notebooks) $(folder)
-
-# The reference run: first for its results, which the report quotes (the epoch-wise training), then
-# for the report that quotes them.
-reference: | $(ready)
-	MAKEFLAGS= $(MAKE) report
-	@$(run) $(python) -m advlib.reference report/build/seed
-	MAKEFLAGS= $(MAKE) report
-	@$(run) $(python) -m advlib.reference report/build/seed
+report/build/%/report.html report/build/%/report.pdf: $(chapters) $(matter) $(typeset_from) | $(ready)
+	@$(run) $(python) -m advlib.report --quiet $(notebooks) $(folder) \
+	    --notebooks $(notdir $(chapters) $(matter))
 
 # the parameters, rewritten only when they change
 $(folder)/parameters.yaml: FORCE | $(ready)
-	@exec $(python) -m advlib.parameters --yaml=$@ $(given)
+	@exec $(python) -m advlib.experiment.parameters --yaml=$@ $(given)
 
 # the executed notebooks; the runner checks and passes the parameters that each names
-execute = @$(run) $(python) -m advlib.notebooks $< $@ --parameters $(folder)/parameters.yaml \
-    --made-from $^
+$(chapters) $(matter): $(folder)/parameters.yaml requirements.lock | $(ready)
+	@$(run) $(python) -m advlib.experiment.runner $(source) $@ \
+	    --parameters $(folder)/parameters.yaml --made-from $^ $(options)
 
-$(notebooks)/3-training-%.ipynb: notebooks/3-training.ipynb
-	$(execute) -p method $*
+$(matter): $(chapters) | tidy
 
-$(notebooks)/%-matter.ipynb: report/%-matter.ipynb
-	$(execute) -p executed ../$(notebooks)
-
-$(notebooks)/%.ipynb: notebooks/%.ipynb
-	$(execute)
+# what other notebooks than these have left there would be read with them
+tidy: $(chapters)
+	@rm -f $(filter-out $(chapters) $(matter) %.failed.ipynb,$(wildcard $(notebooks)/*.ipynb))
 
 # Files are whole or not there: make need not delete one when a recipe fails or is interrupted, and
 # must not, as another make may just have written it.
 .PRECIOUS: $(chapters) $(matter) $(folder)/report.html $(folder)/report.pdf \
     $(folder)/parameters.yaml
+endif
 
-$(chapters) $(matter): $(folder)/parameters.yaml requirements.lock | $(ready)
-$(matter): $(chapters)
-
-# the chapters that use trained models after their trainings
-$(notebooks)/2-adversarial-examples.ipynb: | $(notebooks)/3-training-standard.ipynb
-$(notebooks)/4-transfer.ipynb: | $(trainings)
-
-# the modules that each imports, their imports and the data they read included; tests/test_make.py
-# compares these lists with the code
-library := $(call modules,__init__ parameters files idx data checks attacks methods evaluation) \
-    $(wildcard advlib/mnist/*)
-training := $(call modules,convolution lenet progress checkpoints identity epochs training runs) \
-    $(wildcard advlib/reference/*.safetensors)
-showing := $(call modules,captions comparison curves provenance published results tables wording) \
-    advlib/published.json $(wildcard advlib/reference/results/*)
-figures := $(call modules,figures)
-
-$(notebooks)/1-data.ipynb: $(library) $(showing) $(figures)
-$(notebooks)/2-adversarial-examples.ipynb: $(library) $(training) $(showing) $(figures)
-$(trainings): $(library) $(training) $(showing) $(figures)
-$(notebooks)/4-transfer.ipynb: $(library) $(training) $(showing)
-$(notebooks)/back-matter.ipynb: $(call modules,findings)
+# The reference run: first for its results, which the report quotes (the epoch-wise training), then
+# for the report that quotes them.
+reference: | $(ready)
+	MAKEFLAGS= $(MAKE) report
+	@$(run) $(python) -m advlib.report.reference report/build/seed
+	MAKEFLAGS= $(MAKE) report
+	@$(run) $(python) -m advlib.report.reference report/build/seed
 
 # ---- Tests --------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Check a report, print its main table and where it is. Standard library only: it takes no time.
 
-python .make/summary.py report/build/seed
+python .make/summary.py FOLDER METHOD...    such as report/build/seed standard mixed
 """
 
 import csv
@@ -8,7 +8,6 @@ import hashlib
 import sys
 from pathlib import Path
 
-METHODS = ("standard", "mixed", "adversarial")
 SUMS = "SHA256SUMS"
 
 
@@ -34,21 +33,22 @@ def errors(results: Path, method: str) -> tuple[float, float]:
     return rows["clean"], rows["adversarial"]
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, methods: list[str]) -> None:
     try:
         for checked in (folder, folder / "results"):
             check(checked)
-    except (OSError, ValueError) as error:
+        rows = [(method, *errors(folder / "results", method)) for method in methods]
+    except (OSError, ValueError, KeyError) as error:
         sys.exit(
             f"error: the report is damaged or edited: {error}\n"
             f"Remove {folder / 'report.html'} and make the report again; nothing is trained anew."
         )
-    print(f"\n{'model':<12}{'error, clean':>14}{'adversarial':>14}")
-    for method in METHODS:
-        clean, adversarial = errors(folder / "results", method)
-        print(f"{method:<12}{clean:>12.2f} %{adversarial:>12.2f} %")
+    width = max([12, *(len(method) + 1 for method in methods)])
+    print(f"\n{'model':<{width}}{'error, clean':>14}{'adversarial':>14}")
+    for method, clean, adversarial in rows:
+        print(f"{method:<{width}}{clean:>12.2f} %{adversarial:>12.2f} %")
     print(f"\n{folder / 'report.html'}\n{folder / 'report.pdf'}")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -1,30 +1,32 @@
 """Harnessing adversarial examples: FGSM, adversarial training and transfer on MNIST.
 
 The public face. A name is loaded from its module when it is first used: ``import advlib`` costs
-next to nothing, and ``python -m advlib.parameters`` needs nothing but Python.
+next to nothing, and ``python -m advlib.experiment.parameters`` needs nothing but Python.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from advlib.architecture import architecture_table
     from advlib.attacks import fgsm
     from advlib.data import load_data
-    from advlib.evaluation import evaluate, transfer, wilson_interval
-    from advlib.lenet import LeNet, architecture_table
+    from advlib.evaluation import evaluate, transfer
+    from advlib.intervals import wilson_interval
+    from advlib.lenet import LeNet
     from advlib.runs import pretrained
     from advlib.training import train
 
 _HOMES = {
     "LeNet": "lenet",
-    "architecture_table": "lenet",
+    "architecture_table": "architecture",
     "evaluate": "evaluation",
     "fgsm": "attacks",
     "load_data": "data",
     "pretrained": "runs",
     "train": "training",
     "transfer": "evaluation",
-    "wilson_interval": "evaluation",
+    "wilson_interval": "intervals",
 }
 
 __all__ = [

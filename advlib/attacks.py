@@ -1,23 +1,29 @@
 """Attacks: small changes of an image, made from a model's gradient, that raise the model's loss."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from numbers import Real
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from advlib.checks import (
+from advlib._care import (
     NotFiniteError,
-    as_found,
     check_classes,
-    check_images,
     check_labels,
-    check_model,
+    check_work,
     logits_of,
+    restored,
 )
-from advlib.parameters import check
+from advlib.settings import check
 
 Bounds = tuple[float | Tensor, float | Tensor]
+
+
+def perturb(images: Tensor, gradient: Tensor, epsilon: float) -> Tensor:
+    """FGSM (Goodfellow et al. 2014, section 4): images + epsilon * sign(gradient)."""
+    return torch.add(images, gradient.sign(), alpha=epsilon)
 
 
 def fgsm(
@@ -76,26 +82,35 @@ def fgsm(
     I. J. Goodfellow, J. Shlens, C. Szegedy, "Explaining and harnessing adversarial examples",
     arXiv:1412.6572, 2014, section 4.
     """
-    step = check("epsilon", epsilon)
-    batch_size = check("batch_size", batch_size)
-    check_images(images)
-    check_model(model, images)
-    given = {"labels": labels}
+    epsilon, batch_size = check("epsilon", epsilon), check("batch_size", batch_size)
+    check_work(model, images, labels)
+    given, towards = {"labels": labels}, epsilon
     if target_labels is not None:
-        given["target_labels"], step = target_labels, -step
-    for name, classes in given.items():
-        check_labels(classes, images, name)
+        check_labels(target_labels, images, "target_labels")
+        given["target_labels"], towards = target_labels, -epsilon
     limits = None if bounds is None else _checked_bounds(bounds, images)
 
     # A caller inside torch.no_grad or torch.inference_mode gets its images too.
-    with as_found(model, images.device), torch.inference_mode(False), torch.enable_grad():
+    with restored(model, images.device), torch.inference_mode(False), torch.enable_grad():
         clean = images.detach()
         adversarial = torch.empty_like(clean)
         for start in range(0, len(clean), batch_size):
             part = slice(start, start + batch_size)
             gradient = _gradient(model, clean[part], part, given)
-            torch.add(clean[part], gradient.sign(), alpha=step, out=adversarial[part])
+            adversarial[part] = perturb(clean[part], gradient, towards)
     return adversarial if limits is None else adversarial.clamp_(*limits)
+
+
+@dataclass(frozen=True)
+class Attack:
+    """An attack: a function as `fgsm` is, and its perturbation in words."""
+
+    make: Callable[..., Tensor]
+    perturbation: str
+
+
+ATTACKS = {"fgsm": Attack(fgsm, "signs of the gradient")}
+"""The attacks of the report."""
 
 
 def _gradient(model: nn.Module, images: Tensor, part: slice, given: dict[str, Tensor]) -> Tensor:

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from advlib import idx
-from advlib.parameters import check
+from advlib.keeping import idx
+from advlib.settings import check
 
 VALIDATION_IMAGES = 5_000
 
@@ -46,7 +46,7 @@ class Dataset:
     Attributes
     ----------
     name : str
-        ``"MNIST"``, ``"FashionMNIST"`` or ``"KMNIST"``.
+        One of `advlib.settings.DATASETS`.
     classes : tuple of str
         The names of the ten classes.
     train, validation, test : Split
@@ -136,7 +136,7 @@ def load_data(
     Parameters
     ----------
     name : str
-        ``"MNIST"``, ``"FashionMNIST"`` or ``"KMNIST"``.
+        One of `advlib.settings.DATASETS`.
     folder : path-like, optional
         A folder with the four IDX files of the data set, gzipped or not. If it has a file
         SHA256SUMS, they are checked against it. Without a folder MNIST comes with this package,

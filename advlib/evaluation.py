@@ -1,34 +1,30 @@
 """Evaluation: error and confidence of a model, transfer between models, intervals for the rates."""
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from numbers import Integral, Real
-from statistics import NormalDist
-from typing import NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from advlib._care import check_classes, check_work, count_classes, logits_of, restored
 from advlib.attacks import fgsm
-from advlib.checks import (
-    as_found,
-    check_classes,
-    check_images,
-    check_labels,
-    check_model,
-    logits_of,
-)
+from advlib.intervals import wilson_interval
 from advlib.methods import ranks
-from advlib.parameters import check
+from advlib.settings import check
 
 BATCH_SIZE = 200
 """Images at once: on a CPU the fastest for LeNet; on a GPU the largest that fits is."""
 
 
-@dataclass(frozen=True)
+def figure(heading: str, words: str) -> Any:
+    """Declare a figure of an evaluation, with its heading in tables and its words in sentences."""
+    return field(metadata={"heading": heading, "words": words})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """What a model does on a set of images, in percent.
 
@@ -44,16 +40,22 @@ class Evaluation:
         The number of images.
     """
 
-    correct: float
-    error: float
-    confidence: float
-    confidence_correct: float
-    confidence_error: float
-    n: int
+    correct: float = figure("Correctly predicted", "share of correct predictions")
+    error: float = figure("Error", "error")
+    confidence: float = figure("Confidence", "mean confidence")
+    confidence_correct: float = figure(
+        "Confidence, correctly predicted", "mean confidence on the correct predictions"
+    )
+    confidence_error: float = figure("Confidence, errors", "mean confidence on the errors")
+    n: int = field()
 
     def error_interval(self, level: float = 0.95) -> tuple[float, float]:
         """The Wilson interval of the error, in percent; see `wilson_interval`."""
         return wilson_interval(round(self.n * self.error / 100), self.n, level)
+
+
+FIGURES = {each.name: each.metadata for each in fields(Evaluation) if each.metadata}
+"""The figures of an evaluation, in the slides' order."""
 
 
 class Errors(NamedTuple):
@@ -155,11 +157,12 @@ def transfer(
     labels: Tensor,
     epsilon: float = 0.1,
     *,
+    attack: Callable[..., Tensor] = fgsm,
     batch_size: int = BATCH_SIZE,
 ) -> Transfer:
     """Test each model on the adversarial images made against each.
 
-    The images are made once for each model, with `advlib.attacks.fgsm`.
+    The images are made once for each model.
 
     Parameters
     ----------
@@ -168,7 +171,9 @@ def transfer(
     images, labels, batch_size
         As for `evaluate`.
     epsilon : float, optional
-        As for `advlib.attacks.fgsm`.
+        As for `advlib.fgsm`.
+    attack : callable, optional
+        What makes the images, called like `advlib.fgsm`.
 
     Returns
     -------
@@ -186,7 +191,7 @@ def transfer(
     _check_models(models, images, labels)
     tests = {}
     for attacked, model in models.items():
-        adversarial = fgsm(model, images, labels, epsilon, batch_size=batch_size)
+        adversarial = attack(model, images, labels, epsilon, batch_size=batch_size)
         for tested, other in models.items():
             tests[tested, attacked] = evaluate(other, adversarial, labels, batch_size=batch_size)
 
@@ -196,52 +201,6 @@ def transfer(
         return pd.DataFrame(rows, index=index, columns=pd.Index(list(models), name="attacked"))
 
     return Transfer(error=table("error"), confidence_error=table("confidence_error"))
-
-
-def wilson_interval(errors: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """The Wilson score interval of a rate.
-
-    Parameters
-    ----------
-    errors : int
-        How many of the images are errors, from 0 to `n`.
-    n : int
-        How many images there are, at least 1.
-    level : float, optional
-        The confidence level, above 0 and below 1.
-
-    Returns
-    -------
-    tuple of float
-        The lower and the upper end, in percent.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as above.
-
-    References
-    ----------
-    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal
-    of the American Statistical Association 22, 1927.
-    """
-    for name, count in (("errors", errors), ("n", n)):
-        if not isinstance(count, Integral) or isinstance(count, bool):
-            raise TypeError(f"{name} must be a whole number, not {count!r}")
-    if n < 1:
-        raise ValueError(f"n must be at least 1, not {n}")
-    if not 0 <= errors <= n:
-        raise ValueError(f"errors must be from 0 to n = {n}, not {errors}")
-    if not isinstance(level, Real) or isinstance(level, bool):
-        raise TypeError(f"level must be a number, not {level!r}")
-    if not 0 < level < 1:
-        raise ValueError(f"level must be above 0 and below 1, not {level!r}")
-    rate = int(errors) / int(n)
-    z = NormalDist().inv_cdf((1 + float(level)) / 2)
-    centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(rate * (1 - rate) / n + (z / (2 * n)) ** 2)
-    # The interval holds the rate and lies in [0, 1], except for rounding at its ends.
-    return 100 * max(0.0, min(rate, centre - half)), 100 * min(1.0, max(rate, centre + half))
 
 
 def _measure(
@@ -254,12 +213,10 @@ def _measure(
 ) -> Tensor:
     """What `figures` makes of each batch's logits and labels, float64 [N, columns], on the CPU."""
     batch_size = check("batch_size", batch_size)
-    check_images(images)
-    check_labels(labels, images)
-    check_model(model, images)
+    check_work(model, images, labels)
     # One tensor: small ones kept from each batch would pin the freed activations between them.
     measured = torch.empty(len(images), columns, dtype=torch.float64, device="cpu")
-    with as_found(model, images.device), torch.no_grad():
+    with restored(model, images.device), torch.no_grad():
         for start in range(0, len(images), batch_size):
             part = slice(start, start + batch_size)
             # A copy, for a model that works in place.
@@ -283,18 +240,15 @@ def _ranks(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _check_models(models: object, images: Tensor, labels: Tensor) -> None:
-    """Check all models, on two images (batch norm in training mode needs two), before any work."""
+    """Check all models before any work."""
     if not isinstance(models, Mapping):
         raise TypeError(f"models must be a mapping of names to models, not {type(models).__name__}")
     if not models:
         raise ValueError("models must not be empty")
-    check_images(images)
-    check_labels(labels, images)
     classes = {}
     for name, model in models.items():
-        check_model(model, images, f"models[{name!r}]")
-        with as_found(model, images.device), torch.no_grad():
-            classes[name] = logits_of(model, images[:2].clone()).shape[1]
+        check_work(model, images, labels, f"models[{name!r}]")
+        classes[name] = count_classes(model, images)
     if len(set(classes.values())) > 1:
         raise ValueError(f"models must have the same number of classes, not {classes}")
     check_classes(labels, next(iter(classes.values())))

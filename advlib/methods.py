@@ -1,18 +1,21 @@
 """The training methods: each a small function from a minibatch to the parameter gradients."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
+
+from advlib.attacks import fgsm, perturb
+from advlib.settings import Training, declared, one_of
 
 
 class Batch(NamedTuple):
     """A minibatch: images [N, ...], labels int64 [N].
 
-    `perturbed`, bool [N], says which images are adversarial ones in `mixed_epochwise`; else None.
+    `perturbed`, bool [N], says which images are adversarial ones, where both are shuffled together.
     """
 
     images: Tensor
@@ -35,31 +38,34 @@ class Step(NamedTuple):
     adversarial: Outcome | None = None
 
 
-Gradients = Callable[[nn.Module, Batch, float, float], Step]
-"""A training method: (model, batch, epsilon, alpha) to a `Step`."""
+Settings = Any
+"""A `advlib.settings.Training`, or what a method's row makes of it."""
+
+TakeStep = Callable[[nn.Module, Batch, Settings], Step]
+"""A training method: (model, batch, settings) to a `Step`."""
 
 
-def standard(model: nn.Module, batch: Batch, epsilon: float, alpha: float) -> Step:
+def standard(model: nn.Module, batch: Batch, settings: Settings) -> Step:
     """g = g_clean, the mean gradient on the clean minibatch."""
     clean = differentiate(model, batch)
     return Step(clean.gradients, clean.outcome)
 
 
-def mixed(model: nn.Module, batch: Batch, epsilon: float, alpha: float) -> Step:
+def mixed(model: nn.Module, batch: Batch, settings: Settings) -> Step:
     """g = g_clean + g_adversarial: trained on both together, the sum divided by the clean ones."""
-    clean, attacked = _clean_and_adversarial(model, batch, epsilon)
+    clean, attacked = _clean_and_adversarial(model, batch, settings.epsilon)
     gradients = torch._foreach_add(clean.gradients, attacked.gradients)
     return Step(gradients, clean.outcome, attacked.outcome)
 
 
-def adversarial(model: nn.Module, batch: Batch, epsilon: float, alpha: float) -> Step:
+def adversarial(model: nn.Module, batch: Batch, settings: Settings) -> Step:
     """g = alpha g_clean + (1 - alpha) g_adversarial (Goodfellow et al. 2014, section 6)."""
-    clean, attacked = _clean_and_adversarial(model, batch, epsilon)
-    gradients = torch._foreach_lerp(attacked.gradients, clean.gradients, alpha)
+    clean, attacked = _clean_and_adversarial(model, batch, settings.epsilon)
+    gradients = torch._foreach_lerp(attacked.gradients, clean.gradients, settings.alpha)
     return Step(gradients, clean.outcome, attacked.outcome)
 
 
-def mixed_epochwise(model: nn.Module, batch: Batch, epsilon: float, alpha: float) -> Step:
+def mixed_epochwise(model: nn.Module, batch: Batch, settings: Settings) -> Step:
     """g = mean gradient on clean images and on adversarial ones made at the epoch's start."""
     both = differentiate(model, batch)
     assert batch.perturbed is not None
@@ -70,32 +76,97 @@ def mixed_epochwise(model: nn.Module, batch: Batch, epsilon: float, alpha: float
     return Step(both.gradients, clean, attacked)
 
 
+def shuffled(
+    model: nn.Module, images: Tensor, labels: Tensor, settings: Settings, generator: Generator
+) -> Iterator[Batch]:
+    """The minibatches of an epoch."""
+    order = torch.randperm(len(images), generator=generator).to(images.device)
+    for chosen in torch.split(order, settings.batch_size):
+        yield Batch(images[chosen], labels[chosen])
+
+
+def shuffled_among_adversarial(
+    model: nn.Module, images: Tensor, labels: Tensor, settings: Settings, generator: Generator
+) -> Iterator[Batch]:
+    """The minibatches of an epoch that goes through all images twice: clean, and attacked now."""
+    n = len(images)
+    stale = fgsm(model, images, labels, settings.epsilon)
+    order = torch.randperm(2 * n, generator=generator).to(images.device)
+    for chosen in torch.split(order, settings.batch_size):
+        perturbed, chosen = chosen >= n, chosen % n
+        batch = images[chosen]
+        batch[perturbed] = stale[chosen[perturbed]]
+        yield Batch(batch, labels[chosen], perturbed)
+
+
 @dataclass(frozen=True)
 class Method:
-    """A training method by name.
+    """A training method: one row.
 
     Attributes
     ----------
-    gradients : callable
+    step : callable
         What is done with a minibatch.
+    title, words : str
+        Its name in the report, and what it trains on; the report's text about it is
+        ``notebooks/methods/NAME.md``.
+    curve : tuple of str
+        What its training curve shows: ``"clean"``, ``"adversarial"``, or the sum of both.
     uses : tuple of str
-        Which of ``epsilon`` and ``alpha`` decide the training.
-    epochwise : bool
-        Whether an epoch goes through all images twice: clean, and as adversarial images that are
-        made at its start.
+        Which of the settings that are for some methods decide the training.
+    batches : callable
+        The minibatches of an epoch.
+    settings : type
+        `advlib.settings.Training`, or a class made from it that adds settings of its own.
     """
 
-    gradients: Gradients
+    step: TakeStep
+    title: str
+    words: str = ""
+    curve: tuple[str, ...] = ("clean", "adversarial")
     uses: tuple[str, ...] = ("epsilon", "alpha")
-    epochwise: bool = False
+    batches: Callable[..., Iterator[Batch]] = shuffled
+    settings: type[Training] = Training
+
+    def deciding(self, settings: Training) -> dict[str, Any]:
+        """Return the settings that its numbers depend on."""
+        own = declared(self.settings).keys() - declared(Training).keys()
+        return settings.deciding({*self.uses, *own})
 
 
 METHODS = {
-    "standard": Method(standard, uses=()),
-    "mixed": Method(mixed, uses=("epsilon",)),
-    "adversarial": Method(adversarial),
-    "mixed-epochwise": Method(mixed_epochwise, uses=("epsilon",), epochwise=True),
+    "standard": Method(
+        standard, "Standard training", "on clean images alone", curve=("clean",), uses=()
+    ),
+    "mixed": Method(
+        mixed, "Mixed training", "on clean and adversarial images together", uses=("epsilon",)
+    ),
+    "adversarial": Method(
+        adversarial,
+        "Adversarial training",
+        "with a weighted sum of both gradients",
+        curve=("adversarial",),
+    ),
+    "mixed-epochwise": Method(
+        mixed_epochwise,
+        "Mixed training, epoch by epoch",
+        "on adversarial images made once an epoch",
+        uses=("epsilon",),
+        batches=shuffled_among_adversarial,
+    ),
 }
+
+
+def find_method(name: object) -> Method:
+    """Return a method by its name.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no such method.
+    """
+    rule = one_of(METHODS)
+    return METHODS[rule.check("method", name)]
 
 
 class Pass(NamedTuple):
@@ -132,11 +203,6 @@ def differentiate(model: nn.Module, batch: Batch, *, of_images: bool = False) ->
     gradient = gradients.pop() if of_images else None
     outcome = Outcome(objective.detach(), ranks(logits.detach(), batch.labels))
     return Pass(gradients, gradient, outcome)
-
-
-def perturb(images: Tensor, gradient: Tensor, epsilon: float) -> Tensor:
-    """FGSM (Goodfellow et al. 2014, section 4): images + epsilon * sign(gradient)."""
-    return torch.add(images, gradient.sign(), alpha=epsilon)
 
 
 def ranks(logits: Tensor, labels: Tensor) -> Tensor:

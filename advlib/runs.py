@@ -3,25 +3,26 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from torch import nn
 
-from advlib import checkpoints
-from advlib.data import Dataset
-from advlib.epochs import derived_seed
-from advlib.files import cache_folder
-from advlib.identity import running_code
+from advlib._epoch import derived_seed
+from advlib.data import Dataset, load_data
+from advlib.keeping import checkpoints
+from advlib.keeping.files import cache_folder
+from advlib.keeping.folders import REFERENCE
 from advlib.lenet import LeNet
-from advlib.methods import METHODS
-from advlib.parameters import check
-from advlib.training import train
+from advlib.methods import find_method
+from advlib.settings import Experiment, Training, declared
+from advlib.training import deciding_code, train
 
-PRETRAINED = ("standard", "mixed", "adversarial")
+PRETRAINED = Experiment().methods
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class Run:
         The training method.
     settings : dict
         The settings that decide its numbers.
-    model : LeNet
+    model : Module
         The trained network, in evaluation mode.
     history : DataFrame
         What `advlib.train` returned.
@@ -45,26 +46,20 @@ class Run:
     folder: Path
     method: str
     settings: dict[str, Any]
-    model: LeNet
+    model: nn.Module
     history: pd.DataFrame
 
 
 def trained(
     method: str,
     data: Dataset,
+    settings: Training,
     *,
-    epochs: int,
-    epsilon: float,
-    alpha: float,
-    batch_size: int,
-    learning_rate: float,
-    momentum: float,
-    weight_decay: float,
-    seed: int,
+    network: Callable[..., nn.Module] = LeNet,
     device: str = "auto",
     runs: str | os.PathLike[str] | None = None,
 ) -> Run:
-    """Give an experiment's LeNet, trained with one method: from the folder of runs, or trained now.
+    """Give an experiment's network, trained with one method: from the folder of runs, or now.
 
     A run's folder is named by its settings, its data, the code that decides its numbers and torch's
     version, so that one made with others is never taken. The methods of an experiment draw their
@@ -73,13 +68,16 @@ def trained(
     Parameters
     ----------
     method : str
-        ``"standard"``, ``"mixed"``, ``"adversarial"`` or ``"mixed-epochwise"``.
+        A method's name, one of `advlib.methods.METHODS`.
     data : Dataset
         As `advlib.load_data` gives it.
-    epochs, epsilon, alpha, batch_size, learning_rate, momentum, weight_decay, device
-        As for `advlib.train`; `epsilon` and `alpha` count only for the methods that use them.
-    seed : int
-        The experiment's.
+    settings : Training
+        The experiment's; some count only for the methods that use them. The seed is the
+        experiment's.
+    network : callable, optional
+        Of ``seed`` and ``classes``, it gives the model.
+    device : str, optional
+        As for `advlib.train`.
     runs : path-like, optional
         The folder of runs; by default $ADVLIB_RUNS, else one in the user's cache folder.
 
@@ -93,33 +91,24 @@ def trained(
     TypeError, ValueError, DivergedError, DamagedFileError
         As `advlib.train`.
     """
-    check("method", method)
-    settings: dict[str, Any] = {
-        "epochs": epochs,
-        "epsilon": epsilon,
-        "alpha": alpha,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "momentum": momentum,
-        "weight_decay": weight_decay,
-        "seed": seed,
+    row = find_method(method)
+    given = {
+        name: getattr(settings, name) for name in declared(row.settings) if hasattr(settings, name)
     }
-    unused = {"epsilon", "alpha"} - {*METHODS[method].uses}
-    settings = {name: check(name, value) for name, value in settings.items()}
-    deciding = {name: value for name, value in settings.items() if name not in unused}
-    decides = [method, deciding, data.fingerprint, running_code(), str(torch.__version__)]
-    key = json.dumps(decides, sort_keys=True)
+    own = row.settings(**given)
+    deciding = row.deciding(own)
+    code = deciding_code(row, network, load_data)
+    key = json.dumps(
+        [method, deciding, data.fingerprint, code, str(torch.__version__)], sort_keys=True
+    )
     name = f"{method}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    folder = (
-        Path(runs or os.environ.get("ADVLIB_RUNS") or cache_folder() / "runs").absolute() / name
-    )
-    seed = settings["seed"]  # Python's own int: a NumPy one would derive other seeds
-    model = LeNet(derived_seed(seed, method, "weights"), len(data.classes)).eval()
-    shuffles = derived_seed(seed, method, "shuffles")
-    history = train(
-        model, data, method=method, device=device, run=folder, **{**settings, "seed": shuffles}
-    )
-    return Run(folder, method, deciding, model, history)
+    kept = Path(runs or os.environ.get("ADVLIB_RUNS") or cache_folder() / "runs").absolute()
+    model = network(
+        seed=derived_seed(own.seed, method, "weights"), classes=len(data.classes)
+    ).eval()
+    shuffles = {**given, "seed": derived_seed(own.seed, method, "shuffles")}
+    history = train(model, data, method=method, device=device, run=kept / name, **shuffles)
+    return Run(kept / name, method, deciding, model, history)
 
 
 def pretrained(name: str) -> LeNet:
@@ -144,9 +133,7 @@ def pretrained(name: str) -> LeNet:
     """
     if name not in PRETRAINED:
         raise ValueError(f"name must be one of {', '.join(PRETRAINED)}, not {name!r}")
-    reference = resources.files("advlib") / "reference" / f"{name}.safetensors"
-    with resources.as_file(reference) as path:
-        state, _ = checkpoints.load(path)
+    state, _ = checkpoints.load(REFERENCE / f"{name}.safetensors")
     model = LeNet()
     model.load_state_dict(state)
     return model.eval()

@@ -1,6 +1,7 @@
 """Small data, networks and comparisons for the tests of the training engine."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -97,3 +98,23 @@ def same_bits(one: nn.Module, other: nn.Module) -> bool:
 def assert_same_history(one: pd.DataFrame, other: pd.DataFrame) -> None:
     """Check that two histories are the same, seconds apart, to the last bit."""
     assert_frame_equal(one[FIGURES], other[FIGURES], check_exact=True)
+
+
+@contextmanager
+def after_each_epoch(act: Callable[[int], None]) -> Iterator[None]:
+    """Have trainings call, after each epoch's checkpoint and with its number, what may raise."""
+
+    def see(record: logging.LogRecord) -> bool:
+        if " epoch " in (line := record.getMessage()):
+            act(int(line.split(" epoch ")[1].split()[0]))
+        return True
+
+    log = logging.getLogger("advlib")
+    level = log.level
+    log.setLevel(logging.INFO)
+    log.addFilter(see)
+    try:
+        yield
+    finally:
+        log.removeFilter(see)
+        log.setLevel(level)

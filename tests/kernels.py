@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbclient import NotebookClient
 from nbformat import v4
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -48,3 +49,29 @@ def exists(pid: int) -> bool:
     """Return whether a process is at work; an ended one that waits for its parent (Z) is not."""
     status = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, check=False)
     return status.stdout.strip()[:1] not in (b"", b"Z")
+
+
+class _ByHand(NotebookClient):
+    """Executes a notebook as a front end with a reader does, and sees what is displayed."""
+
+    input_allowed: bool
+    shown: list[str]
+
+    async def async_start_new_kernel_client(self) -> Any:
+        client = await super().async_start_new_kernel_client()
+        client.allow_stdin = self.input_allowed
+        return client
+
+    def process_message(self, message: Any, *others: Any) -> Any:
+        if message["msg_type"] in ("display_data", "update_display_data"):
+            self.shown += [message["content"]["data"].get("text/plain", "")]
+        return super().process_message(message, *others)
+
+
+def execute_by_hand(*cells: str, input_allowed: bool = True) -> tuple[Any, list[str]]:
+    """Execute a notebook as a person does; return it, and all that was displayed meanwhile."""
+    notebook = v4.new_notebook(cells=[*map(v4.new_code_cell, cells)], metadata=KERNEL)
+    client = _ByHand(notebook, allow_errors=True)
+    client.input_allowed, client.shown = input_allowed, []
+    client.execute()
+    return notebook, [text for text in client.shown if text]

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from advlib.files import sha256, write_checksums
-from advlib.idx import CHECKSUMS, FILES
+from advlib.keeping.files import sha256, write_checksums
+from advlib.keeping.idx import CHECKSUMS, FILES
 
 ROOT = Path(__file__).parents[1]
 NOT_COPIED = (".git", ".venv", "build", "__pycache__", ".*_cache", ".hypothesis")

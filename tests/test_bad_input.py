@@ -12,13 +12,17 @@ import torch
 from engine import random_data
 from torch import Tensor, nn
 
+from advlib import runs
+from advlib._care import NotFiniteError
+from advlib.architecture import architecture_table
 from advlib.attacks import fgsm
-from advlib.checks import NotFiniteError
 from advlib.data import Dataset, Split
-from advlib.evaluation import errors, evaluate, transfer, wilson_interval
-from advlib.lenet import LeNet, architecture_table
+from advlib.evaluation import errors, evaluate, transfer
+from advlib.intervals import wilson_interval
+from advlib.lenet import LeNet
 from advlib.methods import standard
-from advlib.runs import pretrained, trained
+from advlib.runs import pretrained
+from advlib.settings import Training
 from advlib.training import train
 
 Row = tuple[str, Any, type[Exception], str]
@@ -257,20 +261,13 @@ def forward(images: Tensor) -> Tensor:
     return logits
 
 
+def trained(method: Any, data: Dataset, device: Any = "auto", **settings: Any) -> runs.Run:
+    return runs.trained(method, data, Training(**settings), device=device)
+
+
 GIVEN = {"images": IMAGES, "labels": LABELS}
 TRAINING: dict[str, Any] = {"model": Output(), "data": dataset(), "epochs": 1}
-RUN: dict[str, Any] = {
-    "method": "standard",
-    "data": random_data(2, 2),
-    "epochs": 1,
-    "epsilon": 0.1,
-    "alpha": 0.5,
-    "batch_size": 2,
-    "learning_rate": 1e-3,
-    "momentum": 0.9,
-    "weight_decay": 5e-4,
-    "seed": 0,
-}
+RUN: dict[str, Any] = {"method": "standard", "data": random_data(2, 2), "epochs": 1}
 CALLS: list[tuple[Callable[..., Any], dict[str, Any], list[Row]]] = [
     (fgsm, GIVEN | {"model": Output()}, INPUTS + MODELS + EPSILONS + FGSM),
     (evaluate, GIVEN | {"model": Output()}, INPUTS + MODELS),

@@ -19,10 +19,12 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 
+from advlib._epoch import train_epoch
 from advlib.attacks import fgsm
 from advlib.data import Split
-from advlib.epochs import train_epoch
 from advlib.lenet import LeNet
+from advlib.methods import METHODS
+from advlib.settings import Training
 
 ROOT = Path(__file__).parents[1]
 normalize = transforms.Normalize((peers.MEAN,), (peers.STD,))
@@ -111,7 +113,7 @@ def test_a_peers_step_trains_on_clean_and_on_attacked_images(
 def test_the_plain_step_is_advlibs(network: Network, digits: tuple[Tensor, Tensor]) -> None:
     images, labels = normalize(digits[0][:100]), digits[1][:100]
     model, before = LeNet(seed=0).train(), Network()
-    train_epoch(model, images, labels, rows.settings("adversarial"), 1)
+    train_epoch(model, images, labels, METHODS["adversarial"], Training(), 1)
     rows.plain_training(peers.train_plain)(100)
     both = zip(model.parameters(), network.parameters(), before.parameters(), strict=True)
     for ours, theirs, old in both:
@@ -172,7 +174,7 @@ def test_a_peers_fgsm_is_advlibs(name: str, network: Network) -> None:
 
 def test_peers_have_the_seeds_network_and_settings(digits: tuple[Tensor, Tensor]) -> None:
     torch.testing.assert_close(Network()(digits[0]), LeNet(seed=0)(digits[0]))
-    ours, theirs = rows.settings("adversarial"), peers.sgd(Network()).defaults
+    ours, theirs = Training(), peers.sgd(Network()).defaults
     assert theirs["lr"] == ours.learning_rate
     assert (theirs["momentum"], theirs["weight_decay"]) == (ours.momentum, ours.weight_decay)
     assert (ours.batch_size, ours.epsilon, ours.alpha) == (peers.BATCH, peers.EPSILON, peers.ALPHA)

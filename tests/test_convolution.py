@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 from torch.nn.functional import conv2d, max_pool2d
 
-from advlib.convolution import by_patches, by_tiles, from_rows, to_rows
+from advlib._convolution import by_patches, by_tiles, from_rows, to_rows
 
 Layer = Callable[[Tensor, Tensor, Tensor], Tensor]
 # the input [H, C, W, n] and the kernel [O, C, kH, kW]

@@ -21,9 +21,10 @@ import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advlib import idx
 from advlib.data import Dataset, load_data
-from advlib.files import DamagedFileError, cache_folder
+from advlib.keeping import idx
+from advlib.keeping.files import DamagedFileError, cache_folder
+from advlib.settings import DATASETS
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -193,7 +194,7 @@ def test_wrong_arguments(arguments: dict[str, Any], error: type[Exception], word
         load_data(**arguments)
 
 
-@pytest.mark.parametrize("name", ["MNIST", "FashionMNIST", "KMNIST"])
+@pytest.mark.parametrize("name", DATASETS)
 def test_a_users_folder_gzipped_or_not(tmp_path: Path, name: str) -> None:
     contents = made_up()
     plain = load_data(name, folder=put(tmp_path / "plain", contents))
@@ -395,7 +396,7 @@ def test_a_cache_that_cannot_be_written_is_an_error_that_says_how_to_choose_anot
         load_data()
 
 
-FIND = "from advlib import idx; idx.find('MNIST', None)"
+FIND = "from advlib.keeping import idx; idx.find('MNIST', None)"
 
 
 def test_two_processes_may_unpack_at_once(cache: Path) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from advlib.attacks import fgsm
-from advlib.evaluation import Evaluation, errors, evaluate, transfer, wilson_interval
+from advlib.evaluation import Evaluation, errors, evaluate, transfer
+from advlib.intervals import wilson_interval
 
 few = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -180,6 +181,22 @@ def test_transfer_has_models_under_test_in_rows_and_attacked_in_columns() -> Non
         assert not np.allclose(table, table.T)
 
 
+def test_transfer_is_under_an_attack_of_ones_own() -> None:
+    """It is made once for each model attacked, and gets what `fgsm` gets."""
+    images, labels, calls = torch.rand(6, 2, 3), torch.arange(6) % 4, []
+    models = {name: nn.Sequential(nn.Flatten(), nn.Linear(6, 4)) for name in "ab"}
+
+    def turn(model: nn.Module, images: Tensor, *given: Any, batch_size: int) -> Tensor:
+        calls.append((model, given, batch_size))
+        return images.flip(0)
+
+    found = transfer(models, images, labels, 0.3, attack=turn, batch_size=5)
+    assert [model for model, *_ in calls] == [*models.values()]
+    assert all(given == (labels, 0.3) and size == 5 for _, given, size in calls)
+    expected = evaluate(models["a"], images.flip(0), labels).error
+    assert [*found.error.loc["a"]] == [expected] * 2
+
+
 def test_transfer_is_at_a_tenth_by_default() -> None:
     model, images, labels = case(0)
     models = {"first": model, "second": case(1)[0]}
@@ -208,20 +225,6 @@ def test_no_batch_is_larger_than_asked_for_and_each_image_is_run_once(
     assert sizes == expected
 
 
-def test_transfer_makes_the_images_once_for_each_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    attacked = []
-
-    def counted(model: nn.Module, *given: Any, **options: Any) -> Tensor:
-        attacked.append(model)
-        return fgsm(model, *given, **options)
-
-    monkeypatch.setattr("advlib.evaluation.fgsm", counted)
-    first, images, labels = case(0)
-    second = case(1)[0]
-    transfer({"first": first, "second": second}, images, labels)
-    assert attacked == [first, second]
-
-
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 10**6), st.floats(0, 1), st.floats(0.01, 0.999))
 def test_wilson_interval_is_scipys(n: int, share: float, level: float) -> None:
@@ -237,7 +240,14 @@ def test_wilson_interval_is_scipys(n: int, share: float, level: float) -> None:
 def test_wilson_interval_of_the_slides_standard_error() -> None:
     # binomtest(153, 10_000).proportion_ci(0.95, method="wilson") of SciPy 1.17.1
     assert wilson_interval(153, 10_000) == pytest.approx((1.30736715, 1.78985765), abs=1e-8)
-    found = Evaluation(98.47, 1.53, 98.59, 99.04, 69.95, 10_000)
+    found = Evaluation(
+        correct=98.47,
+        error=1.53,
+        confidence=98.59,
+        confidence_correct=99.04,
+        confidence_error=69.95,
+        n=10_000,
+    )
     assert found.error_interval() == wilson_interval(153, 10_000)
     assert found.error_interval(0.5) == wilson_interval(153, 10_000, 0.5)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advlib.methods import METHODS, Batch, Step, ranks
+from advlib.settings import Training
 
 few = settings(max_examples=10, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -29,7 +30,7 @@ def case(seed: int) -> tuple[nn.Sequential, Batch]:
 
 
 def run(method: str, model: nn.Module, batch: Batch, epsilon: float, alpha: float) -> Step:
-    return METHODS[method].gradients(model, batch, epsilon, alpha)
+    return METHODS[method].step(model, batch, Training(epsilon=epsilon, alpha=alpha))
 
 
 def mean_loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

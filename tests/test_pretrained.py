@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 import advlib
-from advlib import published
 from advlib.evaluation import Evaluation, Transfer
-from advlib.results import collect
+from advlib.experiment.results import collect
+from advlib.published import slides
 from advlib.runs import PRETRAINED
 
 RATE = 0.02
@@ -71,9 +71,9 @@ def test_the_transfer_is_the_stored_one(figure: str) -> None:
 
 @pytest.mark.parametrize("name", PRETRAINED)
 def test_the_errors_are_close_to_the_published(name: str) -> None:
-    slides, found = published.evaluation(name, corrected=True), evaluated(name)
-    assert found["clean"].error == pytest.approx(slides["clean"]["error"], abs=1)
-    assert found["adversarial"].error == pytest.approx(slides["adversarial"]["error"], abs=3)
+    theirs, found = slides.evaluation(name, corrected=True), evaluated(name)
+    assert found["clean"].error == pytest.approx(theirs["clean"]["error"], abs=1)
+    assert found["adversarial"].error == pytest.approx(theirs["adversarial"]["error"], abs=3)
     assert measured().error.loc[name, name] == found["adversarial"].error
 
 

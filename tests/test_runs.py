@@ -10,9 +10,11 @@ from engine import assert_same_history, random_data, same_bits
 from torch import Tensor, nn
 
 import advlib
-from advlib import checkpoints, epochs, runs, training
+from advlib import _epoch, runs, training
 from advlib.data import Dataset
-from advlib.files import DamagedFileError
+from advlib.keeping import checkpoints
+from advlib.keeping.files import DamagedFileError
+from advlib.settings import Training
 
 DATA = random_data()
 METHODS = ("standard", "mixed", "adversarial", "mixed-epochwise")
@@ -29,7 +31,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def run(folder: Path, method: str = "adversarial", data: Dataset = DATA, **changed: Any) -> Any:
-    return runs.trained(method, data, runs=folder, **SETTINGS | changed)
+    return runs.trained(method, data, Training(**SETTINGS | changed), runs=folder)
 
 
 def test_a_run_is_trained_once_and_then_taken(
@@ -53,8 +55,8 @@ def test_a_run_is_trained_once_and_then_taken(
 
 def test_a_run_is_a_training_with_its_settings(tmp_path: Path) -> None:
     """By `advlib.train` alone, from the initial weights and with the seed of the shuffles."""
-    model = advlib.LeNet(epochs.derived_seed(5, "mixed", "weights"))
-    settings = SETTINGS | {"seed": epochs.derived_seed(5, "mixed", "shuffles")}
+    model = advlib.LeNet(_epoch.derived_seed(5, "mixed", "weights"))
+    settings = SETTINGS | {"seed": _epoch.derived_seed(5, "mixed", "shuffles")}
     history = advlib.train(model, DATA, method="mixed", **settings)
     found = run(tmp_path, "mixed", seed=5)
     assert same_bits(found.model, model)
@@ -108,7 +110,7 @@ def test_a_folder_for_all_that_decides_a_run_and_for_nothing_else(
     assert folder(epochs=np.int64(1), momentum=np.float64(0.9), seed=np.int64(0)) == folder()
     before = folder()
     with monkeypatch.context() as other:
-        other.setattr(runs, "running_code", lambda: "other code")
+        other.setattr(runs, "deciding_code", lambda *_: "other code")
         assert folder() != before
     with monkeypatch.context() as other:
         other.setattr(torch, "__version__", "2.13.0")
@@ -129,10 +131,10 @@ def test_the_folder_of_runs(
     started: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ADVLIB_RUNS", str(tmp_path / "runs"))
-    assert runs.trained("mixed", DATA, **SETTINGS).folder.parent == tmp_path / "runs"
+    assert runs.trained("mixed", DATA, Training()).folder.parent == tmp_path / "runs"
     monkeypatch.delenv("ADVLIB_RUNS")
     monkeypatch.setenv("ADVLIB_CACHE", str(tmp_path / "cache"))
-    assert runs.trained("mixed", DATA, **SETTINGS).folder.parent == tmp_path / "cache" / "runs"
+    assert runs.trained("mixed", DATA, Training()).folder.parent == tmp_path / "cache" / "runs"
     monkeypatch.chdir(tmp_path)
     assert run(Path("here")).folder.parent == tmp_path / "here"
 
@@ -152,7 +154,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "reference" / "mixed.safetensors"
     path.parent.mkdir()
     checkpoints.save(path, advlib.LeNet(5).state_dict(), None)
-    monkeypatch.setattr("importlib.resources.files", lambda name: tmp_path)
+    monkeypatch.setattr(runs, "REFERENCE", path.parent)
     return path
 
 

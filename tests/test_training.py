@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
 
 import advlib
-from advlib import epochs, identity, methods, training
+from advlib import _epoch, methods, runs, training
 from advlib.data import Dataset, Split
 from advlib.methods import Batch, Step
+from advlib.settings import SIZE, Training, setting
 from advlib.training import DivergedError
 
 METHODS = ["standard", "mixed", "adversarial", "mixed-epochwise"]
@@ -94,7 +95,7 @@ def test_each_of_20_steps_agrees_with_a_plain_float64_reference(
         fast.load_state_dict(reference.model.state_dict())
         velocity = [-v.float() for v in reference.velocity]
         monkeypatch.setattr(methods, "perturb", lambda x, g, e, s=signs: x + e * s.to(x.dtype))
-        step = methods.METHODS[method].gradients(fast, methods.Batch(images, labels), 0.1, 0.5)
+        step = methods.METHODS[method].step(fast, methods.Batch(images, labels), Training())
         optimizer = torch.optim.SGD(fast.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
         for p, v, g in zip(fast.parameters(), velocity, step.gradients, strict=True):
             p.grad, optimizer.state[p]["momentum_buffer"] = g, v
@@ -116,7 +117,7 @@ def test_the_loop_agrees_with_a_plain_reference_in_float64(method: str) -> None:
     reference = Plain64(method)
     for epoch in (1, 2):
         reference.rest()
-        generator = torch.Generator().manual_seed(epochs.derived_seed(7, epoch, "order"))
+        generator = torch.Generator().manual_seed(_epoch.derived_seed(7, epoch, "order"))
         for chosen in torch.randperm(300, generator=generator).reshape(-1, 100):
             images, labels = small.train.images[chosen], small.train.labels[chosen]
             reference.step(images, labels, reference.signs(images, labels))
@@ -135,7 +136,7 @@ def test_epochwise_mixed_training_agrees_with_a_plain_reference_in_float64() -> 
         reference.rest()
         attacked = clean + 0.1 * reference.signs(clean, labels)
         both = list(zip([*clean, *attacked], [*labels, *labels], strict=True))
-        generator = torch.Generator().manual_seed(epochs.derived_seed(7, epoch, "order"))
+        generator = torch.Generator().manual_seed(_epoch.derived_seed(7, epoch, "order"))
         for chosen in torch.randperm(300, generator=generator).reshape(-1, 100):
             images, their_labels = (
                 torch.stack(part) for part in zip(*(both[i] for i in chosen), strict=True)
@@ -228,11 +229,11 @@ def test_the_same_seed_gives_the_same_bits(network: Callable[[], nn.Module], met
 
 def test_derived_seeds_are_fixed_and_apart() -> None:
     parts = [(seed, epoch, name) for seed in range(3) for epoch in range(3) for name in ("a", "b")]
-    seeds = {epochs.derived_seed(*part) for part in parts}
+    seeds = {_epoch.derived_seed(*part) for part in parts}
     assert len(seeds) == len(parts)
     assert all(0 <= seed < 2**63 for seed in seeds)
     # written down once: another value would give other trainings
-    assert epochs.derived_seed(0, 1, "order") == 5477332743485824662
+    assert _epoch.derived_seed(0, 1, "order") == 5477332743485824662
 
 
 @pytest.mark.parametrize("mode", [True, False])
@@ -261,7 +262,16 @@ def test_frozen_parameters_stay() -> None:
     assert stayed == {"layers.0.weight", "layers.0.bias"}
 
 
-def halved(model: nn.Module, batch: Batch, epsilon: float, alpha: float) -> Step:
+@dataclass(frozen=True, kw_only=True)
+class Scaling(Training):
+    scale: float = setting(2.0, SIZE, "Scale")
+
+
+def network(seed: int, classes: int) -> nn.Module:
+    return Noisy()
+
+
+def halved(model: nn.Module, batch: Batch, settings: Training) -> Step:
     """A method of one's own: half the clean gradient."""
     clean = methods.differentiate(model, batch)
     return Step([gradient / 2 for gradient in clean.gradients], clean.outcome)
@@ -281,6 +291,40 @@ def test_a_method_of_ones_own(tmp_path: Path) -> None:
     assert_same_history(history, again)
     assert relative(own.parameters(), standard.parameters()) < 1e-12
     assert not same_bits(own, advlib.LeNet().double())
+
+
+def test_a_method_with_a_setting_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is passed to `train`, told to the method, checked like the others and decides the run."""
+    seen = []
+
+    def scaled(model: nn.Module, batch: Batch, settings: Scaling) -> Step:
+        seen.append((settings.scale, settings.epochs))
+        return methods.standard(model, batch, settings)
+
+    row = methods.Method(scaled, "Scaled training", uses=(), settings=Scaling)
+    monkeypatch.setitem(methods.METHODS, "scaled", row)
+    advlib.train(Noisy(), NOISE, method="scaled", epochs=1, scale=3.0)
+    assert set(seen) == {(3.0, 1)}
+    with pytest.raises(ValueError, match="scale must be a finite number of at least 0, not -1"):
+        advlib.train(Noisy(), NOISE, method="scaled", epochs=1, scale=-1.0)
+    with pytest.raises(TypeError, match="standard training has no setting 'scale'; it has epsilon"):
+        advlib.train(Noisy(), NOISE, method="standard", epochs=1, scale=1.0)
+    found = [
+        runs.trained("scaled", NOISE, settings, network=network, runs=tmp_path).folder
+        for settings in (Scaling(epochs=1), Scaling(epochs=1, scale=3.0), Training(epochs=1))
+    ]
+    assert found[0] == found[2] != found[1]
+
+
+@pytest.mark.parametrize(
+    "method",
+    [lambda model: None, lambda model, batch, epsilon, alpha: None, lambda *, model: None],
+)
+def test_a_method_with_other_arguments_is_refused(method: Any) -> None:
+    with pytest.raises(TypeError, match=r"method must take \(model, batch, settings\)"):
+        advlib.train(Noisy(), NOISE, method=method)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -303,38 +347,13 @@ def test_the_step_that_diverges_may_be_an_epochs_last(method: str) -> None:
         advlib.train(advlib.LeNet(), NOISE, method=method, batch_size=200, learning_rate=1e6)
 
 
-def test_a_line_of_progress_for_each_epoch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: Any
-) -> None:
-    path = tmp_path / "progress"
-    monkeypatch.setenv("ADVLIB_PROGRESS", str(path))
-    caplog.set_level("INFO", "advlib")
-    history = advlib.train(Noisy(), NOISE, method="mixed", epochs=3)
-    lines = path.read_text().splitlines()
-    assert lines == [record.getMessage() for record in caplog.records]
-    for epoch, line in enumerate(lines, start=1):
-        assert line.startswith(f"mixed training: epoch {epoch} of 3, objective ")
-        row = history.iloc[epoch - 1]
-        assert f"{row['objective_train']:.4f}" in line
-        assert f"{row['top1_error_validation']:.2f} %" in line
-        assert line.endswith(" s left" if epoch < 3 else ", done")
-    assert capfd.readouterr() == ("", ""), "nothing that would end up in a notebook"
-
-
-def test_progress_that_cannot_be_written_does_not_cost_the_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ADVLIB_PROGRESS", str(tmp_path))
-    assert len(advlib.train(Noisy(), NOISE, epochs=1)) == 1
-
-
 def test_ranks_put_the_lower_class_first_among_equals() -> None:
     logits = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, -1.0, 2.0]])
     assert methods.ranks(logits, torch.tensor([0, 1, 2, 1])).tolist() == [0, 1, 2, 2]
 
 
 def test_running_means_without_images_are_undefined() -> None:
-    assert all(map(math.isnan, epochs._means([0.0] * 3, 0)))
+    assert all(map(math.isnan, _epoch._means([0.0] * 3, 0)))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -348,25 +367,3 @@ def test_a_gpu_trains_to_the_cpus_numbers(tmp_path: Path) -> None:
     assert relative(models[1].parameters(), models[0].parameters()) < 1e-10
     for history in (found, *again):
         pd.testing.assert_frame_equal(history[FIGURES], expected[FIGURES], rtol=1e-8)
-
-
-def test_words_do_not_change_the_codes_digest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = Path(identity.__file__).parent
-    for path in source.glob("*.py"):
-        (tmp_path / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
-    monkeypatch.setattr(identity, "__file__", str(tmp_path / "identity.py"))
-    expected, attacks = identity.code_digest(), tmp_path / "attacks.py"
-    code = attacks.read_text(encoding="utf-8")
-    changed = code.replace('"""Attacks', '# a word\n\n"""Other words: attacks')
-    assert changed != code
-    attacks.write_text(changed, encoding="utf-8")
-    assert identity.code_digest() == identity.running_code() == expected
-    changed = code.replace("gradient.sign()", "gradient.sgn()")
-    assert changed != code
-    attacks.write_text(changed, encoding="utf-8")
-    assert identity.code_digest() != expected
-    with pytest.raises(RuntimeError, match="advlib's code has changed since it was imported"):
-        advlib.train(advlib.LeNet(), NOISE, run=tmp_path / "run")
-    assert not (tmp_path / "run").exists()

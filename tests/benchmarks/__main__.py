@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 
-from advlib import files, provenance
+from advlib.chapters import provenance
+from advlib.keeping import files
 from benchmarks import table
 from benchmarks.rows import ROWS
 

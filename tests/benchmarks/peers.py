@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import datasets, transforms
 
-from advlib import idx
+from advlib.keeping import idx
 from advlib.lenet import LeNet
 
 BATCH, EPSILON, ALPHA = 100, 0.1, 0.5

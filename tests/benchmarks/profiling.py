@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity
 
+from advlib._epoch import train_epoch
 from advlib.data import Split
-from advlib.epochs import train_epoch
 from advlib.lenet import LeNet
-from benchmarks.rows import settings
+from advlib.methods import METHODS
+from advlib.settings import Training
 
 # The operations that are matrix products, and which of their inputs is the left matrix.
 PRODUCTS = {"mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1}
@@ -43,14 +44,14 @@ def profile(split: Split, steps: int) -> list[dict[str, Any]]:
         `seconds` a step, its floating-point `operations` a step if it is a product, and the names
         of its `largest` parts.
     """
-    training, model = settings("adversarial"), LeNet(seed=0).train()
+    training, model = Training(), LeNet(seed=0).train()
     n = steps * training.batch_size
     images, labels = split.images[:n], split.labels[:n]
 
     def events(shapes: bool) -> list[Any]:
         activities = [ProfilerActivity.CPU]
         with torch.profiler.profile(activities=activities, record_shapes=shapes) as profiler:
-            train_epoch(model, images, labels, training, 1)
+            train_epoch(model, images, labels, METHODS["adversarial"], training, 1)
         return sorted(profiler.events(), key=lambda event: event.time_range.start)
 
     events(False)

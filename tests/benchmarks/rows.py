@@ -6,12 +6,13 @@ from functools import cache, partial
 
 import torch
 
+from advlib._epoch import train_epoch
 from advlib.attacks import fgsm
 from advlib.data import Dataset, load_data
-from advlib.epochs import Training, train_epoch
 from advlib.evaluation import evaluate
 from advlib.lenet import LeNet
 from advlib.methods import METHODS
+from advlib.settings import Training
 from benchmarks import peers
 
 BATCH_SIZE = 200
@@ -39,17 +40,9 @@ def data() -> Dataset:
     return load_data()
 
 
-def settings(method: str) -> Training:
-    """The seed's settings."""
-    values = {"epsilon": 0.1, "alpha": 0.5, "learning_rate": 1e-3, "momentum": 0.9}
-    return Training(
-        method, METHODS[method], epochs=1, batch_size=100, weight_decay=5e-4, seed=0, **values
-    )
-
-
 def advlib_training(method: str) -> Work:
-    model, split, training = LeNet(seed=0).train(), data().train, settings(method)
-    return lambda n: train_epoch(model, split.images[:n], split.labels[:n], training, 1)
+    model, split, row = LeNet(seed=0).train(), data().train, METHODS[method]
+    return lambda n: train_epoch(model, split.images[:n], split.labels[:n], row, Training(), 1)
 
 
 def advlib_fgsm() -> Work:

@@ -1,0 +1,267 @@
+"""What images, labels and models must be, and the care that leaves a model as it was found.
+
+A rule is (holds, error, allowed, found): what it asks of a value and what goes with it, the error
+otherwise, and both in words. The rules of an argument are asked in their order; the first that does
+not hold is raised.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+Rule = tuple[Callable[..., Any], type[Exception], str | Callable[..., str], Callable[..., object]]
+
+
+class NotFiniteError(ValueError):
+    """A model's logits or gradients have NaN in them."""
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+def _shape(value: Tensor) -> list[int]:
+    return list(value.shape)
+
+
+def _range(images: Tensor) -> tuple[Tensor, Tensor]:
+    low, high = images.detach().aminmax()  # NaN if any value is, and no temporary tensor
+    return low, high
+
+
+IMAGES: tuple[Rule, ...] = (
+    (lambda x: isinstance(x, Tensor), TypeError, "a torch.Tensor", _kind),
+    (lambda x: x.layout == torch.strided, TypeError, "a dense tensor", lambda x: x.layout),
+    (
+        lambda x: x.dtype in FLOATING,
+        TypeError,
+        f"of a floating dtype ({', '.join(map(str, FLOATING))})",
+        lambda x: (
+            f"{x.dtype}; convert the bytes of a picture with data.to_inputs(images / 255), or to"
+            " the scale that the model expects"
+        ),
+    ),
+    (lambda x: not x.is_meta, ValueError, "a tensor with values", lambda x: "on the device meta"),
+    (
+        lambda x: x.ndim >= 2 and x.numel() > 0,
+        ValueError,
+        "of shape [N, ...] and not empty",
+        _shape,
+    ),
+    (
+        lambda x: all(end.isfinite() for end in _range(x)),
+        ValueError,
+        "finite",
+        lambda x: "from {} to {}".format(*_range(x)),
+    ),
+)
+
+LABELS: tuple[Rule, ...] = (
+    (lambda y, _: isinstance(y, Tensor), TypeError, "a torch.Tensor", lambda y, _: _kind(y)),
+    (lambda y, _: y.dtype == torch.int64, TypeError, "of dtype torch.int64", lambda y, _: y.dtype),
+    (
+        lambda y, x: y.shape == x.shape[:1],
+        ValueError,
+        lambda _, x: f"of shape [{len(x)}]",
+        lambda y, _: _shape(y),
+    ),
+    (
+        lambda y, x: y.device == x.device,
+        ValueError,
+        lambda _, x: f"on the images' {x.device}",
+        lambda y, _: f"on {y.device}",
+    ),
+    (lambda y, _: y.min() >= 0, ValueError, "at least 0", lambda y, _: y.min()),
+)
+
+CLASSES: tuple[Rule, ...] = (
+    (
+        lambda y, classes: y.max() < classes,
+        ValueError,
+        lambda _, classes: f"from 0 to {classes - 1}, as the model has {classes} classes",
+        lambda y, _: y.max(),
+    ),
+)
+
+MODEL: tuple[Rule, ...] = (
+    (
+        lambda m: isinstance(m, nn.Module),
+        TypeError,
+        "a torch.nn.Module",
+        lambda m: f"{m!r} ({_kind(m)})",
+    ),
+)
+
+
+def _of_tensors(model: nn.Module, attribute: str) -> list[str]:
+    """The devices or dtypes of a model; one without floating-point tensors fits everywhere."""
+    tensors = [t for t in chain(model.parameters(), model.buffers()) if t.is_floating_point()]
+    return sorted({str(getattr(tensor, attribute)) for tensor in tensors})
+
+
+def _fits(attribute: str, error: type[Exception]) -> Rule:
+    return (
+        lambda x, m, _: (
+            str(getattr(x, attribute))
+            in (_of_tensors(m, attribute) or [str(getattr(x, attribute))])
+        ),
+        error,
+        lambda x, m, name: f"of the {attribute} of {name}",
+        lambda x, m, name: (
+            f"{getattr(x, attribute)}; {name} has {', '.join(_of_tensors(m, attribute))}: move one"
+            f" of them with .to({attribute})"
+        ),
+    )
+
+
+FITTING = _fits("device", ValueError), _fits("dtype", TypeError)
+"""Rules for images and the model, with its name."""
+
+
+def check_rules(rules: Sequence[Rule], name: str, *values: Any) -> None:
+    """Raise the first rule that does not hold of an argument and of what it goes with."""
+    for holds, error, allowed, found in rules:
+        if not holds(*values):
+            wanted = allowed if isinstance(allowed, str) else allowed(*values)
+            raise error(f"{name} must be {wanted}, not {found(*values)}")
+
+
+def check_labels(labels: object, images: Tensor, name: str = "labels") -> None:
+    check_rules(LABELS, name, labels, images)
+
+
+def check_classes(labels: Tensor, classes: int, name: str = "labels") -> None:
+    check_rules(CLASSES, name, labels, classes)
+
+
+def check_work(model: object, images: Any, labels: object, name: str = "model") -> None:
+    """Check what an attack and an evaluation are given."""
+    check_rules(IMAGES, "images", images)
+    check_rules(MODEL, name, model)
+    check_rules(FITTING, "images", images, model, name)
+    check_labels(labels, images)
+
+
+def check_training(model: Any, data: Any) -> None:
+    """Check what a training is given: the data, and the model on two images of each part."""
+    for part in ("train", "validation"):
+        split = getattr(data, part, None)
+        if split is None:
+            raise TypeError(f"data must be a Dataset, not {_kind(data)}")
+        check_rules(IMAGES, f"data.{part}.images", split.images)
+        check_labels(split.labels, split.images, f"data.{part}.labels")
+    check_rules(MODEL, "model", model)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError("model has no parameters to train (none requires a gradient)")
+    device = next(model.parameters()).device
+    for part in ("train", "validation"):
+        split = getattr(data, part)
+        images = split.images[:2].to(device)
+        check_rules(FITTING, f"data.{part}.images", images, model, "model")
+        with kept_modes(model), restored(model, device), torch.inference_mode(False):
+            classes = count_classes(model.eval(), images)
+        check_classes(split.labels, classes, f"data.{part}.labels")
+
+
+def count_classes(model: nn.Module, images: Tensor) -> int:
+    """Count a model's classes, on two images: batch norm in training mode needs two."""
+    with restored(model, images.device), torch.no_grad():
+        return logits_of(model, images[:2].clone()).shape[1]
+
+
+def logits_of(model: nn.Module, images: Tensor) -> Tensor:
+    """Run a model, which may change the images, and check that it returns logits [N, classes]."""
+    try:
+        logits = model(images)
+    except (torch.OutOfMemoryError, NotFiniteError):
+        raise
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"model does not take images of shape {_shape(images)}: {error}"
+        ) from error
+    if not (isinstance(logits, Tensor) and logits.is_floating_point()):
+        kind = logits.dtype if isinstance(logits, Tensor) else _kind(logits)
+        raise TypeError(f"model must return a floating-point tensor of logits, not {kind}")
+    if logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < 1:
+        raise ValueError(
+            f"model must return logits of shape [{len(images)}, classes] for {len(images)} images,"
+            f" not {_shape(logits)}"
+        )
+    if logits.isnan().any():
+        raise NotFiniteError("model returns logits that are NaN: has its training diverged?")
+    return logits
+
+
+@contextmanager
+def restored(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Put a model's buffers and the random state back at the end, after an error too.
+
+    A pass through a model in training mode moves batch norm's running statistics and draws
+    dropout's random numbers.
+    """
+    found = [
+        (module, name, buffer, None if buffer is None else buffer.clone())
+        for module in model.modules()
+        for name, buffer in module._buffers.items()  # named_buffers leaves out those that are None
+    ]
+    devices = [] if device.type == "cpu" else [device]
+    with torch.random.fork_rng(devices, device_type=device.type):
+        try:
+            yield
+        finally:
+            for module, name, buffer, value in found:
+                # Writing what is unchanged would break a backward pass that the caller still holds.
+                if buffer is not None and value is not None and not torch.equal(buffer, value):
+                    with torch.no_grad():
+                        buffer.copy_(value)
+                if getattr(module, name) is not buffer:
+                    setattr(module, name, buffer)
+
+
+@contextmanager
+def kept_modes(model: nn.Module) -> Iterator[None]:
+    """Give the model back in the modes it came in."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def find_device(device: object) -> torch.device:
+    """Return the device that a name asks for."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    problem = f'device must be "auto", a CPU or a GPU of CUDA that torch has here, not {device!r}'
+    try:
+        found = torch.empty(0, device=device).device  # type: ignore[call-overload]
+    except (RuntimeError, TypeError, AssertionError) as error:
+        raise ValueError(problem) from error
+    if found.type not in ("cpu", "cuda"):
+        raise ValueError(problem)
+    return found  # type: ignore[no-any-return]
+
+
+@contextmanager
+def trained_on(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Have the model on the device, and give it back in the mode and the place it came in."""
+    home = next(model.parameters()).device
+    exact = (
+        torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False)
+        if device.type == "cuda"
+        else nullcontext()
+    )
+    try:
+        with kept_modes(model), exact, torch.inference_mode(False), torch.enable_grad():
+            model.to(device)
+            yield
+    finally:
+        model.zero_grad(set_to_none=True)
+        model.to(home)

@@ -1,0 +1,61 @@
+"""How numbers and names are written in the report's sentences and tables."""
+
+import math
+import re
+from collections.abc import Sequence
+
+UNDEFINED = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+
+
+def number(value: float | None, decimals: int = 2) -> str:
+    """Write a number with a fixed count of decimals; a dash where it is undefined."""
+    if value is None or math.isnan(value):
+        return UNDEFINED
+    text = f"{value:,.{decimals}f}"
+    return text.replace("-", MINUS if text.strip("-0.,") else "")
+
+
+def percent(value: float | None, decimals: int = 2) -> str:
+    """Write a percentage with its unit; a dash where it is undefined."""
+    text = number(value, decimals)
+    return text if text == UNDEFINED else f"{text}\N{NO-BREAK SPACE}%"
+
+
+def difference(value: float | None, decimals: int = 2) -> str:
+    """Write a difference with its sign, zero without one; a dash where it is undefined."""
+    text = number(value, decimals)
+    return f"+{text}" if text[0] not in (MINUS, UNDEFINED) and text.strip("0.,") else text
+
+
+def change(before: float, after: float, decimals: int = 2) -> str:
+    """Write how one percentage leads to another, as a verb: "falls by 1.20 points"."""
+    text = number(abs(after - before), decimals)
+    if text == UNDEFINED:
+        return "cannot be compared"
+    verb = "rises" if after > before else "falls"
+    return f"{verb} by {text} points" if text.strip("0.,") else "stays the same"
+
+
+def interval(low: float, high: float, decimals: int = 2) -> str:
+    """Write an interval by its ends."""
+    return f"{number(low, decimals)} to {number(high, decimals)}"
+
+
+def write_setting(value: object) -> str:
+    """Write a setting's value: "all" where there is no limit, and no decimals that are zero."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "all"
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
+def write_list(items: Sequence[str]) -> str:
+    """Return items as a sentence lists them: a, b and c."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def escape(text: object) -> str:
+    """Return Markdown that shows exactly this text, in a sentence or in a table's cell."""
+    line = " ".join(str(text).split())
+    escaped = re.sub(r"([\\`*_{}\[\]()<>$^~@|#&\"'!])", r"\\\1", line)
+    return re.sub(r"([-.])(?=\1)", r"\\\1", escaped)  # -- is no dash here, and ... no ellipsis

@@ -1,0 +1,130 @@
+"""What make is to know of an experiment, computed from the notebooks and the code.
+
+    python3 -m advlib.experiment.plan [PARAMETERS=...] [EPSILON=...]
+
+`make` runs this before any set-up, so it needs the standard library only. It prints the Makefile's
+variables and rules, one after another with "@@" between them, because make reads a single line.
+"""
+
+import ast
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from advlib.experiment.imports import find_sources
+from advlib.experiment.parameters import folder_name, read_arguments, read_methods
+from advlib.keeping.folders import BUILD, MATTER, NOTEBOOKS, PACKAGE, PROJECT, STYLE
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A notebook that is executed: to where, with what options, and after which others."""
+
+    source: Path
+    target: Path
+    options: str = ""
+    after: tuple[Path, ...] = ()
+
+
+def find_chapters() -> list[Path]:
+    """Return the report's chapters: the notebooks whose names begin with a number, in its order."""
+    numbered = [(re.match(r"[0-9]+", p.name), p) for p in NOTEBOOKS.glob("*.ipynb")]
+    return [path for _, path in sorted((int(found[0]), path) for found, path in numbered if found)]
+
+
+@cache
+def find_parameters(notebook: Path) -> frozenset[str]:
+    """Return the names of a notebook's parameters."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    code = ["".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])]
+    nodes = ast.walk(ast.parse("\n".join(code)))
+    return frozenset(
+        node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    )
+
+
+def plan_chapters(folder: Path, methods: Sequence[str]) -> list[Execution]:
+    """Return the executions of the chapters: the one with a `method` once for each method.
+
+    A chapter that trains if it must (it has `epochs`) comes after the trainings, or, where it does
+    not ask for all `methods`, after the first.
+    """
+    trainings = [
+        folder / f"{source.stem}-{method}.ipynb"
+        for source in find_chapters()
+        if "method" in find_parameters(source)
+        for method in methods
+    ]
+    found = []
+    for source in find_chapters():
+        named = find_parameters(source)
+        if "method" in named:
+            found += [
+                Execution(source, folder / f"{source.stem}-{method}.ipynb", f"-p method {method}")
+                for method in methods
+            ]
+            continue
+        after = trainings if "methods" in named else trainings[:1] if "epochs" in named else []
+        found.append(Execution(source, folder / source.name, after=tuple(after)))
+    return found
+
+
+def plan_matter(folder: Path) -> list[Execution]:
+    """Return the executions of the front and the back matter, which read the executed chapters."""
+    executed = os.path.relpath(folder, MATTER)
+    return [
+        Execution(source, folder / source.name, f"-p executed {executed}")
+        for source in sorted(MATTER.glob("*.ipynb"), reverse=True)
+    ]
+
+
+def write_rules(name: str, methods: Sequence[str]) -> list[str]:
+    """Return the Makefile's variables and rules for an experiment, by the name of its folder."""
+    folder = BUILD / name / "notebooks"
+    chapters, matter = plan_chapters(folder, methods), plan_matter(folder)
+    typeset = {
+        *find_sources(PACKAGE / "report" / "__main__.py"),
+        PACKAGE / "report" / "__main__.py",
+    }
+    typeset |= {path for path in STYLE.rglob("*") if path.is_file()}
+    lines = [
+        f"name := {name}",
+        f"methods := {' '.join(methods)}",
+        f"chapters := {_list(each.target for each in chapters)}",
+        f"matter := {_list(each.target for each in matter)}",
+        f"typeset_from := {_list(sorted(typeset))}",
+    ]
+    for each in (*chapters, *matter):
+        target = _list([each.target])
+        lines += [
+            f"{target}: source := {_list([each.source])}",
+            f"{target}: options := {each.options}",
+            f"{target}: {_list([each.source, *sorted(find_sources(each.source))])}"
+            f" | {_list(each.after)}",
+        ]
+    return lines
+
+
+def _list(paths: Iterable[Path]) -> str:
+    return " ".join(path.relative_to(PROJECT).as_posix() for path in paths)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line; see the module's docstring. Return its exit status: 0, or 2."""
+    try:
+        set_name, overrides = read_arguments(arguments)
+        name = folder_name(set_name, overrides)
+        print("@@".join(write_rules(name, read_methods(set_name, overrides))))
+    except (TypeError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

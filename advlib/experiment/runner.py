@@ -1,0 +1,214 @@
+"""Execute one notebook with its parameters; the command line is what the Makefile calls.
+
+    python -m advlib.experiment.runner SOURCE TARGET --parameters FILE.yaml [-p NAME VALUE ...]
+
+The executed notebook gets its name only when it succeeded; a failed one is kept beside it as
+``*.failed.ipynb``. What the notebook's code writes to the log ``advlib`` appears on the terminal as
+it comes, and nowhere else.
+"""
+
+import argparse
+import math
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from advlib.keeping import files
+from advlib.keeping.folders import PACKAGE
+from advlib.keeping.parent import end_with_make
+
+# jsonschema's check of one rarely used format, which it does without when this module is missing;
+# it builds a parser at import, more than a second in each of nbformat's programs.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+import papermill  # noqa: E402
+from jupyter_client.kernelspec import KernelSpec  # noqa: E402
+from jupyter_client.manager import AsyncKernelManager  # noqa: E402
+
+SIDE_BY_SIDE = 3
+"""Notebooks that `make` executes at once, each with its share of the cores; threads of one training
+wait for each other, so two trainings on a core each are faster than one on two."""
+
+
+class _Kernel(AsyncKernelManager):
+    """A kernel of this Python, whatever kernels are registered on the machine; no network ports."""
+
+    def __init__(self, **options: Any) -> None:
+        if os.name != "nt":
+            # a short path: those of sockets are limited to about 100 characters
+            options |= {"transport": "ipc", "ip": str(Path(os.environ["IPYTHONDIR"]) / "socket")}
+        super().__init__(**options)
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        arguments = ["-m", "advlib.experiment.kernel", "-f", "{connection_file}"]
+        return KernelSpec(argv=[sys.executable, *arguments], language="python", display_name="")
+
+
+def execute(
+    source: Path, target: Path, parameters: Mapping[str, Any], experiment: Mapping[str, Any]
+) -> None:
+    """Execute a notebook.
+
+    Its working directory is the folder of `source`, and it imports the advlib that runs this.
+    Nobody's IPython profile takes part.
+
+    Parameters
+    ----------
+    source : Path
+        The notebook. One of its code cells has the tag ``parameters``.
+    target : Path
+        Where the executed notebook goes.
+    parameters : mapping
+        A value for each parameter of the notebook.
+    experiment : mapping
+        All parameters of the experiment, stored in the executed notebook.
+
+    Raises
+    ------
+    papermill.PapermillExecutionError
+        If a cell fails. What was executed is kept as `failed_name` of `target`.
+    nbclient.exceptions.DeadKernelError
+        If the kernel dies, likewise.
+    """
+    running = target.with_name(f".{target.stem}.json")  # hidden, and not among the *.ipynb
+    begin = time.time()
+    with _surroundings():
+        try:
+            with files.name_in_errors(target):
+                notebook = papermill.execute_notebook(
+                    *(source, running, dict(parameters)),
+                    kernel_name="python3",
+                    language="python",
+                    kernel_manager_class=_Kernel,
+                    shutdown_kernel="immediate",
+                    progress_bar=False,
+                    cwd=source.parent,
+                )
+        except OSError:  # no whole notebook to keep
+            raise
+        except Exception:
+            if running.exists():
+                os.replace(running, failed_name(target))
+            raise
+        finally:
+            running.unlink(missing_ok=True)
+    notebook.metadata.papermill.update(input_path=source.name, output_path=target.name)
+    notebook.metadata["advlib"] = {"experiment": dict(experiment)}
+    with files.seal_file(target) as temporary:
+        papermill.iorw.write_ipynb(notebook, str(temporary))
+        # as old as what it was made from: what changed meanwhile is newer, and make sees it
+        os.utime(temporary, (begin, begin))
+
+
+def failed_name(target: Path) -> Path:
+    """Return the name under which a partly executed notebook is kept."""
+    return target.with_name(f"{target.stem}.failed.ipynb")
+
+
+def select(source: Path, known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Choose the values of a notebook's parameters.
+
+    Parameters
+    ----------
+    source : Path
+        The notebook.
+    known : mapping
+        The parameter set; the notebook takes of it those that it names.
+    given : mapping
+        Parameters for this notebook; it must name all of them.
+
+    Raises
+    ------
+    ValueError
+        If the notebook does not name a given parameter, or names one that has no value.
+    """
+    # papermill only logs what a notebook does not name, and runs it with its defaults
+    named = papermill.inspect_notebook(source)
+    values = {**known, **given}
+    for name in given:
+        if name not in named:
+            raise ValueError(f"{source} has no parameter {name!r}; it has {', '.join(named)}")
+    for name in named:
+        if name not in values:
+            raise ValueError(f"{source} has a parameter {name!r}; known are {', '.join(values)}")
+    return {name: values[name] for name in named}
+
+
+@contextmanager
+def _surroundings() -> Iterator[None]:
+    """Set what the kernel inherits."""
+    folder = tempfile.mkdtemp(prefix="advlib-")
+    path = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
+    os.environ |= {
+        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+        "IPYTHONDIR": folder,
+        "JUPYTER_RUNTIME_DIR": folder,
+    }
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // SIDE_BY_SIDE)))
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; see the module's docstring. Return its exit status."""
+    parser = argparse.ArgumentParser(description="Execute one notebook with its parameters.")
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--parameters", type=Path, required=True, help="a YAML file")
+    parser.add_argument(
+        "-p", nargs=2, action="append", default=[], dest="given", metavar=("NAME", "VALUE")
+    )
+    parser.add_argument(
+        "--made-from",
+        nargs="*",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="files; a target that is newer than all was executed by another make meanwhile",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        return _make(options)
+    except (Exception, KeyboardInterrupt) as error:
+        kept = failed_name(options.target)
+        print(f"{error or 'interrupted'}\nerror: {options.source} failed", end="", file=sys.stderr)
+        print(f"; as far as it went: {kept}" if kept.exists() else "", file=sys.stderr)
+        return 1
+
+
+def _make(options: argparse.Namespace) -> int:
+    """Execute a notebook unless another make does it meanwhile."""
+    import yaml
+
+    source, target = options.source, options.target
+    begin = time.time()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with files.hold_lock(
+        target.with_name(f".{target.stem}.lock"),
+        lambda: print(f"{target}: waiting, another make executes it", flush=True),
+    ):
+        newest = max((path.stat().st_mtime for path in options.made_from), default=math.inf)
+        if target.exists() and target.stat().st_mtime > newest:
+            print(f"{target}: another make has executed it", flush=True)
+            return 0
+        print(f"{target}", flush=True)
+        failed_name(target).unlink(missing_ok=True)
+        with options.parameters.open(encoding="utf-8") as file:  # its errors name the file
+            known = yaml.safe_load(file)
+        execute(source, target, select(source, known, dict(options.given)), known)
+    print(f"    {time.time() - begin:.1f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    end_with_make()
+    sys.exit(main())

@@ -1,0 +1,219 @@
+"""What decides a training's numbers, as digests: a run made with another is never taken for it.
+
+The code that decides is found in the text of the library: a function, the functions, classes and
+constants that it names, what these name, and so on. Words (comments, docstrings, annotations)
+decide nothing. What cannot be told apart counts as a whole, so that where it is unsure a training
+is repeated.
+"""
+
+import ast
+import hashlib
+import inspect
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from advlib.keeping.folders import PACKAGE
+
+UNDECIDING = ("__init__", "_care", "_progress", "runs", "settings")
+"""Modules of the library that decide no number: checks, words, and values that are compared."""
+
+Place = tuple[str, str]
+"""A definition: the name of its module in the library and its own; "*" is all of the module."""
+
+
+def read_library(package: Path = PACKAGE) -> dict[str, str]:
+    """Return the texts of the library's modules that may decide a number, by their names."""
+    paths = sorted(package.glob("*.py"))
+    return {p.stem: p.read_text(encoding="utf-8") for p in paths if p.stem not in UNDECIDING}
+
+
+_IMPORTED = read_library()
+
+
+def running_code(functions: Iterable[Any]) -> str:
+    """Return the digest of the code that functions and classes reach.
+
+    Raises
+    ------
+    RuntimeError
+        If that code has changed since it was imported.
+    """
+    places = [place for function in functions for place in find_places(function)]
+    code = code_digest(places, _IMPORTED)
+    now = read_library()
+    if now != _IMPORTED and code_digest(places, now) != code:
+        raise RuntimeError(
+            "advlib's code has changed since it was imported, and what it trains now would be taken"
+            " for the new code's: start Python, or the notebook's kernel, anew"
+        )
+    return code
+
+
+def code_digest(places: Iterable[Place], library: Mapping[str, str]) -> str:
+    """Return the SHA-256 of the definitions that others reach in the texts of a library."""
+    modules = {name: _Module(name, text) for name, text in library.items()}
+    reached: dict[Place, str] = {}
+    new = list(places)
+    while new:
+        place = module, name = new.pop()
+        if place in reached or module not in modules:
+            continue
+        code = modules[module].find(name)
+        reached[place] = "\n".join(ast.dump(statement) for statement in code)
+        new += [(module, ""), *modules[module].follow(name, code)]
+    return hashlib.sha256(repr(sorted(reached.items())).encode()).hexdigest()
+
+
+class _Module:
+    """A module's statements by the names that they define, and what it imports of the library."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.defined: dict[str, list[ast.stmt]] = {}
+        self.imported: dict[str, Place] = {}
+        tree = _wordless(text)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                self.imported.update(_imports(node))
+        for statement in tree.body:
+            if isinstance(statement, ast.Import | ast.ImportFrom):
+                continue
+            for own in _names_defined(statement) or {""}:  # "": what is only done
+                self.defined.setdefault(own, []).append(statement)
+
+    def find(self, name: str) -> list[ast.stmt]:
+        if name == "*":
+            return [statement for each in self.defined.values() for statement in each]
+        return self.defined.get(name, [])
+
+    def follow(self, name: str, code: list[ast.stmt]) -> Iterator[Place]:
+        """Yield what the statements name."""
+        if name in self.imported:
+            yield self.imported[name]
+        for first, attribute in _names_used(code):
+            module, whole = self.imported.get(first, ("", ""))
+            if whole == "*" and attribute:
+                yield module, attribute
+            elif first in self.imported:
+                yield module, whole
+            elif first in self.defined:
+                yield self.name, first
+
+
+def _wordless(text: str) -> ast.Module:
+    """Parse a text without its docstrings and annotations."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = [line for line in node.body if not _is_text(line)]
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        if isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(None)
+    return tree
+
+
+def _is_text(line: ast.stmt) -> bool:
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+
+
+def _imports(statement: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, Place]]:
+    """Yield the names that an import of the library's modules, or from them, gives."""
+    for each in statement.names:
+        known = each.asname or each.name
+        if isinstance(statement, ast.Import):
+            if each.name.startswith("advlib."):
+                yield known, (each.name.split(".")[1], "*")
+        elif statement.module == "advlib":
+            yield known, (each.name, "*")
+        elif statement.module and statement.module.startswith("advlib."):
+            yield known, (statement.module.split(".")[1], each.name)
+
+
+def _names_defined(statement: ast.stmt) -> set[str]:
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        return {statement.name}
+    targets = (node for node in ast.walk(statement) if isinstance(node, ast.Name | ast.Attribute))
+    return {_first(node) for node in targets if isinstance(node.ctx, ast.Store)} - {""}
+
+
+def _names_used(code: Iterable[ast.AST]) -> Iterator[tuple[str, str]]:
+    """Yield names, each with the attribute that is taken of it, or ""."""
+    for statement in code:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                yield node.value.id, node.attr
+            elif isinstance(node, ast.Attribute) and _first(node) == "advlib":
+                module, _, rest = ast.unparse(node).removeprefix("advlib.").partition(".")
+                yield f"advlib.{module}", rest.split(".")[0]
+        taken = {id(n.value) for n in ast.walk(statement) if isinstance(n, ast.Attribute)}
+        for node in ast.walk(statement):
+            if (
+                isinstance(node, ast.Name)
+                and isinstance(node.ctx, ast.Load)
+                and id(node) not in taken
+            ):
+                yield node.id, ""
+
+
+def _first(node: ast.AST) -> str:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def find_places(function: Any) -> list[Place]:
+    """Return where a function or class is in the library, or what a caller's own names of it."""
+    function = inspect.unwrap(function)
+    package, _, module = function.__module__.partition(".")
+    if package == "advlib":
+        return [(module, function.__qualname__.split(".")[0])]
+    return [
+        place
+        for own in _own_functions(function)
+        for value in _values_named(own)
+        if getattr(value, "__module__", "").startswith("advlib.")
+        for place in find_places(value)
+    ]
+
+
+def source_of(function: Callable[..., Any]) -> str:
+    """Return the source of a caller's function and of the functions beside it that it names.
+
+    Raises OSError or TypeError if its source is not known.
+    """
+    return "\n".join(map(inspect.getsource, _own_functions(function)))
+
+
+def _own_functions(function: Any) -> list[Any]:
+    found: list[Any] = []
+    new = [function]
+    while new:
+        own = new.pop()
+        if own not in found:
+            found.append(own)
+            here = getattr(own, "__globals__", None)
+            new += [
+                v for v in _values_named(own) if inspect.isfunction(v) and v.__globals__ is here
+            ]
+    return found
+
+
+@cache
+def _values_named(function: Any) -> tuple[Any, ...]:
+    """What a function's names are, as far as they are its module's."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    scope = getattr(function, "__globals__", {})
+    found = []
+    for name, attribute in _names_used([tree]):
+        value = scope.get(name)
+        if inspect.ismodule(value) and attribute:
+            value = getattr(value, attribute, None)
+        if callable(value):
+            found.append(value)
+    return tuple(found)

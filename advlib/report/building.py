@@ -1,0 +1,83 @@
+"""The report's files from executed notebooks: HTML, PDF, the numbers as CSV, and checksums."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from advlib.experiment.executed import MATTER, Notebook, read_notebooks
+from advlib.experiment.results import collect_from, contents, remove_others
+from advlib.keeping import files
+from advlib.report import ReportError
+from advlib.report.merge import write_markdown
+from advlib.report.typeset import typeset_text
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished report's files."""
+
+    html: Path
+    pdf: Path
+
+
+def build(executed: str | Path, output: str | Path, names: Iterable[str] | None = None) -> Report:
+    """Typeset a folder's executed notebooks: all of a report's, or those of some file names.
+
+    Into `output`, made if it is not there, go report.html, report.pdf and results/*.csv, each with
+    SHA256SUMS; other CSV files in results/ are removed. Nothing is replaced unless all of it
+    succeeds; two processes take turns.
+
+    Raises
+    ------
+    ReportError
+        If anything is missing, unknown, unlabelled or not alike in both documents.
+    DamagedFileError
+        If a notebook is not what was written.
+    """
+    executed, output = Path(executed), Path(output)
+    notebooks = read_notebooks(executed, names)
+    _check_complete(notebooks, executed)
+    html, pdf = typeset_text(*write_markdown(notebooks))
+    tables, results = collect_from(notebooks), output / "results"
+    report = Report(output / "report.html", output / "report.pdf")
+    documents = {report.html: html, report.pdf: pdf}
+    digests = {path.name: sha256(text).hexdigest() for path, text in documents.items()}
+    sums = {output / "SHA256SUMS": files.checksum_lines(digests)}
+    results.mkdir(parents=True, exist_ok=True)
+    with files.hold_lock(
+        output / ".lock", lambda: print(f"waiting: another make sets {output}", flush=True)
+    ):
+        for folder in (output, results):
+            files.remove_temporaries(folder)
+        # the documents last: while they are old, make knows that there is something to do
+        with files.replace_files({**sums, **documents}):
+            with files.replace_files(contents(tables, results)):
+                pass
+            remove_others(tables, results)
+    return report
+
+
+def _check_complete(notebooks: list[Notebook], folder: Path) -> None:
+    """Refuse a report without its matter, without chapters, or without one of its methods."""
+    found = {notebook.path.name for notebook in notebooks}
+    methods: list[str] = next(
+        (n.experiment["methods"] for n in notebooks if "methods" in n.experiment), []
+    )
+    copies = {(n.source, n.parameters["method"]) for n in notebooks if "method" in n.parameters}
+    needed = [(source, method) for source in sorted({s for s, _ in copies}) for method in methods]
+    missing = [name for name in MATTER if name not in found]
+    missing += [
+        f"{source}-{method}.ipynb" for source, method in needed if (source, method) not in copies
+    ]
+    if missing:
+        raise ReportError(
+            "missing executed notebooks: " + ", ".join(str(folder / n) for n in missing)
+        )
+    if found == {*MATTER}:
+        raise ReportError(f"there is no executed chapter in {folder}")
+    if methods and not copies:
+        raise ReportError(
+            f"no executed notebook in {folder} has a parameter 'method': the trainings"
+            f" {', '.join(methods)} are missing"
+        )

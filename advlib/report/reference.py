@@ -1,0 +1,80 @@
+"""Renew the reference run from a finished report with the seed's settings: `make reference`.
+
+    python -m advlib.report.reference report/build/seed
+
+The models' weights and the results go into the package, the rendered report into report/reference.
+The epoch-wise reading of mixed training, which no report trains, is trained here.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from advlib import evaluate, fgsm, load_data, runs
+from advlib.experiment.executed import Notebook, read_notebooks
+from advlib.experiment.results import collect_from, write
+from advlib.keeping import checkpoints, files
+from advlib.keeping.folders import REFERENCE, REFERENCE_REPORT, RESULTS
+from advlib.keeping.parent import end_with_make
+from advlib.published import slides
+from advlib.published.comparison import evaluation_data, settings_found
+from advlib.settings import Training
+
+PICTURE = "fig-curves-adversarial"
+
+
+def renew(report: Path) -> None:
+    """Take over a report's results and models, and train and measure the epoch-wise reading.
+
+    Raises
+    ------
+    ValueError
+        If the report, a finished one's folder, was not made with the seed's settings.
+    """
+    notebooks = read_notebooks(report / "notebooks")
+    tables = collect_from(notebooks)
+    settings = settings_found(tables)
+    if not slides.applies(settings):
+        raise ValueError(f"{report} was not made with the seed's settings, but with {settings}")
+    training = Training.chosen(settings)
+    data = load_data(settings["dataset"], images=settings["images"])
+    images, labels = data.test.images, data.test.labels
+    REFERENCE.mkdir(exist_ok=True)
+    REFERENCE_REPORT.mkdir(exist_ok=True)
+    for method in (*runs.PRETRAINED, "mixed-epochwise"):
+        run = runs.trained(method, data, training)
+        if method in runs.PRETRAINED:
+            record = {"method": method, "settings": run.settings}
+            checkpoints.save(REFERENCE / f"{method}.safetensors", run.model.state_dict(), record)
+            continue
+        adversarial = fgsm(run.model, images, labels, training.epsilon)
+        evaluations = {
+            "clean": evaluate(run.model, images, labels),
+            "adversarial": evaluate(run.model, adversarial, labels),
+        }
+        tables[f"tbl-evaluation-{method}"] = evaluation_data(evaluations)
+        tables[f"fig-curves-{method}"] = run.history.drop(columns="seconds")
+    write(tables, RESULTS)
+    for name in ("report.html", "report.pdf"):
+        files.write_bytes(REFERENCE_REPORT / name, (report / name).read_bytes())
+    files.write_text(REFERENCE_REPORT / "curves-adversarial.svg", _picture(notebooks))
+
+
+def _picture(notebooks: Iterable[Notebook]) -> str:
+    """The SVG of the figure that the README shows."""
+    for notebook in notebooks:
+        for about, content in notebook.shown:
+            if about["label"] == PICTURE:
+                return "".join(content["image/svg+xml"])
+    raise ValueError(f"the report has no figure {PICTURE}")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command line; see the module's docstring."""
+    (report,) = arguments
+    renew(Path(report))
+
+
+if __name__ == "__main__":
+    end_with_make()
+    main(sys.argv[1:])

@@ -1,0 +1,103 @@
+"""Pandoc's Markdown to HTML and PDF: pandoc writes the page, typst the other document."""
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pypandoc
+import typst
+
+from advlib.keeping.folders import STYLE
+from advlib.report import ReportError
+from advlib.report.page import compare_numbers, read_page
+
+# HTML is read as raw HTML, which report.lua refuses
+READER = "markdown-native_divs-native_spans"
+REFERENCES = "\n# References {.unnumbered}\n\n::: {#refs}\n:::\n"
+PANDOC = {
+    "html": (
+        "--to=html",
+        "--mathml",
+        "--embed-resources",
+        "--toc",
+        "--toc-depth=3",
+        "--css=report.css",
+    ),
+    "typ": ("--to=typst-citations",),
+}
+
+
+def typeset_text(text: str, figures: dict[str, bytes]) -> tuple[bytes, bytes]:
+    """Return HTML and PDF of a text in Pandoc's Markdown and the SVG files that it names.
+
+    The references and their heading are added.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        (folder / "style").symlink_to(STYLE)
+        (folder / "report.md").write_text(text + REFERENCES, encoding="utf-8")
+        for name, svg in figures.items():
+            (folder / name).write_bytes(svg)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(_pandoc, PANDOC, [folder] * len(PANDOC)))
+        html = _small_norms((folder / "report.html").read_text(encoding="utf-8"))
+        page = read_page(html)
+        pdf, numbers = _typst(folder, datetime.fromisoformat(page.date).replace(tzinfo=UTC))
+    compare_numbers(page.numbers, numbers)
+    return html.encode(), pdf
+
+
+def _pandoc(suffix: str, folder: Path) -> None:
+    """Write report.html or report.typ beside report.md."""
+    # all paths are relative: in an ASCII locale pandoc finds none with other letters in it
+    command = [
+        pypandoc.get_pandoc_path(),
+        f"--from={READER}",
+        "--standalone",
+        "--fail-if-warnings",
+        f"--template=style/report.{suffix}",
+        "--lua-filter=style/report.lua",
+        "--citeproc",  # after the filter
+        "--bibliography=style/references.bib",
+        "--csl=style/numeric.csl",
+        "--metadata=link-citations",
+        f"--resource-path=.{os.pathsep}style",
+        f"--output=report.{suffix}",
+        *PANDOC[suffix],
+        "report.md",
+    ]
+    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
+    if done.returncode:
+        ended = f" (pandoc ended with {done.returncode})" if not done.stderr.strip() else ""
+        raise ReportError(f"the report cannot be typeset{ended}:\n{done.stderr.strip()}")
+
+
+def _small_norms(html: str) -> str:
+    """Return the page with norm bars that do not stretch: Chromium makes them too large."""
+    return re.sub(
+        'stretchy="true"( form="(?:pre|post)fix">\N{DOUBLE VERTICAL LINE}<)',
+        r'stretchy="false"\1',
+        html,
+    )
+
+
+def _typst(folder: Path, date: datetime) -> tuple[bytes, dict[str, str]]:
+    """Return the PDF of report.typ, and what is printed as the number of each label."""
+    try:
+        compiler = typst.Compiler(folder / "report.typ", root=folder, ignore_system_fonts=True)
+        pdf, warnings = compiler.compile_with_warnings(
+            format="pdf", timestamp=date, pdf_standards="ua-1"
+        )
+        numbers = json.loads(compiler.query("<numbers>", field="value", one=True))
+    except (typst.TypstError, RuntimeError) as error:
+        raise ReportError(f"typst cannot set the report: {error}") from error
+    if warnings:
+        raise ReportError("typst warns:\n" + "\n".join(str(warning) for warning in warnings))
+    if not isinstance(pdf, bytes):
+        raise ReportError("typst made no PDF")
+    return pdf, numbers

@@ -1,0 +1,210 @@
+"""The settings of an experiment: each a field with its default, its rule, its words and its symbol.
+
+A value is checked when it is made, at the door (make, a notebook, `advlib.train`), and trusted from
+there on. Standard library only: make checks its parameters before any set-up.
+"""
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from numbers import Integral, Real
+from typing import Any, Self, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DATASETS = ("MNIST", "FashionMNIST", "KMNIST")
+"""The data sets by the names of torchvision's classes, which know the rest."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value may be: its type, the condition on it, and both in words."""
+
+    kind: type
+    allowed: str
+    holds: Callable[[Any], bool]
+    none: bool = False
+
+    def check(self, name: str, value: object) -> Any:
+        """Return a value as Python's own type; `name` is for the message.
+
+        Integers are accepted where a float is expected, and NumPy's numbers as Python's; a bool is
+        not a number.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the value is of the wrong type, or is not allowed.
+        """
+        problem = f"{name} must be {self.allowed}, not {value!r}"
+        if value is None and self.none:
+            return None
+        accepted = {int: Integral, float: Real, tuple: (tuple, list)}.get(self.kind, self.kind)
+        if not isinstance(value, accepted) or isinstance(value, bool):  # type: ignore[arg-type]
+            raise TypeError(f"{problem} ({type(value).__name__})")
+        try:
+            plain = self.kind(value)
+        except OverflowError:
+            raise ValueError(problem) from None
+        if isinstance(plain, float):
+            if not math.isfinite(plain):
+                raise ValueError(problem)
+            plain += 0.0  # -0.0 becomes 0.0
+        if not self.holds(plain):
+            raise ValueError(problem)
+        return plain
+
+    @property
+    def said(self) -> str:
+        """What is allowed on a command line."""
+        return self.allowed.replace("None (on the command line: all)", "all")
+
+    def parse(self, text: str) -> object:
+        """Read what stands on a command line; what is no such value stays text."""
+        if self.none and text == "all":
+            return None
+        if self.kind is tuple:
+            return tuple(text.split(","))
+        if self.kind is int and re.fullmatch(r"[+-]?[0-9]{1,1000}", text):
+            return int(text)
+        if self.kind is float and re.fullmatch(
+            r"[+-]?([0-9]+\.?|[0-9]*\.[0-9]+)(e[+-]?[0-9]+)?", text, re.IGNORECASE
+        ):
+            return float(text)
+        return text
+
+
+def one_of(names: Iterable[str]) -> Rule:
+    names = tuple(names)
+    return Rule(str, "one of " + ", ".join(names), lambda value: value in names)
+
+
+def _are_names(values: tuple[Any, ...]) -> bool:
+    named = all(isinstance(v, str) and re.fullmatch("[a-z][a-z0-9-]*", v) for v in values)
+    return named and 1 <= len(values) <= 8 and len(set(values)) == len(values)
+
+
+WHOLE = Rule(int, "a whole number of at least 1", lambda n: n >= 1)
+LIMIT = Rule(
+    int, "a whole number of at least 1, or None (on the command line: all)", WHOLE.holds, none=True
+)
+SIZE = Rule(float, "a finite number of at least 0", lambda x: x >= 0)
+RATE = Rule(float, "a finite number above 0", lambda x: x > 0)
+SHARE = Rule(float, "a number from 0 to 1", lambda x: 0 <= x <= 1)
+DECAY = Rule(float, "a number of at least 0 and below 1", lambda x: 0 <= x < 1)
+SEED = Rule(int, "a whole number of at least 0 and below 2^63", lambda n: 0 <= n < 2**63)
+NAMES = Rule(tuple, "one to eight names of training methods, each once", _are_names)
+
+
+def setting(
+    default: Any, rule: Rule, words: str, symbol: str = "", *, some_methods: bool = False
+) -> Any:
+    """Declare a setting; with `some_methods` it counts only for the methods whose row names it."""
+    about = {"rule": rule, "words": words, "symbol": symbol, "some_methods": some_methods}
+    return field(default=default, metadata=about)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings, checked when they are made.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not allowed. The message names it and what is.
+    """
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = each.metadata["rule"].check(each.name, getattr(self, each.name))
+            object.__setattr__(self, each.name, value)
+
+    @classmethod
+    def chosen(cls, names: Mapping[str, object], **others: object) -> Self:
+        """Make settings of those names that are settings, such as a notebook's ``globals()``."""
+        return cls(**{name: names[name] for name in declared(cls) if name in names}, **others)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Settings):
+    """What decides a training beside its model, its data and its method."""
+
+    epsilon: float = setting(
+        0.1, SIZE, "Size of the perturbation", r"$\epsilon$", some_methods=True
+    )
+    alpha: float = setting(
+        0.5,
+        SHARE,
+        "Share of the clean gradient in adversarial training",
+        r"$\alpha$",
+        some_methods=True,
+    )
+    epochs: int = setting(30, WHOLE, "Epochs")
+    batch_size: int = setting(100, WHOLE, "Clean images in a minibatch", "$m$")
+    learning_rate: float = setting(1e-3, RATE, "Learning rate", r"$\rho$")
+    momentum: float = setting(0.9, DECAY, "Momentum", r"$\mu$")
+    weight_decay: float = setting(5e-4, SIZE, "Weight decay", r"$\lambda$")
+    seed: int = setting(0, SEED, "Seed")
+
+    def deciding(self, uses: Iterable[str]) -> dict[str, Any]:
+        """Return the settings that a method's numbers depend on: its `uses` and those of all."""
+        return {
+            name: getattr(self, name)
+            for name, each in declared(type(self)).items()
+            if name in uses or not each.metadata["some_methods"]
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Data(Settings):
+    dataset: str = setting("MNIST", one_of(DATASETS), "Data set")
+    images: int | None = setting(None, LIMIT, "Training images")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment(Training, _Data):
+    """The settings of a report: make's parameters, by default the seed's."""
+
+    methods: tuple[str, ...] = setting(
+        ("standard", "mixed", "adversarial"), NAMES, "Training methods"
+    )
+
+    def training(self, **changes: object) -> dict[str, Any]:
+        """Return the settings of its trainings, some changed, by name."""
+        return {name: getattr(self, name) for name in declared(Training)} | changes
+
+
+def declared(settings: type[Settings] = Experiment) -> dict[str, "Field[Any]"]:
+    """Return the fields of settings by name."""
+    return {each.name: each for each in fields(settings)}
+
+
+def check(name: str, value: object) -> Any:
+    """Check one value by a setting's rule.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is of the wrong type, or is not allowed. The message names it and what is.
+    """
+    return declared()[name].metadata["rule"].check(name, value)
+
+
+def shows(settings: type[Settings]) -> Callable[[F], F]:
+    """Have help and completion show the settings that a function takes as ``**settings``."""
+
+    def show(function: F) -> F:
+        signature = inspect.signature(function)
+        *named, rest = signature.parameters.values()
+        own = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=each.default)
+            for name, each in declared(settings).items()
+        ]
+        function.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[*named, *own, rest]
+        )
+        return function
+
+    return show

@@ -1,0 +1,72 @@
+"""What make is told of an experiment: before any set-up, in one line, from what is there."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from advlib.experiment import plan
+from advlib.experiment.plan import find_chapters, find_parameters, main, plan_chapters
+from advlib.keeping.folders import NOTEBOOKS, PROJECT
+from advlib.settings import Experiment, declared
+
+METHODS = Experiment().methods
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    # -S: no site-packages, as before any set-up.
+    command = [sys.executable, "-S", "-m", "advlib.experiment.plan", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=False)
+
+
+def test_command_line_needs_the_standard_library_only() -> None:
+    done = run("PARAMETERS=seed", "EPSILON=0.2", "EPOCHS=5")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split("@@")[:2] == [
+        "name := seed-epochs5-epsilon0.2",
+        "methods := standard mixed adversarial",
+    ]
+
+
+@pytest.mark.parametrize(
+    "argument", ["EPSILN=0.2", "EPSILON=-1", "EPOCHS=two", "PARAMETERS=x", "METHODS=x", "x"]
+)
+def test_command_line_errors_are_one_line_and_status_2(argument: str) -> None:
+    done = run(argument)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_run_without_a_set_is_the_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ALPHA=0.25"]) == 0
+    assert capsys.readouterr().out.startswith("name := seed-alpha0.25@@")
+
+
+def test_chapters_are_in_the_order_of_their_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("10-last", "9-nine", "2-b", "2-a", "explore", "README"):
+        (tmp_path / f"{name}.ipynb").touch()
+    (tmp_path / "3-no-notebook.txt").touch()
+    monkeypatch.setattr(plan, "NOTEBOOKS", tmp_path)
+    assert [path.stem for path in find_chapters()] == ["2-a", "2-b", "9-nine", "10-last"]
+
+
+def test_a_chapter_names_the_settings_that_it_takes() -> None:
+    for chapter in find_chapters():
+        assert find_parameters(chapter) <= {*declared(), "method"}
+    assert find_parameters(NOTEBOOKS / "1-data.ipynb") == {"dataset", "images", "epsilon"}
+
+
+def test_what_is_executed_after_what() -> None:
+    found = {each.target.stem: each for each in plan_chapters(Path("out"), METHODS)}
+    after = {name: [path.stem for path in each.after] for name, each in found.items()}
+    trainings = [f"3-training-{method}" for method in METHODS]
+    assert [*found] == ["1-data", "2-adversarial-examples", *trainings, "4-transfer"]
+    assert after["4-transfer"] == trainings
+    assert after["2-adversarial-examples"] == trainings[:1]
+    assert not any(after[name] for name in ("1-data", *trainings))
+    assert found["3-training-mixed"].options == "-p method mixed"
+    assert found["3-training-mixed"].source == NOTEBOOKS / "3-training.ipynb"

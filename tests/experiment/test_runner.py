@@ -1,0 +1,247 @@
+"""The notebook runner, with real kernels and small notebooks."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kernels import TRAINING, exists, outputs, wait_for, write
+
+from advlib.experiment.runner import failed_name, main, select
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def parameters(tmp_path: Path) -> Path:
+    path = tmp_path / "parameters.yaml"
+    path.write_text(yaml.safe_dump({"epsilon": 0.25, "images": None, "seed": 3}))
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path, parameters: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run the command line within this process on SOURCE, to "executed/" and its name."""
+    for name in ("PYTHONPATH", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))  # main changes them
+
+    def call(source: Path, *arguments: str) -> int:
+        target = tmp_path / "executed" / source.name
+        return main([str(source), str(target), "--parameters", str(parameters), *arguments])
+
+    return call
+
+
+def test_the_notebook_gets_the_parameters_that_it_names(
+    tmp_path: Path, run: Callable[..., int]
+) -> None:
+    source = write(
+        tmp_path / "sources" / "a.ipynb",
+        'epsilon = 0.1\nimages = 5000\nmethod = "standard"',
+        "print(epsilon, images, method)",
+    )
+    before = source.read_bytes()
+    assert run(source, "-p", "method", "mixed") == 0
+    assert outputs(tmp_path / "executed" / "a.ipynb") == "0.25 None mixed\n"
+    assert source.read_bytes() == before
+    names = {path.name for path in (tmp_path / "executed").iterdir()}
+    assert names == {"a.ipynb", ".a.lock", ".a.sha256"}
+
+
+def test_names_that_do_not_fit_are_errors(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.ipynb", "epsilon = 0.1")
+    known = {"epsilon": 0.25, "seed": 3}
+    assert select(source, known, {}) == {"epsilon": 0.25}
+    with pytest.raises(ValueError, match="no parameter 'method'; it has epsilon"):
+        select(source, known, {"method": "mixed"})
+    misspelt = write(tmp_path / "b.ipynb", "epsilom = 0.1")
+    with pytest.raises(ValueError, match="'epsilom'; known are epsilon, seed"):
+        select(misspelt, known, {})
+
+
+def test_the_kernel_does_not_depend_on_the_caller(
+    tmp_path: Path, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not on the working directory, the kernels of the home folder, nor an IPython profile."""
+    shadow = tmp_path / "shadow" / "kernels" / "python3"
+    shadow.mkdir(parents=True)
+    argv = ["/bin/false", "{connection_file}"]
+    shadow.joinpath("kernel.json").write_text(
+        json.dumps({"argv": argv, "display_name": "not this", "language": "python"})
+    )
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "shadow"))
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    startup.joinpath("a.py").write_text("print('profile'); profile = True")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.chdir(tmp_path)
+    source = write(
+        tmp_path / "sources" / "a.ipynb",
+        "seed = 0",
+        "import os, sys, advlib\n"
+        "print(sys.executable, os.getcwd(), advlib.__file__, sep='\\n')\n"
+        "print('profile' in globals())",
+    )
+    assert run(source) == 0
+    found = outputs(tmp_path / "executed" / "a.ipynb").splitlines()
+    advlib = ROOT / "advlib" / "__init__.py"
+    assert found == [sys.executable, str(source.parent), str(advlib), "False"]
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("raise RuntimeError('far too large')", "far too large"),
+        ("import os; os._exit(3)", "Kernel died"),
+    ],
+)
+def test_a_failed_notebook_is_kept_as_failed(
+    code: str,
+    message: str,
+    tmp_path: Path,
+    run: Callable[..., int],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    source = write(tmp_path / "sources" / "a.ipynb", "seed = 0", "print('first')", code)
+    target = tmp_path / "executed" / "a.ipynb"
+    target.parent.mkdir()
+    target.write_text("an earlier success")
+    assert run(source) == 1
+    error = capfd.readouterr().err
+    assert message in error
+    assert f"error: {source} failed; as far as it went: {failed_name(target)}\n" in error
+    assert "first" in outputs(failed_name(target))
+    assert target.read_text() == "an earlier success"
+
+    write(source, "seed = 0", "print('repaired')")
+    assert run(source) == 0
+    assert outputs(target) == "repaired\n"
+    assert not failed_name(target).exists()
+
+
+LOGS = """
+import logging, time
+from pathlib import Path
+log = logging.getLogger("advlib")
+log.debug("a detail")
+for i in range({lines}):
+    log.info(f"epoch {{i}}: {{chr(949)}}")
+while not Path("seen").exists():
+    time.sleep(0.01)
+print("done")
+"""
+
+
+def start(
+    *command: str, cwd: Path, stdout: int = subprocess.DEVNULL, **others: Any
+) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LC_ALL": "C"}
+    environment.pop("PYTEST_CURRENT_TEST")  # with it ipykernel leaves the streams alone
+    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=stdout, **others)
+
+
+def runner(source: Path, parameters: Path) -> list[str]:
+    """Return the command line that executes a notebook as b.ipynb."""
+    command = [sys.executable, "-m", "advlib.experiment.runner", str(source), "b.ipynb"]
+    return [*command, "--parameters", str(parameters)]
+
+
+def test_the_log_is_on_the_terminal_at_once_and_not_in_the_notebook(
+    tmp_path: Path, parameters: Path
+) -> None:
+    source = write(tmp_path / "a.ipynb", "seed = 0", LOGS.format(lines=2))
+    process = start(*runner(source, parameters), cwd=tmp_path, stdout=subprocess.PIPE)
+    assert process.stdout
+    lines = [process.stdout.readline().decode() for _ in range(3)]  # while the notebook waits
+    assert lines == ["b.ipynb\n", *(f"    epoch {i}: {chr(949)}\n" for i in range(2))]
+    (tmp_path / "seen").touch()
+    rest, _ = process.communicate()
+    assert process.returncode == 0
+    assert re.fullmatch(r"    \d+\.\d s\n", rest.decode())
+    assert outputs(tmp_path / "b.ipynb") == "done\n"
+
+
+@pytest.mark.parametrize("terminal", ["closed", "gone", "full"])
+def test_a_terminal_that_takes_nothing_costs_no_notebook(
+    terminal: str, tmp_path: Path, parameters: Path
+) -> None:
+    """It is closed, or a pipe whose reader has ended, or does not read."""
+    (tmp_path / "seen").touch()
+    write(tmp_path / "a.ipynb", "seed = 0", LOGS.format(lines=10_000))
+    script = "from pathlib import Path\nfrom advlib.experiment.runner import execute\n"
+    script += "execute(Path('a.ipynb'), Path('b.ipynb'), {'seed': 0}, {})"
+    reader, writer = os.pipe()
+    if terminal == "gone":
+        os.close(reader)
+    close = (lambda: os.close(1)) if terminal == "closed" else None
+    process = start(sys.executable, "-c", script, cwd=tmp_path, stdout=writer, preexec_fn=close)
+    os.close(writer)
+    assert process.wait(60) == 0
+    assert outputs(tmp_path / "b.ipynb") == "done\n"
+    if terminal == "full":
+        assert os.read(reader, 20).startswith(b"    epoch 0: ")
+        os.close(reader)
+
+
+def test_no_path_of_this_machine_is_stored(tmp_path: Path, run: Callable[..., int]) -> None:
+    source = write(tmp_path / "sources" / "a.ipynb", "seed = 0", "seed")
+    assert run(source) == 0
+    text = (tmp_path / "executed" / "a.ipynb").read_text()
+    assert str(tmp_path) not in text
+    assert json.loads(text)["metadata"]["papermill"]["input_path"] == "a.ipynb"
+
+
+@pytest.mark.parametrize("victim", ["runner", "parent"])
+def test_a_kernel_does_not_outlive_a_killed_runner_or_its_parent(
+    victim: str, tmp_path: Path, parameters: Path
+) -> None:
+    """The parent stands for make: nothing but its death tells the runner."""
+    source = write(tmp_path / "a.ipynb", "seed = 0", TRAINING)
+    command = runner(source, parameters)
+    if victim == "parent":
+        keeper = f"import subprocess; subprocess.run({command})"
+        process = start(sys.executable, "-c", keeper, cwd=tmp_path)
+    else:
+        process = start(*command, cwd=tmp_path)
+    alive = tmp_path / "alive"
+    wait_for(alive.exists)
+    wait_for(alive.read_text)
+    kernel = int(alive.read_text().split()[0])
+    assert exists(kernel)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not exists(kernel), seconds=5)
+    length = alive.stat().st_size
+    time.sleep(0.5)
+    assert alive.stat().st_size == length
+    assert not (tmp_path / "b.ipynb").exists()
+
+
+def test_two_runners_execute_a_notebook_once(tmp_path: Path, parameters: Path) -> None:
+    once = "import time\ntime.sleep(1)\nprint(file=open('alive', 'a'))"
+    source = write(tmp_path / "a.ipynb", "seed = 0", once)
+    command = [*runner(source, parameters), "--made-from", str(source), str(parameters)]
+    both = [start(*command, cwd=tmp_path) for _ in range(2)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert (tmp_path / "alive").read_text() == "\n"
+
+
+def test_what_changes_while_a_notebook_is_executed_makes_it_out_of_date(
+    tmp_path: Path, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = tmp_path / "module.py"
+    module.touch()
+    cell = f"from pathlib import Path\nPath({str(module)!r}).touch()"
+    source = write(tmp_path / "a.ipynb", "epsilon = 0.1", cell)
+    for _ in range(2):
+        assert run(source, "--made-from", str(source), str(module)) == 0
+        assert "another make" not in capsys.readouterr().out
+        assert (tmp_path / "executed" / "a.ipynb").stat().st_mtime < module.stat().st_mtime

@@ -1,0 +1,467 @@
+"""The Makefile: what is remade when something changes, and what it says to what cannot be.
+
+Most tests give it a PYTHON that writes down what it is asked and makes empty files, so that they
+test the map and take no time; the runner itself is tested in test_notebooks.py.
+"""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from kernels import TRAINING, exists, wait_for, write
+
+from advlib.experiment import parameters
+from advlib.experiment.imports import find_sources
+from advlib.keeping.folders import (
+    METHOD_TEXTS,
+    PACKAGE,
+    PROJECT,
+    PUBLISHED,
+    REFERENCE,
+    RESULTS,
+)
+
+ROOT = PROJECT
+CHAPTERS = {
+    "1-data": "notebooks/1-data.ipynb",
+    "2-adversarial-examples": "notebooks/2-adversarial-examples.ipynb",
+    "3-training-standard": "notebooks/3-training.ipynb",
+    "3-training-mixed": "notebooks/3-training.ipynb",
+    "3-training-adversarial": "notebooks/3-training.ipynb",
+    "4-transfer": "notebooks/4-transfer.ipynb",
+}
+MATTER = {"front-matter": "report/front-matter.ipynb", "back-matter": "report/back-matter.ipynb"}
+SOURCES = CHAPTERS | MATTER
+TRAININGS = [name for name in CHAPTERS if name.startswith("3-")]
+AFTER_ALL = {*MATTER, "report"}
+MODULES = sorted(path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.py"))
+DATA = sorted(
+    path.relative_to(ROOT).as_posix()
+    for place in (PUBLISHED, METHOD_TEXTS, RESULTS, REFERENCE)
+    for path in sorted([place] if place.is_file() else place.iterdir())[:2]
+    if path.is_file()
+)
+
+
+def made_from(path: str) -> set[str]:
+    """The modules and data that a notebook or module is made from (see test_imports.py)."""
+    return {found.relative_to(ROOT).as_posix() for found in find_sources(ROOT / path)}
+
+
+FAKE = """#!/bin/sh
+# stands for Python: logs what would be executed and makes its files empty
+log() {{ echo "$*" >>{log}; }}
+case "$1 $2" in
+"-m advlib.experiment.runner")
+    name=$(basename "$4" .ipynb)
+    log "$name"
+    [ "$name" != "$FAIL" ] || exit 1
+    sleep "${{PAUSE:-0}}"
+    mkdir -p "$(dirname "$4")" && : >"$4" && log "$name done" ;;
+"-m advlib.report")
+    log report
+    : >"$5/report.html" && : >"$5/report.pdf" ;;
+".make/summary.py "*) ;;
+*) exec {python} "$@" ;;
+esac
+"""
+
+
+@dataclass
+class Project:
+    """A copy of the project in which `make` runs the stand-in for Python."""
+
+    folder: Path
+
+    def make(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["make", *arguments],
+            cwd=self.folder,
+            env=clean_environment() | {"PYTHON": str(self.folder / "python")} | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def log(self) -> list[str]:
+        path = self.folder / "log"
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.unlink(missing_ok=True)
+        return lines
+
+    def made(self, *arguments: str) -> list[str]:
+        """Make the report and return what was executed, in order."""
+        result = self.make("report", *arguments)
+        assert result.returncode == 0, result.stderr
+        return [line for line in self.log() if not line.endswith(" done")]
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment without what an outer make or user sets for this project."""
+    own = {"PYTHON", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "PARAMETERS"}
+    own |= {name.upper() for name in parameters.NAMES}
+    return {name: value for name, value in os.environ.items() if name not in own}
+
+
+def copy_project(folder: Path) -> None:
+    """Copy what the Makefile reads; data files only by their names."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    for name in (".make", "report/style", "notebooks/parameters", "notebooks/methods"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (ROOT / "advlib").rglob("*"):
+        target = folder / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix in (".py", ".json"):
+            shutil.copy(path, target)
+        elif path.is_file():
+            target.touch()
+    for source in SOURCES.values():
+        shutil.copy(ROOT / source, folder / source)
+
+
+def prepared(folder: Path) -> Project:
+    """Copy the project to a folder, with a stand-in for Python."""
+    copy_project(folder)
+    script = folder / "python"
+    log = shlex.quote(str(folder / "log"))
+    script.write_text(FAKE.format(log=log, python=shlex.quote(sys.executable)), encoding="utf-8")
+    script.chmod(0o755)
+    return Project(folder)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A fresh copy, in a folder with a space and letters that are not ASCII."""
+    folder = tmp_path / "schöner Ordner é"
+    folder.mkdir()
+    return prepared(folder)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy with a finished report, for tests that leave it finished."""
+    project = prepared(tmp_path_factory.mktemp("built"))
+    project.made("PARAMETERS=quick")
+    return project
+
+
+def test_first_all_then_nothing(project: Project) -> None:
+    made = project.made("PARAMETERS=quick")
+    assert sorted(made) == sorted([*SOURCES, "report"])
+    assert made[-1] == "report"
+    assert set(made[-3:-1]) == set(MATTER)
+    assert made.index("4-transfer") > max(made.index(name) for name in TRAININGS)
+    assert made.index("2-adversarial-examples") > made.index("3-training-standard")
+    assert (project.folder / "report/build/quick/report.pdf").exists()
+    assert project.made("PARAMETERS=quick") == []
+
+
+def test_notebooks_run_side_by_side_and_in_order(project: Project) -> None:
+    result = project.make("report", PAUSE="0.3")
+    assert result.returncode == 0, result.stderr
+    log = project.log()
+    done = [log.index(f"{name} done") for name in TRAININGS]
+    assert max(done) < log.index("4-transfer")
+    assert log.index("3-training-standard done") < log.index("2-adversarial-examples")
+    assert min(done) > max(log.index(name) for name in TRAININGS[:2])  # two at once at least
+    assert max(log.index(f"{name} done") for name in CHAPTERS) < min(
+        log.index(name) for name in MATTER
+    )
+    assert log[-1] == "report"
+
+
+@pytest.mark.parametrize("path", [*MODULES, *DATA])
+def test_a_changed_file_reruns_the_notebooks_that_are_made_from_it(
+    path: str, built: Project
+) -> None:
+    importing = {name for name, source in SOURCES.items() if path in made_from(source)}
+    expected = importing | AFTER_ALL if importing & set(CHAPTERS) else importing
+    main = "advlib/report/__main__.py"
+    if importing or path in {main, *made_from(main)}:
+        expected |= {"report"}
+    (built.folder / path).touch()
+    assert set(built.made("PARAMETERS=quick")) == expected
+
+
+def test_a_change_reruns_what_its_ring_costs(built: Project) -> None:
+    """One example of each, said without the code that make asks."""
+    for path, expected in {
+        "advlib/report/page.py": {"report"},
+        "advlib/chapters/transfer.py": {"4-transfer", *AFTER_ALL},
+        "advlib/chapters/back_matter.py": {"back-matter", "report"},
+        "advlib/published/findings.py": {"back-matter", "report"},
+        "notebooks/methods/mixed.md": {*TRAININGS, *AFTER_ALL},
+        "advlib/methods.py": {*SOURCES, "report"} - {"1-data"},
+        "advlib/data.py": {*SOURCES, "report"},
+        "advlib/experiment/plan.py": set(),
+    }.items():
+        (built.folder / path).touch()
+        assert set(built.made("PARAMETERS=quick")) == expected, path
+
+
+def test_methods_are_chosen_and_each_has_its_notebook(project: Project) -> None:
+    made = project.made("PARAMETERS=quick", "METHODS=mixed-epochwise,standard")
+    trainings = ["3-training-mixed-epochwise", "3-training-standard"]
+    assert sorted(made) == sorted({*CHAPTERS} - {*TRAININGS} | {*trainings, *AFTER_ALL})
+    assert max(map(made.index, trainings)) < made.index("4-transfer")
+    build = project.folder / "report" / "build"
+    assert [path.name for path in build.iterdir()] == ["quick-methodsmixed-epochwise+standard"]
+    text = (*build.glob("*/parameters.yaml"),)[0].read_text()
+    assert "methods:\n- mixed-epochwise\n- standard\n" in text
+
+
+def test_a_new_chapter_is_a_notebook_and_a_removed_one_leaves_nothing(project: Project) -> None:
+    """The report's chapters are those whose names begin with a number, in its order."""
+    project.made("PARAMETERS=quick")
+    chapter = project.folder / "notebooks" / "10-more.ipynb"
+    shutil.copy(project.folder / "notebooks" / "1-data.ipynb", chapter)
+    shutil.copy(chapter, chapter.with_name("explore.ipynb"))
+    assert set(project.made("PARAMETERS=quick")) == {"10-more", *AFTER_ALL}
+    chapter.unlink()
+    assert "10-more" not in project.made("PARAMETERS=quick", "SEED=1")
+    (project.folder / "notebooks" / "4-transfer.ipynb").touch()
+    project.made("PARAMETERS=quick")
+    executed = project.folder / "report/build/quick/notebooks"
+    assert {path.stem for path in executed.glob("*.ipynb")} == {*SOURCES}
+
+
+@pytest.mark.parametrize("source", sorted(set(SOURCES.values())))
+def test_a_changed_notebook_reruns_itself_and_what_reads_it(source: str, built: Project) -> None:
+    (built.folder / source).touch()
+    own = {name for name in SOURCES if SOURCES[name] == source}
+    assert set(built.made("PARAMETERS=quick")) == own | (
+        AFTER_ALL if own & set(CHAPTERS) else {"report"}
+    )
+
+
+def test_a_changed_style_sets_the_report_only(built: Project) -> None:
+    for path in sorted((built.folder / "report" / "style").rglob("*.*"))[:3]:
+        path.touch()
+        assert built.made("PARAMETERS=quick") == ["report"]
+
+
+@pytest.mark.parametrize("lost", ["report.html", "report.pdf"])
+def test_a_lost_report_is_set_again(lost: str, built: Project) -> None:
+    (built.folder / "report/build/quick" / lost).unlink()
+    assert built.made("PARAMETERS=quick") == ["report"]
+
+
+def test_parameters_rerun_only_when_they_change(project: Project) -> None:
+    project.made("PARAMETERS=quick")
+    chosen = project.folder / "notebooks/parameters/quick.yaml"
+    chosen.touch()
+    (project.folder / "notebooks/parameters/seed.yaml").touch()
+    assert project.made("PARAMETERS=quick") == []
+    chosen.write_text(chosen.read_text().replace("epochs: 2", "epochs: 3"))
+    assert set(project.made("PARAMETERS=quick")) == {*SOURCES, "report"}
+
+
+def test_changed_parameters_go_into_a_folder_of_their_own(project: Project) -> None:
+    project.made("PARAMETERS=quick", "EPSILON=0.20", "EPOCHS=5")
+    build = project.folder / "report" / "build"
+    assert [path.name for path in build.iterdir()] == ["quick-epochs5-epsilon0.2"]
+    text = (build / "quick-epochs5-epsilon0.2" / "parameters.yaml").read_text()
+    assert "epsilon: 0.2\n" in text
+    assert "epochs: 5\n" in text
+    assert project.made("PARAMETERS=quick", "EPOCHS=5", "EPSILON=.2") == []
+
+
+def test_parameters_in_the_environment_are_ignored(project: Project) -> None:
+    result = project.make("report", EPSILON="0.2", PARAMETERS="quick", EPSILN="1")
+    assert result.returncode == 0, result.stderr
+    assert [path.name for path in (project.folder / "report/build").iterdir()] == ["seed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["EPSILN=0.2"], "no parameter 'EPSILN'; there are PARAMETERS, DATASET, IMAGES, EPSILON"),
+        (["epsilon=0.2"], "no parameter 'epsilon'"),
+        (["EPSILON=-1"], "EPSILON must be a finite number of at least 0, not '-1'"),
+        (["EPOCHS=two"], "EPOCHS must be a whole number of at least 1, not 'two'"),
+        (["EPSILON="], "EPSILON must be"),
+        (["EPSILON=0.1 0.2"], "not '0.1 0.2'"),
+        (["EPSILON=0.1; touch broken"], "EPSILON must be"),
+        (["EPSILON=$(shell touch broken)"], "EPSILON must be"),
+        (["EPSILON='; touch broken; '"], "EPSILON must be"),
+        (["PARAMETERS=nosuch"], "PARAMETERS must be one of quick, seed"),
+        (["name=x"], "no parameter 'name'"),
+        (["folder=x"], "no parameter 'folder'"),
+    ],
+)
+def test_wrong_parameters_stop_before_any_work(
+    arguments: list[str], message: str, project: Project
+) -> None:
+    before = sorted(project.folder.iterdir())
+    for python in (str(project.folder / "python"), ""):
+        result = project.make("report", *arguments, PYTHON=python)
+        assert result.returncode == 2
+        assert message in result.stderr
+        assert "stopped before any work" in result.stderr
+        assert result.stdout == ""
+    assert sorted(project.folder.iterdir()) == before  # no .venv, no build folder
+
+
+def test_only_the_report_takes_parameters(project: Project) -> None:
+    result = project.make("check", "EPSILON=0.1")
+    assert result.returncode == 2
+    assert "only make report takes parameters" in result.stderr
+
+
+def test_a_failing_notebook_stops_the_report(project: Project) -> None:
+    result = project.make("report", FAIL="3-training-mixed")
+    assert result.returncode == 2
+    log = project.log()
+    assert "3-training-mixed" in log
+    assert not {"3-training-mixed done", "4-transfer", *MATTER} & {*log}
+    assert not {"4-transfer", "report", *MATTER} & set(log)
+    # what succeeded is not run again
+    made = {*project.made()}
+    assert {"3-training-mixed", "4-transfer", *AFTER_ALL} <= made
+    assert not {name for name in CHAPTERS if f"{name} done" in log} & made
+
+
+@pytest.mark.parametrize(("python", "found"), [("nosuch", "does not run"), ("./old", "3.8.20")])
+def test_a_wrong_python_is_refused(python: str, found: str, project: Project) -> None:
+    old = project.folder / "old"
+    old.write_text("#!/bin/sh\necho 3.8.20\n")
+    old.chmod(0o755)
+    result = project.make("report", PYTHON=python)
+    assert result.returncode == 2
+    assert f"PYTHON must be Python 3.11 or newer, not '{python}' ({found})" in result.stderr
+
+
+def test_a_python_without_the_packages_is_told_what_to_install(project: Project) -> None:
+    bare = project.folder / "bare"
+    bare.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S "$@"\n')
+    bare.chmod(0o755)
+    result = project.make("report", PYTHON="./bare")
+    assert result.returncode == 2
+    assert "lacks torch, torchvision" in result.stderr
+    assert "pip install -r requirements.lock && pip install -e ." in result.stderr
+    assert not (project.folder / ".venv").exists()
+
+
+def test_help_names_every_parameter(project: Project) -> None:
+    """`make` alone is help. What each may be, see test_parameters.py."""
+    result = project.make()
+    assert result.returncode == 0
+    assert result.stdout == project.make("help").stdout
+    first = [line.split()[0] for line in result.stdout.splitlines() if line.strip()]
+    assert {"PARAMETERS", *map(str.upper, parameters.NAMES)} <= {*first}
+    assert project.make(PYTHON="nosuch").stdout.startswith("make report ")
+
+
+def test_clean_says_which_trainings_go(project: Project) -> None:
+    project.made("PARAMETERS=quick")
+    run = project.folder / "report" / "build" / "runs" / "standard-1234"
+    run.mkdir(parents=True)
+    result = project.make("clean")
+    assert result.returncode == 0
+    assert "holds 1 trainings; they are removed too" in result.stdout
+    assert not (project.folder / "report" / "build").exists()
+    assert (project.folder / "report" / "style").exists()
+    assert project.make("clean").returncode == 0
+
+
+@pytest.mark.parametrize(("answer", "stays"), [("n\n", True), ("\n", True), ("y\n", False)])
+def test_clean_asks_on_a_terminal(answer: str, stays: bool, project: Project) -> None:
+    project.made("PARAMETERS=quick")
+    runs = project.folder / "report" / "build" / "runs"
+    (runs / "standard-1234").mkdir(parents=True)
+    ours, theirs = os.openpty()
+    os.write(ours, answer.encode())
+    subprocess.run(
+        ["make", "clean"],
+        cwd=project.folder,
+        env=clean_environment(),
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    os.close(ours)
+    os.close(theirs)
+    assert runs.exists() is stays
+    assert not (project.folder / "report" / "build" / "quick").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "whole_group"),
+    [
+        (signal.SIGKILL, False),
+        (signal.SIGKILL, True),
+        (signal.SIGTERM, False),
+        (signal.SIGINT, True),
+    ],
+)
+def test_a_killed_make_leaves_no_kernel_at_work(
+    how: signal.Signals, whole_group: bool, project: Project
+) -> None:
+    """With a real runner and kernel; the kernel is in a process group of its own."""
+    write(project.folder / "notebooks" / "1-data.ipynb", "seed = 0", TRAINING)
+    target = "report/build/quick/notebooks/1-data.ipynb"
+    make = subprocess.Popen(
+        ["make", target, "PARAMETERS=quick"],
+        cwd=project.folder,
+        env=clean_environment() | {"PYTHON": sys.executable},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    alive = project.folder / "notebooks" / "alive"
+    wait_for(lambda: alive.exists() and alive.read_text())
+    kernel = int(alive.read_text().split()[0])
+    assert exists(kernel)
+    (os.killpg if whole_group else os.kill)(make.pid, how)
+    make.wait(timeout=10)
+    wait_for(lambda: not exists(kernel), seconds=5)
+    assert not (project.folder / target).exists()
+
+
+def test_a_runner_whose_make_is_gone_before_it_looks_ends(tmp_path: Path) -> None:
+    """As after a kill while it still imports: the parent is then another process already."""
+    source = write(tmp_path / "a.ipynb", "seed = 0", TRAINING)
+    (tmp_path / "parameters.yaml").write_text("seed: 1")
+    target = tmp_path / "executed" / "a.ipynb"
+    command = [sys.executable, "-m", "advlib.experiment.runner", str(source), str(target)]
+    command += ["--parameters", str(tmp_path / "parameters.yaml")]
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    done = subprocess.run(
+        command, env=os.environ | {"ADVLIB_MAKE": str(gone.pid)}, capture_output=True, check=False
+    )
+    assert done.returncode == 1
+    assert not target.exists()
+
+
+def test_a_second_make_that_is_interrupted_leaves_what_the_first_has_made(
+    project: Project,
+) -> None:
+    """Files are whole or not there, so make need not delete the target of a recipe it ends."""
+    project.made("PARAMETERS=quick")
+    (project.folder / "report/style/report.css").touch()
+    report = project.folder / "report/build/quick/report.html"
+    script = project.folder / "python"
+    whole = script.read_text(encoding="utf-8")
+    slow = whole.replace("    log report\n", '    log report; : >"$5/report.html"; sleep 20\n')
+    assert slow != whole
+    script.write_text(slow, encoding="utf-8")
+    make = subprocess.Popen(
+        ["make", "report", "PARAMETERS=quick"],
+        cwd=project.folder,
+        env=clean_environment() | {"PYTHON": str(script)},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for(lambda: (project.folder / "log").exists() and "report" in project.log())
+    os.killpg(make.pid, signal.SIGTERM)
+    make.wait(timeout=10)
+    assert report.exists()

@@ -1,0 +1,202 @@
+"""Tests of the report: toy notebooks, written as the real ones are, to HTML and PDF."""
+
+import html as entities
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+from pypdf import PdfReader
+from toys import HOSTILE, TABLE_TEXT, books, write
+
+from advlib.keeping.folders import STYLE
+from advlib.report.building import Report, build
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("executed"), books())
+
+
+@pytest.fixture(scope="module")
+def built(executed: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    return build(executed, tmp_path_factory.mktemp("built"))
+
+
+@pytest.fixture(scope="module")
+def page(built: Report) -> BeautifulSoup:
+    return BeautifulSoup(built.html.read_text(encoding="utf-8"), "html.parser")
+
+
+@pytest.fixture(scope="module")
+def pdf(built: Report) -> str:
+    pages = PdfReader(built.pdf).pages
+    return " ".join(" ".join(page.extract_text() for page in pages).split())
+
+
+def test_html_loads_and_runs_nothing(page: BeautifulSoup) -> None:
+    assert not page.find_all(["script", "link", "iframe", "object", "embed", "base", "form"])
+    for tag in page.find_all(True):
+        for name, value in tag.attrs.items():
+            assert not name.startswith("on")
+            if "//" in str(value) and not str(value).startswith("data:"):
+                assert (tag.name, name) in {("a", "href"), ("math", "xmlns")}, (
+                    tag.name,
+                    name,
+                    value,
+                )
+    styles = "".join(style.get_text() for style in page.find_all("style"))
+    assert styles.count("url(") == styles.count("url(data:font/woff") == 4
+    assert "@import" not in styles
+
+
+def test_order_and_numbers_of_the_sections(page: BeautifulSoup) -> None:
+    headings = page.find_all(["h1", "h2", "h3"])
+    assert "".join(heading.name for heading in headings) == "h1" + 4 * "h2" + "h3" + 7 * "h2"
+    assert [" ".join(heading.get_text().split()) for heading in headings] == [
+        "A toy & its title",
+        "Abstract",
+        "1 Introduction",
+        "2 Data",
+        "3 Adversarial examples",
+        "3.1 FGSM",
+        "4 Network",
+        "5 Training, standard",
+        "6 Training, mixed",
+        "7 Training, adversarial",
+        "8 Transfer",
+        "9 Conclusion",
+        "References",
+    ]
+
+
+def test_figures_tables_and_references_have_the_same_numbers_in_both(
+    page: BeautifulSoup, pdf: str
+) -> None:
+    figures = [" ".join(caption.get_text().split()) for caption in page.find_all("figcaption")]
+    tables = [" ".join(caption.get_text().split()) for caption in page.find_all("caption")]
+    assert [caption.split(" ", 2)[:2] for caption in figures] == [
+        ["Figure", str(n)] for n in range(1, 5)
+    ]
+    assert [caption.split(" ", 2)[:2] for caption in tables] == [
+        ["Table", str(n)] for n in range(1, 6)
+    ]
+    for caption in (*figures[1:], *tables):
+        word, number, rest = caption.split(" ", 2)
+        assert f"{word} {number}. {rest}" in pdf
+    for sentence in (
+        "See Section 8, Equation 1 and [2].",
+        "as Equation 2 and Section 3.1 say.",
+        "See Figure 3 and Table 3.",
+        "See Figures 2, 3 and 4.",
+        "1 Introduction",
+        "3.1 FGSM",
+    ):
+        assert sentence in pdf
+        assert sentence in " ".join(page.get_text().split())
+    assert [number.get_text() for number in page.select(".equation .number")] == ["(1)", "(2)"]
+    assert "(1)" in pdf
+    assert "(2)" in pdf
+
+
+def test_references_lead_to_what_they_name(page: BeautifulSoup) -> None:
+    links = [link["href"] for link in page.find_all("a") if str(link["href"]).startswith("#")]
+    assert {
+        "#fig-mixed",
+        "#tbl-network",
+        "#eq-fgsm",
+        "#sec-transfer",
+        "#ref-goodfellow2015",
+    } <= set(links)
+    assert all(page.find(id=str(link)[1:]) for link in links)
+
+
+def test_tables_are_text_in_both(page: BeautifulSoup, pdf: str) -> None:
+    cells = [cell.get_text() for cell in page.select("#tbl-standard th, #tbl-standard td")]
+    assert set(TABLE_TEXT) <= set(cells)
+    assert all(content in pdf for content in [*TABLE_TEXT, "1.41"])
+    group = page.select_one("#tbl-standard th.group")
+    assert group is not None
+    assert (group.get_text(), group["colspan"]) == ("Clean", "2")
+
+
+def test_code_is_folded_in_html_and_not_in_the_pdf(page: BeautifulSoup, pdf: str) -> None:
+    details = [fold.get_text() for fold in page.select("details.code")]
+    assert len(details) == 4 + 5
+    assert "Code of Figure 3, notebook 3-training-mixed" in details[4]
+    assert "show_figure('mixed')" in details[4]
+    assert "show_" not in pdf
+    for left_out in ("import secret", "Hidden", "epsilon = 0.1", "train()", "progress"):
+        assert left_out not in page.get_text() + pdf
+
+
+def test_what_stands_once_is_printed_once(page: BeautifulSoup, pdf: str) -> None:
+    assert page.get_text().count("The network.") == pdf.count("The network.") == 1
+
+
+def test_names_from_outside_are_shown_as_they_are(page: BeautifulSoup, pdf: str) -> None:
+    expected = " ".join(f"The data set is {HOSTILE}.".split())
+    assert expected in " ".join(page.get_text().split())
+    assert "".join(expected.split()) in "".join(pdf.split())  # lines may break in it
+    image = page.find("img")
+    assert image is not None
+    assert " ".join(str(image["alt"]).split()) == " ".join(f"Alternative of {HOSTILE}".split())
+    assert not page.find_all("b")
+
+
+def test_text_alternatives_and_metadata(page: BeautifulSoup, built: Report) -> None:
+    assert page.html is not None
+    assert page.html["lang"] == "en"
+    assert all(image["alt"] for image in page.find_all("img"))
+    document = PdfReader(built.pdf)
+    assert document.metadata is not None
+    assert document.metadata.title == "A toy & its title"
+    assert document.metadata.author == "Ada L., Bo M."
+    assert str(document.metadata.creation_date).startswith("2026-11-02")
+    assert "'/Marked': True" in str(document.root_object["/MarkInfo"])
+    assert str(document.root_object["/Lang"]) == "en-GB"
+
+
+def test_math_is_mathml_with_a_font_of_its_own(page: BeautifulSoup, built: Report) -> None:
+    assert len(page.find_all("math")) == 2
+    assert 'font-family: "Report Math"' in built.html.read_text(encoding="utf-8")
+
+
+def test_results_are_written_whole(built: Report) -> None:
+    files = {path.name: path.read_text() for path in (built.html.parent / "results").glob("*.csv")}
+    assert set(files) == {
+        f"{name}.csv"
+        for name in (
+            "fig-digits",
+            "tbl-network",
+            "tbl-standard",
+            "tbl-mixed",
+            "tbl-adversarial",
+            "tbl-error",
+        )
+    }
+    assert (
+        files["tbl-mixed.csv"]
+        == '"","error","n"\n"clean",0.3333333333333333,10\n"adversarial",NaN,10\n'
+    )
+
+
+def test_the_same_notebooks_give_the_same_bytes(
+    executed: Path, built: Report, tmp_path: Path
+) -> None:
+    again = build(executed, tmp_path)
+    assert again.html.read_bytes() == built.html.read_bytes()
+    assert again.pdf.read_bytes() == built.pdf.read_bytes()
+
+
+def test_fonts_come_with_their_licences() -> None:
+    fonts = STYLE / "fonts"
+    assert "SIL OPEN FONT LICENSE" in (fonts / "OFL.txt").read_text(encoding="utf-8")
+    assert "GUST Font License" in (fonts / "GUST-FONT-LICENSE.txt").read_text(encoding="utf-8")
+    listed = (fonts / "README.md").read_text(encoding="utf-8")
+    assert all(font.name.split("-")[0] in listed for font in fonts.glob("*.woff"))
+
+
+def test_hostile_text_is_hostile() -> None:
+    """The escaping tests mean something only while the name holds what HTML and Markdown act on."""
+    assert entities.escape(HOSTILE) != HOSTILE
+    assert set("<>&|\"'_*$`@#[]{}\\") <= set(HOSTILE)

@@ -1,0 +1,161 @@
+"""A training's progress: the log, and the line in a terminal or a notebook that goes again."""
+
+import fcntl
+import os
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine import Noisy, after_each_epoch, random_data
+from kernels import execute_by_hand
+
+import advlib
+
+TRAINING = f"""
+import sys, warnings
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+warnings.simplefilter("always")
+import advlib
+from engine import Noisy, after_each_epoch, random_data
+
+def train(**settings):
+    settings = {{"method": "mixed", "epochs": 3}} | settings
+    advlib.train(Noisy(), random_data(), **settings)
+
+def fail(epoch):
+    if epoch == 2:
+        raise ZeroDivisionError
+"""
+FIRST = r"mixed: +0/3 \[00:00<\?\]"
+LAST = r" 3/3 \[.*, objective \d\.\d{4}, validation error \d+\.00 %\]"
+FAILING = "with after_each_epoch(fail):\n    train()"
+
+
+def test_a_line_of_the_log_for_each_epoch(caplog: pytest.LogCaptureFixture, capfd: Any) -> None:
+    caplog.set_level("INFO", "advlib")
+    history = advlib.train(Noisy(), random_data(), method="mixed", epochs=3)
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 3
+    for epoch, line in enumerate(lines, start=1):
+        assert line.startswith(f"mixed training: epoch {epoch} of 3, objective ")
+        row = history.iloc[epoch - 1]
+        assert f"{row['objective_train']:.4f}" in line
+        assert f"{row['top1_error_validation']:.2f} %" in line
+        assert line.endswith(" s left" if epoch < 3 else ", done")
+    assert capfd.readouterr() == ("", ""), "nothing where nobody looks on"
+
+
+def start(script: str, stream: int, **environment: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", TRAINING + script]
+    return subprocess.Popen(command, stderr=stream, env={**os.environ, **environment})
+
+
+def in_a_terminal(script: str, **environment: str) -> str:
+    """Run a script and return all that it writes to a terminal of 80 columns."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+    process = start(script, theirs, **environment)
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            written += os.read(ours, 1000)
+        except OSError:  # it has ended
+            break
+    os.close(ours)
+    process.wait()
+    return written.decode()
+
+
+def screen(written: str) -> list[str]:
+    """Return what a terminal shows in the end: its lines, as far as something stands there."""
+    lines = []
+    for line in written.replace("\r\n", "\n").split("\n"):
+        shown = ""
+        for part in line.split("\r"):
+            shown = part + shown[len(part) :]
+        lines.append(shown.rstrip())
+    return [line for line in lines if line]
+
+
+def test_a_script_in_a_terminal_shows_a_line_and_leaves_nothing() -> None:
+    written = in_a_terminal("train()")
+    first, *later = [part for part in written.split("\r") if part.strip()]
+    assert re.fullmatch(FIRST, first), "at once"
+    assert {*re.findall("[0-3]/3", "".join(later))} == {"1/3", "2/3", "3/3"}
+    assert re.search(LAST, later[-1])
+    assert all(len(part) < 80 for part in (first, *later))
+    assert screen(written) == []
+
+
+def test_an_error_takes_the_line_away_too() -> None:
+    shown = screen(in_a_terminal(FAILING))
+    assert shown[0] == "Traceback (most recent call last):"
+    assert shown[-1] == "ZeroDivisionError"
+
+
+def test_a_log_on_the_same_terminal_stays_whole() -> None:
+    written = in_a_terminal("import logging; logging.basicConfig(level='INFO'); train()")
+    assert "0/3" in written
+    lines = screen(written)
+    assert len(lines) == 3
+    for epoch, line in enumerate(lines, start=1):
+        assert line.startswith(f"INFO:advlib:mixed training: epoch {epoch} of 3, objective ")
+
+
+def test_the_line_of_a_training_that_goes_on_begins_where_it_was(tmp_path: Path) -> None:
+    def stop(epoch: int) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), after_each_epoch(stop):
+        advlib.train(Noisy(), random_data(), method="mixed", epochs=3, run=tmp_path)
+    written = in_a_terminal(f"train(run={str(tmp_path)!r})")
+    assert re.findall("[0-3]/3", written)[0] == "1/3"
+
+
+def test_no_line_where_nobody_looks_on(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        assert start("train()", log.fileno()).wait() == 0
+    assert (tmp_path / "log").read_bytes() == b""
+    assert in_a_terminal("train()", TQDM_DISABLE="1") == ""
+
+
+def test_a_terminal_that_is_gone_does_not_cost_the_training(tmp_path: Path) -> None:
+    """A shell's hangup would end the process; one that it was told to ignore must go on."""
+    ours, theirs = os.openpty()
+    os.close(ours)
+    process = start(f"train(run={str(tmp_path)!r})", theirs)
+    os.close(theirs)
+    assert process.wait() == 0
+    assert (tmp_path / "history.csv").exists()
+
+
+def test_a_notebook_shows_a_line_and_keeps_nothing() -> None:
+    """A display stays, with nothing in it: no cell can take one back."""
+    off = "import os; os.environ['TQDM_DISABLE'] = '1'; train()"
+    notebook, shown = execute_by_hand(TRAINING, "train(); print('after')", FAILING, off)
+    assert "mixed" in shown[0], notebook
+    outputs = [output for cell in notebook.cells for output in cell.outputs]
+    empty, after, failed, error = outputs
+    assert empty == failed == {"output_type": "display_data", "data": {}, "metadata": {}}
+    assert after.text == "after\n"
+    assert error.ename == "ZeroDivisionError"
+
+
+def test_a_notebook_without_ipywidgets_shows_no_line_and_no_warning() -> None:
+    missing = "sys.modules['ipywidgets'] = None"
+    notebook, shown = execute_by_hand(TRAINING, missing, "train()")
+    assert shown == []
+    assert notebook.cells[-1].outputs == []
+
+
+def test_a_notebook_that_papermill_or_nbval_executes_shows_no_line() -> None:
+    """They say that nobody can answer `input` there."""
+    notebook, shown = execute_by_hand(TRAINING, "train()", input_allowed=False)
+    assert shown == []
+    assert [cell.outputs for cell in notebook.cells] == [[], []]

@@ -1,0 +1,64 @@
+"""The house: which folder may import which, what is private, and how large the small library is."""
+
+from pathlib import Path
+
+import pytest
+
+import advlib
+from advlib.experiment.imports import find_imports
+from advlib.keeping.folders import PACKAGE
+
+RINGS = ("keeping", "library", "experiment", "published", "chapters", "report")
+"""From the innermost: each imports of itself and of those before it."""
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def ring(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else "library"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_inward_only(path: Path) -> None:
+    """The package's own face apart: it loads a name when that is asked for."""
+    modules, _ = find_imports(path)
+    for module in modules - {PACKAGE / "__init__.py"}:
+        assert RINGS.index(ring(module)) <= RINGS.index(ring(path)), module
+
+
+def test_every_folder_is_a_ring() -> None:
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert folders == {*RINGS} - {"library"}
+
+
+def test_the_small_library_is_small() -> None:
+    assert len([*PACKAGE.glob("*.py")]) <= 16
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_file_is_long(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+def test_no_public_name_is_a_modules_or_a_folders() -> None:
+    """The face would hand out the module once that is loaded."""
+    files = {path.stem for path in PACKAGE.iterdir()}
+    assert not files & {*advlib.__all__}
+    assert sorted(advlib._HOMES) == sorted(advlib.__all__)
+
+
+@pytest.mark.parametrize("name", advlib.__all__)
+def test_a_public_name_is_of_its_module(name: str) -> None:
+    home = advlib._HOMES[name]
+    assert not home.startswith("_")
+    assert getattr(advlib, name).__module__ == f"advlib.{home}"
+    assert name in dir(advlib)
+
+
+def test_a_private_module_is_imported_by_the_library_alone() -> None:
+    """Outside of it, `_epoch`'s seeds and the like are nobody's business."""
+    for path in MODULES:
+        private = {
+            m.name for m in find_imports(path)[0] if m.stem.startswith("_") and m.stem != "__init__"
+        }
+        assert not private or ring(path) == "library", (path, private)

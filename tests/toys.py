@@ -1,0 +1,161 @@
+"""Toy notebooks of a report, executed as the runner and advlib.chapters leave the real ones."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from advlib.keeping.files import seal_file
+
+HOSTILE = """<b onclick=x>M & "N" | 'c' *i* _u_ $5$ </p>` @k # [l](javascript:1) {.a} \\n"""
+ESCAPED = re.sub(r"([^A-Za-z0-9 ])", r"\\\1", HOSTILE)
+SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="453.6pt" height="90pt" viewBox="0 0 400 80">
+<path d="M0 0L400 80"/></svg>"""
+DATA = {
+    "columns": ["error", "n"],
+    "index": ["clean", "adversarial"],
+    "data": [[1 / 3, 10], [None, 10]],
+}
+TABLE = """| Figure | Clean: ours | Clean: published | Note |
+|:---|---:|---:|:---|
+| Error | 1.40 | 1.53 | a \\| b |
+| Confidence | \N{EN DASH} | 98.59 [98.60] | |
+| Confidence, errors | \N{MINUS SIGN}0.13 | 69.95 | wide |"""
+TABLE_TEXT = [
+    "Figure",
+    "Clean",
+    "ours",
+    "published",
+    "Note",
+    "1.40",
+    "1.53",
+    "a | b",
+    "98.59 [98.60]",
+    "\N{MINUS SIGN}0.13",
+    "69.95",
+]
+
+METHODS = ("standard", "mixed", "adversarial")
+EXPERIMENT = {"epsilon": 0.1, "methods": [*METHODS]}
+
+Books = dict[str, list[NotebookNode]]
+
+
+def display(data: dict[str, str], about: dict[str, Any] | None = None) -> Any:
+    return new_output("display_data", data=data, metadata={"advlib": about} if about else {})
+
+
+def prose(text: str) -> Any:
+    return display({"text/markdown": text})
+
+
+def cell(*outputs: NotebookNode, source: str = "run()", tags: tuple[str, ...] = ()) -> Any:
+    return new_code_cell(source, outputs=list(outputs), metadata={"tags": list(tags)})
+
+
+def text(source: str, *tags: str) -> Any:
+    return new_markdown_cell(source, metadata={"tags": list(tags)})
+
+
+def shown(about: dict[str, Any], data: dict[str, str]) -> list[NotebookNode]:
+    """A figure's or table's outputs, as `advlib.chapters.captions.publish` displays them."""
+    caption = {"kind": "caption", "label": about["label"]}
+    return [
+        display(data, about),
+        display({"text/markdown": f"*Caption.* {about.get('caption')}"}, caption),
+    ]
+
+
+def figure(
+    name: str, caption: str = "Curves of $J$.", alt: str | None = "Falling curves.", **more: Any
+) -> Any:
+    about = {"kind": "figure", "label": f"fig-{name}", "caption": caption, "alt": alt, **more}
+    return cell(
+        *shown(about, {"image/svg+xml": SVG, "text/plain": "x"}), source=f"show_figure({name!r})"
+    )
+
+
+def table(name: str, caption: str = "Five figures.", body: str = TABLE, **more: Any) -> Any:
+    about = {"kind": "table", "label": f"tbl-{name}", "caption": caption, "data": DATA, **more}
+    return cell(
+        *shown(about, {"text/html": "<table></table>", "text/markdown": body}),
+        source=f"show_table({name!r})",
+    )
+
+
+def training(method: str) -> list[NotebookNode]:
+    return [
+        text("# Network {#sec-network}\n\nSee [@tbl-network].", "once"),
+        table("network", "The network."),
+        cell(
+            prose(f"# Training, {method} {{#sec-{method}}}\n\nSee [@fig-{method}; @tbl-{method}].")
+        ),
+        cell(new_output("stream", name="stderr", text="progress 17 %"), source="train()"),
+        figure(method, f"Curves of {method} training."),
+        table(method, f"Figures of {method} training."),
+    ]
+
+
+FRONT = "---\ntitle: A toy & its title\nauthor: [Ada L., Bo M.]\ndate: 2026-11-02\n---"
+
+
+def books() -> Books:
+    trainings = {f"3-training-{method}": training(method) for method in METHODS}
+    for cells in trainings.values():
+        cells[1].metadata["tags"] = ["once"]
+    return {
+        "front-matter": [
+            text(FRONT),
+            cell(prose("Hidden."), source="import secret", tags=("hide",)),
+            cell(source="epsilon = 0.1", tags=("parameters",)),
+            text("# Abstract {.unnumbered}"),
+            cell(prose("The error is 96.64 %, as in [@meucci2017].")),
+            text(
+                "# Introduction {#sec-introduction}\n\n"
+                "See [@sec-transfer], [@eq-fgsm] and [@goodfellow2015]."
+            ),
+        ],
+        "1-data": [
+            text("# Data {#sec-data}"),
+            cell(prose(f"The data set is {ESCAPED}.")),
+            figure("digits", f"Digits of {ESCAPED}.", f"Alternative of {HOSTILE}", data=DATA),
+        ],
+        "2-adversarial-examples": [
+            text(
+                "# Adversarial examples\n\n## FGSM {#sec-fgsm}\n\nLet\n\n"
+                "$$\\eta = \\epsilon\\,\\nabla_x J$$ {#eq-fgsm}\n\nthen"
+            ),
+            text("$$\\tilde{x} = x + \\eta$$ {#eq-sum}\n\nas [@eq-sum] and [@sec-fgsm] say."),
+        ],
+        **trainings,
+        "4-transfer": [
+            text("# Transfer {#sec-transfer}"),
+            table("error", body=TABLE.replace("1.40", "1.41")),
+        ],
+        "back-matter": [text("# Conclusion\n\nSee [@fig-standard; @fig-mixed; @fig-adversarial].")],
+    }
+
+
+def executed_as(name: str) -> dict[str, Any]:
+    """Return the metadata that the runner writes into an executed notebook."""
+    source, _, method = name.partition("ing-")
+    if not method:
+        return {"papermill": {"parameters": {}}, "advlib": {"experiment": EXPERIMENT}}
+    about = {"input_path": f"{source}ing.ipynb", "parameters": {"method": method}}
+    return {"papermill": about, "advlib": {"experiment": EXPERIMENT}}
+
+
+def write(folder: Path, content: Books) -> Path:
+    """Write the notebooks as the runner leaves them, sealed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, cells in content.items():
+        notebook = new_notebook(cells=cells, metadata=executed_as(name))
+        for number, one in enumerate(notebook.cells):
+            # papermill keeps them: the copies of a notebook have the same
+            one["id"] = f"cell-{number}"
+        with seal_file(folder / f"{name}.ipynb") as temporary:
+            nbformat.write(notebook, temporary)
+    return folder
