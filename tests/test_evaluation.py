@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from advlib.attacks import fgsm
-from advlib.evaluation import Evaluation, errors, evaluate, transfer
+from advlib.evaluation import FIGURES, Evaluation, errors, evaluate, transfer
 from advlib.intervals import wilson_interval
 
 few = settings(max_examples=25, deadline=None)
@@ -179,6 +179,15 @@ def test_transfer_has_models_under_test_in_rows_and_attacked_in_columns() -> Non
         assert list(table.index) == list(table.columns) == list(models)
         assert (table.index.name, table.columns.name) == ("under test", "attacked")
         assert not np.allclose(table, table.T)
+
+
+def test_a_figure_has_its_heading_and_its_words() -> None:
+    assert FIGURES["error"] == {"heading": "Error", "words": "error"}
+    assert FIGURES["confidence_error"] == {
+        "heading": "Confidence, errors",
+        "words": "mean confidence on the errors",
+    }
+    assert [*FIGURES] == [name for name in Evaluation.__dataclass_fields__ if name != "n"]
 
 
 def test_transfer_is_under_an_attack_of_ones_own() -> None:

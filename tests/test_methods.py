@@ -1,6 +1,6 @@
 """advlib.methods: each method's gradients and outcomes against their definitions, in float64."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import torch
@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from advlib.methods import METHODS, Batch, Step, ranks
+from advlib.methods import (
+    METHODS,
+    Batch,
+    Step,
+    find_method,
+    ranks,
+    shuffled,
+    shuffled_among_adversarial,
+)
 from advlib.settings import Training
 
 few = settings(max_examples=10, deadline=None)
@@ -181,3 +189,43 @@ def test_ranks_are_the_places_in_a_stable_order(seed: int, classes: int) -> None
 def test_ranks_are_computed_where_the_logits_are() -> None:
     logits, labels = torch.empty(4, 3, device="meta"), torch.empty(4, 1, device="meta")
     assert ranks(logits, labels[:, 0].long()).device.type == "meta"
+
+
+def epoch(
+    batches: Callable[..., Iterator[Batch]], seed: int
+) -> tuple[nn.Module, Batch, list[Batch], Tensor]:
+    """A model, its images, an epoch's minibatches of 5 of them, and a permutation of as many."""
+    model, whole = case(seed)
+    drawn = torch.Generator().manual_seed(seed)
+    given = (model, whole.images, whole.labels, Training(batch_size=5, epsilon=0.2), drawn)
+    found = [*batches(*given)]
+    n = sum(len(batch.labels) for batch in found)
+    return model, whole, found, torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+
+
+@few
+@given(seeds)
+def test_an_epoch_goes_through_all_images_once_in_the_generators_order(seed: int) -> None:
+    _, whole, found, order = epoch(shuffled, seed)
+    assert [len(batch.images) for batch in found] == [5, 5, 2]
+    assert all(batch.perturbed is None for batch in found)
+    assert torch.equal(torch.cat([batch.images for batch in found]), whole.images[order])
+    assert torch.equal(torch.cat([batch.labels for batch in found]), whole.labels[order])
+
+
+@few
+@given(seeds)
+def test_an_epochwise_epoch_has_each_image_twice_clean_and_attacked_at_its_start(seed: int) -> None:
+    model, whole, found, order = epoch(shuffled_among_adversarial, seed)
+    both = torch.cat([whole.images, plain_fgsm(model, whole, 0.2)])
+    assert [len(batch.images) for batch in found] == [5, 5, 5, 5, 4]
+    assert torch.equal(torch.cat([batch.labels for batch in found]), whole.labels.repeat(2)[order])
+    told = [batch.perturbed for batch in found if batch.perturbed is not None]
+    assert torch.equal(torch.cat(told), order >= N)
+    torch.testing.assert_close(torch.cat([batch.images for batch in found]), both[order])
+
+
+def test_a_method_is_found_by_its_name() -> None:
+    assert all(find_method(name) is row for name, row in METHODS.items())
+    with pytest.raises(ValueError, match=r"^method must be one of standard, mixed, .*not 'mixd'"):
+        find_method("mixd")
