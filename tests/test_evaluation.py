@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from advlib.attacks import fgsm
-from advlib.evaluation import FIGURES, Evaluation, errors, evaluate, transfer
+from advlib.evaluation import FIGURES, Evaluation, errors, evaluate, figure, transfer
 from advlib.intervals import wilson_interval
 
 few = settings(max_examples=25, deadline=None)
@@ -187,6 +187,7 @@ def test_a_figure_has_its_heading_and_its_words() -> None:
         "heading": "Confidence, errors",
         "words": "mean confidence on the errors",
     }
+    assert figure("Error", "error").metadata == FIGURES["error"]
     assert [*FIGURES] == [name for name in Evaluation.__dataclass_fields__ if name != "n"]
 
 
