@@ -63,9 +63,8 @@ endef
 override plan := $(shell $(call quote,$(found)) -m advlib.experiment.plan $(given))
 $(if $(plan),,$(stop))
 $(eval $(subst @@,$(newline),$(plan)))
-else ifneq ($(goals),)
-$(if $(given),$(error only make report takes parameters))
 endif
+$(if $(given),$(if $(filter-out report report/build/%,$(goals)),$(error only make report takes parameters)))
 
 # ---- The environment ----------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ not hold is raised.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -247,21 +247,3 @@ def find_device(device: object) -> torch.device:
     if found.type not in ("cpu", "cuda"):
         raise ValueError(problem)
     return found  # type: ignore[no-any-return]
-
-
-@contextmanager
-def trained_on(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Have the model on the device, and give it back in the mode and the place it came in."""
-    home = next(model.parameters()).device
-    exact = (
-        torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False)
-        if device.type == "cuda"
-        else nullcontext()
-    )
-    try:
-        with kept_modes(model), exact, torch.inference_mode(False), torch.enable_grad():
-            model.to(device)
-            yield
-    finally:
-        model.zero_grad(set_to_none=True)
-        model.to(home)

@@ -17,6 +17,7 @@ from advlib.data import Dataset, load_data
 from advlib.keeping import checkpoints
 from advlib.keeping.files import cache_folder
 from advlib.keeping.folders import REFERENCE
+from advlib.keeping.identity import source_of
 from advlib.lenet import LeNet
 from advlib.methods import find_method
 from advlib.settings import Experiment, Training, declared
@@ -75,7 +76,8 @@ def trained(
         The experiment's; some count only for the methods that use them. The seed is the
         experiment's.
     network : callable, optional
-        Of ``seed`` and ``classes``, it gives the model.
+        A function or class of ``seed`` and ``classes``, it gives the model; one of your own is
+        known by the code in its file.
     device : str, optional
         As for `advlib.train`.
     runs : path-like, optional
@@ -98,6 +100,8 @@ def trained(
     own = row.settings(**given)
     deciding = row.deciding(own)
     code = deciding_code(row, network, load_data)
+    if not network.__module__.startswith("advlib."):
+        code += source_of(network)
     key = json.dumps(
         [method, deciding, data.fingerprint, code, str(torch.__version__)], sort_keys=True
     )

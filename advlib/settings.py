@@ -171,10 +171,6 @@ class Experiment(Training, _Data):
         ("standard", "mixed", "adversarial"), NAMES, "Training methods"
     )
 
-    def training(self, **changes: object) -> dict[str, Any]:
-        """Return the settings of its trainings, some changed, by name."""
-        return {name: getattr(self, name) for name in declared(Training)} | changes
-
 
 def declared(settings: type[Settings] = Experiment) -> dict[str, "Field[Any]"]:
     """Return the fields of settings by name."""

@@ -5,7 +5,8 @@ import inspect
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from advlib._care import NotFiniteError, check_training, find_device, trained_on
+from advlib._care import NotFiniteError, check_training, find_device, kept_modes
 from advlib._epoch import derived_seed, seeded, train_epoch
 from advlib._progress import show_progress
 from advlib.data import Dataset
@@ -56,16 +57,16 @@ def train(
     data : Dataset
         `data.train` trains, `data.validation` validates: images float [N, ...], labels int64 [N].
     method : str or callable, optional
-        ``"standard"``, ``"mixed"``, ``"adversarial"``, ``"mixed-epochwise"``, or a function like
-        those of `advlib.methods`: of (model, batch, settings), it gives a `advlib.methods.Step`.
+        A name in `advlib.methods.METHODS`, or a function like those there: of (model, batch,
+        settings), it gives an `advlib.methods.Step`.
     device : str or device, optional
         Where to train; ``"auto"`` is a GPU if torch finds one, else the CPU.
     run : path-like, optional
         A folder to keep a checkpoint in, written after each epoch. A training that was stopped goes
         on from there to the same bits, on its device, with its number of threads and its precision
         of matrix products; a finished one is loaded. Two processes on one folder take turns. The
-        code of a network of your own, and what a method of your own refers to, are not compared:
-        when you change them, take another folder.
+        code of a network of your own is not compared, and of a method of your own that in its file
+        and in advlib is: when you change the rest, take another folder.
     epochs, batch_size : int, optional
         At least 1.
     epsilon, alpha : float, optional
@@ -109,7 +110,7 @@ def train(
     check_training(model, data)
     place = find_device(device)
     if folder is None:
-        with trained_on(model, place):
+        with _trained_on(model, place):
             return _loop(model, data, training, place, [], None)
     decides = _identity(model, data, training)
     checkpoint = checkpoints.Checkpoint.resume(folder, decides, place)
@@ -123,7 +124,7 @@ def train(
         if checkpoint.state:
             model.load_state_dict(checkpoint.state)
         place = find_device(checkpoint.device)
-        with checkpoint.conditions(), trained_on(model, place):
+        with checkpoint.conditions(), _trained_on(model, place):
             return _loop(model, data, training, place, checkpoint.history, checkpoint)
 
 
@@ -159,7 +160,7 @@ def _method(method: object, *, named: bool) -> tuple[str, Method]:
         return name, Method(method, name)
     try:
         source = source_of(method)
-    except (OSError, TypeError):
+    except (OSError, TypeError, SyntaxError):
         raise ValueError(
             f"method must be a function whose source is known to be kept in a run, not {method!r}"
         ) from None
@@ -195,7 +196,25 @@ def deciding_code(method: Method, *others: Callable[..., Any]) -> str:
     RuntimeError
         If it has changed since it was imported.
     """
-    return running_code([_loop, method.step, method.batches, *others])
+    return running_code([_loop, _trained_on, method.step, method.batches, method.settings, *others])
+
+
+@contextmanager
+def _trained_on(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Have the model on the device, and give it back in the mode and the place it came in."""
+    home = next(model.parameters()).device
+    exact = (
+        torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False)
+        if device.type == "cuda"
+        else nullcontext()
+    )
+    try:
+        with kept_modes(model), exact, torch.inference_mode(False), torch.enable_grad():
+            model.to(device)
+            yield
+    finally:
+        model.zero_grad(set_to_none=True)
+        model.to(home)
 
 
 def _loop(

@@ -1,4 +1,4 @@
-"""advlib.data and advlib.idx: the split, the training scale, where the files come from."""
+"""advlib.data and advlib.keeping.idx: the split, the training scale, where the files come from."""
 
 import functools
 import gzip

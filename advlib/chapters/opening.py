@@ -4,14 +4,13 @@ from collections.abc import Mapping
 
 from IPython.display import Markdown
 
-from advlib.chapters.wording import change, difference, escape, interval, number, percent
+from advlib.chapters.wording import change, escape, interval, number, percent
 from advlib.data import Dataset, load_data
 from advlib.settings import Experiment
 
 __all__ = [
     "Markdown",
     "change",
-    "difference",
     "escape",
     "interval",
     "number",

@@ -30,7 +30,7 @@ def find_imports(path: Path) -> tuple[frozenset[Path], frozenset[Path]]:
     """Return the modules of advlib that a file itself imports, and the data that it reads."""
     modules: set[Path] = set()
     data: set[Path] = set()
-    for node in _run_nodes(ast.parse(read_code(path))):
+    for node in _run_nodes(ast.parse(read_code(path), str(path))):
         for name in _dotted_names(node):
             parts = _public_home(name).split(".")
             if parts[0] != "advlib":
@@ -47,8 +47,9 @@ def read_code(path: Path) -> str:
     if path.suffix == ".py":
         return text
     cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
-    lines = "\n".join("".join(cell["source"]) for cell in cells).splitlines()
-    return "\n".join(line for line in lines if not line.startswith(("%", "!")))
+    codes = ["".join(cell["source"]) for cell in cells]
+    lines = "\n".join(code for code in codes if not code.startswith("%%")).splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
 
 
 def _run_nodes(tree: ast.AST) -> Iterator[ast.AST]:

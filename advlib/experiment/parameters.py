@@ -160,11 +160,13 @@ def read_methods(set_name: str, overrides: Mapping[str, object]) -> tuple[str, .
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; see the module's docstring. Return its exit status: 0, or 2."""
-    first, *given = arguments
+    first, *given = arguments or [""]
     if first == "--help":
         print(_help())
         return 0
     try:
+        if not first.startswith("--yaml="):
+            raise ValueError(f"expected --help or --yaml=FILE first, not {first!r}")
         _write(Path(first.removeprefix("--yaml=")), resolve(*read_arguments(given)))
     except (TypeError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -42,7 +42,7 @@ def find_parameters(notebook: Path) -> frozenset[str]:
     """Return the names of a notebook's parameters."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     code = ["".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])]
-    nodes = ast.walk(ast.parse("\n".join(code)))
+    nodes = ast.walk(ast.parse("\n".join(code), str(notebook)))
     return frozenset(
         node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     )
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str]) -> int:
         set_name, overrides = read_arguments(arguments)
         name = folder_name(set_name, overrides)
         print("@@".join(write_rules(name, read_methods(set_name, overrides))))
-    except (TypeError, ValueError, OSError) as error:
+    except (TypeError, ValueError, OSError, SyntaxError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -9,9 +9,9 @@ is repeated.
 import ast
 import hashlib
 import inspect
+import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,35 +62,46 @@ def code_digest(places: Iterable[Place], library: Mapping[str, str]) -> str:
         if place in reached or module not in modules:
             continue
         code = modules[module].find(name)
-        reached[place] = "\n".join(ast.dump(statement) for statement in code)
+        reached[place] = "\n".join(map(ast.unparse, code))
         new += [(module, ""), *modules[module].follow(name, code)]
     return hashlib.sha256(repr(sorted(reached.items())).encode()).hexdigest()
 
 
 class _Module:
-    """A module's statements by the names that they define, and what it imports of the library."""
+    """A module's statements by the names that they define, and what it imports of the library.
+
+    Where names are not that simple (`unsure`), any of them stands for all.
+    """
 
     def __init__(self, name: str, text: str) -> None:
         self.name = name
         self.defined: dict[str, list[ast.stmt]] = {}
         self.imported: dict[str, Place] = {}
         tree = _wordless(text)
+        self.named: set[str] = set()
+        self.unsure = False
         for node in ast.walk(tree):
             if isinstance(node, ast.Import | ast.ImportFrom):
-                self.imported.update(_imports(node))
+                for known, place in _imports(node):
+                    self.unsure |= self.imported.setdefault(known, place) != place
+                    self.named.add(place[0])
         for statement in tree.body:
             if isinstance(statement, ast.Import | ast.ImportFrom):
                 continue
             for own in _names_defined(statement) or {""}:  # "": what is only done
                 self.defined.setdefault(own, []).append(statement)
+            self.unsure |= _is_compound(statement)
+        self.unsure |= not self.imported.keys().isdisjoint(self.defined)
 
     def find(self, name: str) -> list[ast.stmt]:
-        if name == "*":
+        if name == "*" or self.unsure:
             return [statement for each in self.defined.values() for statement in each]
         return self.defined.get(name, [])
 
     def follow(self, name: str, code: list[ast.stmt]) -> Iterator[Place]:
         """Yield what the statements name."""
+        if self.unsure:
+            yield from ((module, "*") for module in self.named)
         if name in self.imported:
             yield self.imported[name]
         for first, attribute in _names_used(code):
@@ -116,6 +127,13 @@ def _wordless(text: str) -> ast.Module:
         if isinstance(node, ast.AnnAssign):
             node.annotation = ast.Constant(None)
     return tree
+
+
+def _is_compound(statement: ast.stmt) -> bool:
+    """Whether a statement that is no definition has definitions in it."""
+    definitions = ast.FunctionDef, ast.ClassDef
+    within = any(isinstance(node, definitions) for node in ast.walk(statement))
+    return within and not isinstance(statement, definitions)
 
 
 def _is_text(line: ast.stmt) -> bool:
@@ -169,25 +187,32 @@ def _first(node: ast.AST) -> str:
 
 def find_places(function: Any) -> list[Place]:
     """Return where a function or class is in the library, or what a caller's own names of it."""
-    function = inspect.unwrap(function)
-    package, _, module = function.__module__.partition(".")
+    function = _definition(function)
+    package, _, module = (getattr(function, "__module__", None) or "").partition(".")
     if package == "advlib":
-        return [(module, function.__qualname__.split(".")[0])]
+        name = function.__qualname__.split(".")[0]
+        return [(module, "*" if name == "<lambda>" else name)]
     return [
         place
         for own in _own_functions(function)
         for value in _values_named(own)
-        if getattr(value, "__module__", "").startswith("advlib.")
+        if (getattr(value, "__module__", None) or "").startswith("advlib.")
         for place in find_places(value)
     ]
 
 
 def source_of(function: Callable[..., Any]) -> str:
-    """Return the source of a caller's function and of the functions beside it that it names.
+    """Return the source of a caller's function or class and of those beside it that it names.
 
-    Raises OSError or TypeError if its source is not known.
+    Raises OSError, TypeError or SyntaxError if its source is not known.
     """
     return "\n".join(map(inspect.getsource, _own_functions(function)))
+
+
+def _definition(value: Any) -> Any:
+    """The function or class behind a value: of an instance its class, of a partial its function."""
+    value = inspect.unwrap(getattr(value, "func", value))
+    return value if hasattr(value, "__qualname__") else type(value)
 
 
 def _own_functions(function: Any) -> list[Any]:
@@ -197,23 +222,28 @@ def _own_functions(function: Any) -> list[Any]:
         own = new.pop()
         if own not in found:
             found.append(own)
-            here = getattr(own, "__globals__", None)
+            home = getattr(own, "__module__", None)
             new += [
-                v for v in _values_named(own) if inspect.isfunction(v) and v.__globals__ is here
+                value
+                for value in _values_named(own)
+                if inspect.isfunction(value) or inspect.isclass(value)
+                if value.__module__ == home
             ]
     return found
 
 
-@cache
-def _values_named(function: Any) -> tuple[Any, ...]:
-    """What a function's names are, as far as they are its module's."""
+def _values_named(function: Any) -> list[Any]:
+    """The functions, classes and the like that a caller's function names, as they are now."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    scope = getattr(function, "__globals__", {})
+    module = sys.modules.get(function.__module__)
+    scope = getattr(function, "__globals__", None) or vars(module or object)
     found = []
-    for name, attribute in _names_used([tree]):
-        value = scope.get(name)
-        if inspect.ismodule(value) and attribute:
-            value = getattr(value, attribute, None)
-        if callable(value):
-            found.append(value)
-    return tuple(found)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name | ast.Attribute):
+            first, *rest = ast.unparse(node).split(".")
+            value = scope.get(first)
+            while rest and inspect.ismodule(value):
+                value = getattr(value, rest.pop(0), None)
+            if callable(value):
+                found.append(_definition(value))
+    return found

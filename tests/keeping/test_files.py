@@ -1,4 +1,4 @@
-"""advlib.files: whole-or-nothing writes, checksums, locks."""
+"""advlib.keeping.files: whole-or-nothing writes, checksums, locks."""
 
 import errno
 import os

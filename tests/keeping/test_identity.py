@@ -1,11 +1,17 @@
 """What a kept training is known by: a change of the code trains what it touches, and no other."""
 
+import ast
+import functools
 import importlib.util
+import linecache
+import random
 import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engine import Noisy, random_data
+from torch import nn
 
 import advlib
 from advlib import training
@@ -13,7 +19,8 @@ from advlib.data import load_data
 from advlib.keeping import identity
 from advlib.keeping.identity import code_digest, find_places, read_library, source_of
 from advlib.lenet import LeNet
-from advlib.methods import METHODS
+from advlib.methods import METHODS, Batch, Method
+from advlib.settings import Training
 
 ALL = {*METHODS}
 NONE: set[str] = set()
@@ -105,6 +112,16 @@ def test_a_new_module_that_the_loop_names_counts(before: dict[str, str]) -> None
     assert all(len({before[m], one[m], two[m]}) == 3 for m in METHODS)
 
 
+def test_the_librarys_imports_are_such_as_can_be_followed() -> None:
+    """No star and nothing of the public face; that none is relative is the linter's."""
+    for name, text in read_library().items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ImportFrom):
+                names = {each.name for each in node.names}
+                assert "*" not in names, name
+                assert node.module != "advlib" or not names & {*advlib.__all__}, name
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -117,6 +134,8 @@ def test_a_new_module_that_the_loop_names_counts(before: dict[str, str]) -> None
         "from advlib.noise import SIZE\nif SIZE:\n    def f():\n        return SIZE\n",
         "from advlib.noise import SIZE\nclass f:\n    def size(self):\n        return SIZE\n",
         "def f():\n    from advlib.noise import SIZE\n    return SIZE\n",
+        "from advlib.noise import SIZE\nif 1:\n    k = 1\n    def f():\n        return SIZE\n",
+        "def f():\n    import advlib.o as n\ndef g():\n    import advlib.noise as n\n    n.SIZE\n",
         "f = lambda: g()\ndef g():\n    import advlib.noise as n\n    return n.SIZE\n",
     ],
 )
@@ -179,3 +198,49 @@ def test_code_that_changed_since_it_was_imported_is_not_run(
     library["methods"] = library["methods"].replace("objective.mean()", "objective.sum()")
     with pytest.raises(RuntimeError, match="advlib's code has changed since it was imported"):
         advlib.train(Noisy(), data, epochs=1, run=tmp_path / "other")
+
+
+def test_a_helper_that_is_defined_anew_counts() -> None:
+    """As when its cell is run again: the method is the same object, what it names is not."""
+    scope: dict[str, Any] = {"__name__": "cells"}
+    sources = {"one": "def helper():\n    return 1\n", "two": "def helper():\n    return 2\n"}
+    text = "def method(model, batch, settings):\n    return helper()\n"
+    found = []
+    for name, helper in {"method": text, **sources}.items():
+        linecache.cache[name] = (
+            0,
+            None,
+            (text if name == "method" else helper).splitlines(True),
+            name,
+        )
+        exec(compile(text if name == "method" else helper, name, "exec"), scope)
+        found.append(source_of(scope["method"]))
+    assert len(set(found)) == 3
+
+
+def named(model: nn.Module, batch: Batch, settings: object) -> object:
+    random.random()
+    return advlib.methods.differentiate(TEACHER, batch)
+
+
+TEACHER = LeNet()
+
+
+def test_what_a_method_of_ones_own_names_may_be_anything() -> None:
+    """A chain of modules, an instance of a network, what has no module of its own, a partial."""
+    for function in (named, functools.partial(named, TEACHER)):
+        assert ("methods", "differentiate") in find_places(function)
+        assert ("lenet", "LeNet") in find_places(function)
+
+
+def test_a_rows_settings_count_and_what_trains_on_a_device() -> None:
+    places = []
+    row = Method(METHODS["standard"].step, "Own", settings=Own)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "running_code", lambda functions: places.extend(functions))
+        training.deciding_code(row)
+    assert {training._loop, training._trained_on, row.step, row.batches, Own} == {*places}
+
+
+class Own(Training):
+    pass

@@ -1,7 +1,7 @@
 """The Makefile: what is remade when something changes, and what it says to what cannot be.
 
 Most tests give it a PYTHON that writes down what it is asked and makes empty files, so that they
-test the map and take no time; the runner itself is tested in test_notebooks.py.
+test the map and take no time; the runner itself is tested in tests/experiment/test_runner.py.
 """
 
 import os
