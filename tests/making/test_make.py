@@ -420,7 +420,7 @@ def test_a_killed_make_leaves_no_kernel_at_work(
     kernel = int(alive.read_text().split()[0])
     assert exists(kernel)
     (os.killpg if whole_group else os.kill)(make.pid, how)
-    make.wait(timeout=10)
+    make.wait(timeout=60)
     wait_for(lambda: not exists(kernel), seconds=5)
     assert not (project.folder / target).exists()
 
@@ -463,5 +463,5 @@ def test_a_second_make_that_is_interrupted_leaves_what_the_first_has_made(
     )
     wait_for(lambda: (project.folder / "log").exists() and "report" in project.log())
     os.killpg(make.pid, signal.SIGTERM)
-    make.wait(timeout=10)
+    make.wait(timeout=60)
     assert report.exists()
