@@ -23,9 +23,16 @@ class Rule:
     """What a value may be: its type, the condition on it, and both in words."""
 
     kind: type
-    allowed: str
+    condition: str
     holds: Callable[[Any], bool]
-    none: bool = False
+    none: str = ""
+    """What stands for None on a command line, if None is allowed."""
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed, in words."""
+        or_none = f", or None (on the command line: {self.none})" if self.none else ""
+        return self.condition + or_none
 
     def check(self, name: str, value: object) -> Any:
         """Return a value as Python's own type; `name` is for the message.
@@ -59,11 +66,11 @@ class Rule:
     @property
     def said(self) -> str:
         """What is allowed on a command line."""
-        return self.allowed.replace("None (on the command line: all)", "all")
+        return self.condition + (f", or {self.none}" if self.none else "")
 
     def parse(self, text: str) -> object:
         """Read what stands on a command line; what is no such value stays text."""
-        if self.none and text == "all":
+        if self.none and text == self.none:
             return None
         if self.kind is tuple:
             return tuple(text.split(","))
@@ -87,10 +94,9 @@ def _are_names(values: tuple[Any, ...]) -> bool:
 
 
 WHOLE = Rule(int, "a whole number of at least 1", lambda n: n >= 1)
-LIMIT = Rule(
-    int, "a whole number of at least 1, or None (on the command line: all)", WHOLE.holds, none=True
-)
+LIMIT = Rule(int, WHOLE.condition, WHOLE.holds, none="all")
 SIZE = Rule(float, "a finite number of at least 0", lambda x: x >= 0)
+SIZE_OR_SAME = Rule(float, SIZE.condition, SIZE.holds, none="epsilon")
 RATE = Rule(float, "a finite number above 0", lambda x: x > 0)
 SHARE = Rule(float, "a number from 0 to 1", lambda x: 0 <= x <= 1)
 DECAY = Rule(float, "a number of at least 0 and below 1", lambda x: 0 <= x < 1)
@@ -132,7 +138,7 @@ class Training(Settings):
     """What decides a training beside its model, its data and its method."""
 
     epsilon: float = setting(
-        0.1, SIZE, "Size of the perturbation", r"$\epsilon$", some_methods=True
+        0.1, SIZE, "Size of the perturbation in training", r"$\epsilon$", some_methods=True
     )
     alpha: float = setting(
         0.5,
@@ -167,9 +173,17 @@ class _Data(Settings):
 class Experiment(Training, _Data):
     """The settings of a report: make's parameters, by default the seed's."""
 
+    attack_epsilon: float = setting(
+        None, SIZE_OR_SAME, "Size of the perturbation in attacks", r"$\epsilon$"
+    )
     methods: tuple[str, ...] = setting(
         ("standard", "mixed", "adversarial"), NAMES, "Training methods"
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.attack_epsilon is None:  # as large as in training
+            object.__setattr__(self, "attack_epsilon", self.epsilon)
 
 
 def declared(settings: type[Settings] = Experiment) -> dict[str, "Field[Any]"]:

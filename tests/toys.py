@@ -78,28 +78,36 @@ def figure(
     )
 
 
+TITLE = {
+    "kind": "title",
+    "title": r"A toy \& its title",
+    "subtitle": "Of *toys*",
+    "author": ["Ada L.", "Bo M."],
+    "date": "2026-11-02",
+}
+
+
+def title(**changes: Any) -> Any:
+    return cell(display({"text/markdown": "# A toy"}, {**TITLE, **changes}))
+
+
 def table(name: str, caption: str = "Five figures.", body: str = TABLE, **more: Any) -> Any:
     about = {"kind": "table", "label": f"tbl-{name}", "caption": caption, "data": DATA, **more}
     return cell(
-        *shown(about, {"text/html": "<table></table>", "text/markdown": body}),
+        *shown(about, {"text/markdown": body, "text/plain": body}),
         source=f"show_table({name!r})",
     )
 
 
 def training(method: str) -> list[NotebookNode]:
     return [
-        text("# Network {#sec-network}\n\nSee [@tbl-network].", "once"),
+        text("# Network\n\nSee Table *network*.", "once"),
         table("network", "The network."),
-        cell(
-            prose(f"# Training, {method} {{#sec-{method}}}\n\nSee [@fig-{method}; @tbl-{method}].")
-        ),
+        cell(prose(f"# Training, {method}\n\nSee Figure *{method}* and Table *{method}*.")),
         cell(new_output("stream", name="stderr", text="progress 17 %"), source="train()"),
         figure(method, f"Curves of {method} training."),
         table(method, f"Figures of {method} training."),
     ]
-
-
-FRONT = "---\ntitle: A toy & its title\nauthor: [Ada L., Bo M.]\ndate: 2026-11-02\n---"
 
 
 def books() -> Books:
@@ -108,34 +116,37 @@ def books() -> Books:
         cells[1].metadata["tags"] = ["once"]
     return {
         "front-matter": [
-            text(FRONT),
-            cell(prose("Hidden."), source="import secret", tags=("hide",)),
+            title(),
+            cell(prose("Hidden."), source="import secret", tags=("notebook-only",)),
+            text("## Predict, then run", "notebook-only"),
             cell(source="epsilon = 0.1", tags=("parameters",)),
-            text("# Abstract {.unnumbered}"),
-            cell(prose("The error is 96.64 %, as in [@meucci2017].")),
+            text("# Abstract"),
+            cell(prose("The error is 96.64 %, as in the [slides](references.bib#meucci2017).")),
             text(
-                "# Introduction {#sec-introduction}\n\n"
-                "See [@sec-transfer], [@eq-fgsm] and [@goodfellow2015]."
+                "# Introduction\n\nSee [it](../notebooks/4-transfer.ipynb), Equation (fgsm) and"
+                " [Goodfellow et al.](https://arxiv.org/abs/1412.6572)."
             ),
         ],
         "1-data": [
-            text("# Data {#sec-data}"),
+            text("# Data"),
             cell(prose(f"The data set is {ESCAPED}.")),
             figure("digits", f"Digits of {ESCAPED}.", f"Alternative of {HOSTILE}", data=DATA),
         ],
         "2-adversarial-examples": [
             text(
-                "# Adversarial examples\n\n## FGSM {#sec-fgsm}\n\nLet\n\n"
-                "$$\\eta = \\epsilon\\,\\nabla_x J$$ {#eq-fgsm}\n\nthen"
+                "# Adversarial examples\n\n## FGSM\n\nLet\n\n"
+                "$$\\eta = \\epsilon\\,\\nabla_x J \\tag{fgsm}$$\n\nthen"
             ),
-            text("$$\\tilde{x} = x + \\eta$$ {#eq-sum}\n\nas [@eq-sum] and [@sec-fgsm] say."),
+            text("$$\\tilde{x} = x + \\eta \\tag{sum}$$\n\nas Equation (sum) and [it](#FGSM) say."),
         ],
         **trainings,
         "4-transfer": [
-            text("# Transfer {#sec-transfer}"),
+            text("# Transfer"),
             table("error", body=TABLE.replace("1.40", "1.41")),
         ],
-        "back-matter": [text("# Conclusion\n\nSee [@fig-standard; @fig-mixed; @fig-adversarial].")],
+        "back-matter": [
+            text("# Conclusion\n\nSee Figure *standard*, Figure *mixed* and Figure *adversarial*.")
+        ],
     }
 
 

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from advlib.chapters import figures, tables
 from advlib.chapters.figures import (
     VERMILLION,
     WIDTH,
@@ -16,6 +18,64 @@ from advlib.chapters.figures import (
     new_figure,
     styled,
 )
+from advlib.data import Dataset
+from advlib.evaluation import FIGURES
+
+
+def show_directions(directions: pd.DataFrame, epsilon: float) -> None:
+    """Show what perturbations of one size do, a row of `evaluation_data` each."""
+    shown = ("error", "confidence", "confidence_error")
+    headings = {name: FIGURES[name]["heading"] for name in shown}
+    tables.show(
+        tables.lay_out(directions[[*headings]].rename(columns=headings), "Perturbation"),
+        "tbl-directions",
+        rf"The model of standard training on the {int(directions['n'].iloc[0]):,} test images, "
+        rf"each pixel changed by at most $\epsilon = {epsilon:g}$, with signs drawn at random or "
+        "chosen by an attack as in Equation (fgsm). In percent.",
+        directions,
+    )
+
+
+def show_pair(
+    data: Dataset, index: int, adversarial: Tensor, predictions: Tensor, probabilities: Tensor
+) -> None:
+    """Show a test image and its adversarial one.
+
+    `adversarial` [N, 1, H, W], `predictions` [2, N] and `probabilities` [2, N, C], of the clean and
+    of the adversarial images, are of all test images.
+    """
+    label = int(data.test.labels[index])
+    before, after = (data.classes[int(row[index])] for row in predictions)
+    clean, changed = data.test.images[index], adversarial[index]
+    figures.show(
+        draw_pair(
+            data.to_pixels(clean),
+            data.to_pixels(changed),
+            probabilities[:, index],
+            data.classes,
+            label,
+        ),
+        "fig-pair",
+        "A test image, the perturbation, the adversarial image, and the probabilities of the "
+        "classes by the model of standard training. Above the images: the predicted class and its "
+        "probability. The true class is bold.",
+        f"A test image of class {data.classes[label]}, a pattern of dots, and their sum, in which a"
+        f" person sees the same class. The model predicts {before} and then {after}.",
+    )
+
+
+def show_grid(data: Dataset, adversarial: Tensor, predictions: Tensor) -> None:
+    """Show the first test image of each class and its adversarial one; arguments as `show_pair`."""
+    labels = data.test.labels
+    first = [int((labels == index).int().argmax()) for index in range(len(data.classes))]
+    clean, changed = (data.to_pixels(images[first]) for images in (data.test.images, adversarial))
+    figures.show(
+        draw_grid(clean, changed, predictions[:, first], labels[first], data.classes),
+        "fig-grid",
+        "The first test image of each class above its adversarial image, with the classes that the "
+        "model of standard training predicts; errors are bold and coloured.",
+        "Two rows of images with the predicted class under each: clean above, adversarial below.",
+    )
 
 
 @styled

@@ -5,6 +5,8 @@ only the reader of the notebook sees: the report sets the caption itself, from t
 """
 
 import math
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Literal
 
 import pandas as pd
@@ -17,21 +19,22 @@ def publish(
     kind: Kind,
     label: str,
     caption: str,
-    content: dict[str, str],
+    content: dict[str, Any],
     data: pd.DataFrame | None = None,
     alt: str | None = None,
     seconds: float | None = None,
+    metadata: dict[str, Any] | None = None,
 ) -> None:
-    """Display a figure or table and then its caption.
+    """Display a figure or table and then its caption, which begins with "Figure *name*".
 
     Parameters
     ----------
     kind
         "figure" or "table".
     label
-        Name for cross-references: "fig-..." for a figure, "tbl-..." for a table.
+        "fig-" and a figure's name, "tbl-" and a table's.
     caption
-        The caption, in Pandoc's Markdown.
+        The caption, in Markdown.
     content
         The figure or table by media type.
     data
@@ -40,6 +43,8 @@ def publish(
         A figure's text alternative.
     seconds
         How long the training took whose numbers it shows; for the provenance, and no part of them.
+    metadata
+        More of the output's metadata, by media type.
 
     Raises
     ------
@@ -61,9 +66,21 @@ def publish(
     if seconds is not None:
         about["seconds"] = float(seconds)
     show: Any = publish_display_data  # IPython has no types for it
-    show(content, metadata={"advlib": about})
-    for_reader = {"text/markdown": f"*{kind.capitalize()}.* {caption}", "text/plain": caption}
+    show(content, metadata={"advlib": about, **(metadata or {})})
+    text = f"**{kind.capitalize()} *{label.removeprefix(prefix)}*.** {caption}"
+    for_reader = {"text/markdown": text, "text/plain": text}
     show(for_reader, metadata={"advlib": {"kind": "caption", "label": label}})
+
+
+def publish_title(title: str, subtitle: str, authors: Sequence[str], date: datetime) -> None:
+    """Display what the report begins with; the texts are Markdown."""
+    day = f"{date:%Y-%m-%d}"
+    lines = [f"# {title}", f"*{subtitle}*", f"{', '.join(authors)}, {day}"]
+    about: dict[str, Any] = {"kind": "title", "title": title, "subtitle": subtitle}
+    about |= {"author": [*authors], "date": day}
+    show: Any = publish_display_data
+    text = "\n\n".join(lines)
+    show({"text/markdown": text, "text/plain": text}, metadata={"advlib": about})
 
 
 def split(frame: pd.DataFrame) -> dict[str, list[Any]]:

@@ -5,8 +5,44 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from advlib.chapters import figures, tables
 from advlib.chapters.figures import WIDTH, draw_image, draw_mosaic, new_figure, styled
+from advlib.chapters.wording import escape
 from advlib.data import Dataset
+
+
+def show_digits(data: Dataset) -> None:
+    """Show images of each class."""
+    figures.show(
+        draw_digits(data),
+        "fig-digits",
+        f"The first four training images of each class of {escape(data.name)}, in pixels.",
+        f"Four training images of each of the classes {', '.join(data.classes)}.",
+    )
+
+
+def show_classes(data: Dataset) -> None:
+    """Show how many images there are of each class."""
+    counts = count_classes(data)
+    name = escape(data.name)
+    tables.show(
+        tables.lay_out(counts, "Class", "{:,}".format),
+        "tbl-classes",
+        f"The number of images of each class of {name} that train, validate and test.",
+        counts,
+    )
+
+
+def show_preprocessing(data: Dataset) -> None:
+    """Show an image before and after the preprocessing."""
+    figures.show(
+        draw_preprocessing(data),
+        "fig-preprocessing",
+        "Preprocessing: the first training image in pixels, the mean image in pixels, and the "
+        "first image on the training scale.",
+        "Three images: the first training image, the blurred mean of all training images, and the "
+        "first image less the mean, on a grey ground.",
+    )
 
 
 def count_classes(data: Dataset) -> pd.DataFrame:

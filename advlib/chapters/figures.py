@@ -1,10 +1,13 @@
 """The report's figures: matplotlib figures in one style, at the width of its text."""
 
+import base64
 import io
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.style
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -17,6 +20,8 @@ from advlib.chapters.captions import publish
 
 WIDTH = 6.3
 """Width of the report's text in inches."""
+SCREEN, SHARPNESS = 96, 1.5
+"""Pixels to an inch in a browser, and how many the PNG has for each."""
 
 BLUE, VERMILLION = "#0072B2", "#D55E00"  # of Okabe and Ito's palette, safe for colour-blind readers
 
@@ -47,8 +52,9 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "advlib",
 }
 
-styled = mpl.rc_context(STYLE)
-"""Has a function draw in this style."""
+LOOK: list[Any] = ["default", STYLE]
+styled = mpl.style.context(LOOK)
+"""Has a function draw in this style, whatever a matplotlibrc says."""
 
 Array = npt.NDArray[np.float64]
 
@@ -61,32 +67,52 @@ def show(
     data: pd.DataFrame | None = None,
     seconds: float | None = None,
 ) -> None:
-    """Display a figure as SVG, with all that the report needs to know of it.
+    """Display a figure, with all that the report needs to know of it.
+
+    The report sets it as SVG; as PNG it shows also in a notebook that is not trusted.
 
     Parameters
     ----------
     figure
         The figure; it is closed.
     label
-        Its name for cross-references, "fig-...".
+        "fig-" and its name.
     caption
-        Its caption, in Pandoc's Markdown.
+        Its caption, in Markdown.
     alt
         Its text alternative: what a reader who cannot see it should know.
     data
         The numbers that it shows.
     seconds
         How long the training took whose numbers it shows.
+
+    Raises
+    ------
+    ValueError
+        If no font of the figure has one of its characters, or something is missing.
     """
     from matplotlib import pyplot as plt
 
-    file = io.StringIO()
-    with mpl.rc_context(STYLE):
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    file, picture = io.StringIO(), io.BytesIO()
+    with mpl.style.context(LOOK), warnings.catch_warnings():
+        warnings.filterwarnings("error", r"Glyph \d+ .*missing from")
+        try:
+            figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+        except UserWarning as warning:
+            raise ValueError(f"{label}: {warning}; write it in other letters") from None
+        figure.savefig(picture, format="png", dpi=SCREEN * SHARPNESS, metadata={"Software": None})
+    width = round(SCREEN * figure.get_figwidth())
     plt.close(figure)
     svg = file.getvalue()
-    content = {"image/svg+xml": svg[svg.index("<svg") :], "text/plain": alt}
-    publish("figure", label, caption, content, data, alt, seconds)
+    content = {
+        "image/svg+xml": svg[svg.index("<svg") :],
+        "image/png": base64.b64encode(picture.getvalue()).decode(),
+        "text/plain": alt,
+    }
+    publish(
+        *("figure", label, caption, content, data, alt, seconds),
+        metadata={"image/png": {"width": width}},
+    )
 
 
 def new_figure(height: float) -> Figure:

@@ -2,24 +2,34 @@
 
 from collections.abc import Mapping
 
+import torch
 from IPython.display import Markdown
 
-from advlib.chapters.wording import change, escape, interval, number, percent
+from advlib.chapters.wording import change, escape, interval, number, percent, write_list
 from advlib.data import Dataset, load_data
+from advlib.experiment.kernel import share_cores
+from advlib.published.comparison import evaluation_data
 from advlib.settings import Experiment
 
 __all__ = [
     "Markdown",
     "change",
     "escape",
+    "evaluation_data",
     "interval",
     "number",
     "open_experiment",
     "percent",
+    "write_list",
 ]
 
 
 def open_experiment(names: Mapping[str, object]) -> tuple[Experiment, Dataset]:
-    """Return an experiment's settings, checked, and its data, from a notebook's ``globals()``."""
+    """Return an experiment's settings, checked, and its data, from a notebook's ``globals()``.
+
+    The notebook computes from here on with as many threads as in `make report`, so that it has the
+    same numbers to the last digit.
+    """
+    torch.set_num_threads(share_cores())
     experiment = Experiment.chosen(names)
     return experiment, load_data(experiment.dataset, images=experiment.images)

@@ -3,7 +3,6 @@
 `show` escapes the cells, so that one may hold anything; one that is Markdown itself is a `Markup`.
 """
 
-import html
 import math
 from collections.abc import Callable
 from typing import Any
@@ -14,13 +13,13 @@ from advlib.chapters.captions import publish
 from advlib.chapters.wording import difference, escape, number
 
 BRACKETS = (
-    "In brackets: the number as it should have been printed ([@sec-published]); the difference is "
-    "to that."
+    "In brackets: the number as it should have been printed "
+    "([published numbers](../report/back-matter.ipynb)); the difference is to that."
 )
 
 
 class Markup(str):
-    """A table's cell that is Markdown already, such as a cross-reference."""
+    """A table's cell that is Markdown already, such as a formula or a reference."""
 
     __slots__ = ()
 
@@ -34,16 +33,16 @@ def show(
 ) -> None:
     """Display a table of strings, as they are to be read, with all that the report needs of it.
 
-    Its index is not shown. `label` ("tbl-...") and `caption` (Pandoc's Markdown) are the report's,
-    `data` are the numbers in full precision, and `align` has a letter per column, "l" or "r"; by
-    default the first column is set left, the others right.
+    Its index is not shown. `label` is "tbl-" and its name, `caption` is Markdown, `data` are the
+    numbers in full precision, and `align` has a letter per column, "l" or "r"; by default the first
+    column is set left, the others right.
     """
     align = align or "l" + "r" * (frame.shape[1] - 1)
     if len(align) != frame.shape[1] or set(align) - {"l", "r"}:
         raise ValueError(f"align must be {frame.shape[1]} letters l or r, got {align!r}")
     rows = [[str(column) for column in frame.columns], *frame.to_numpy().tolist()]
-    content = {"text/html": _html(rows, align), "text/markdown": _pipe(rows, align)}
-    publish("table", label, caption, content, data)
+    table = _pipe(rows, align)
+    publish("table", label, caption, {"text/markdown": table, "text/plain": table}, data)
 
 
 def lay_out(
@@ -72,17 +71,3 @@ def _pipe(rows: list[list[str]], align: str) -> str:
     head, *lines = ["| " + " | ".join(row) + " |" for row in cells]
     rule = "|" + "|".join({"l": ":---", "r": "---:"}[side] for side in align) + "|"
     return "\n".join([head, rule, *lines])
-
-
-def _html(rows: list[list[str]], align: str) -> str:
-    """Return rows, the headings first, as an HTML table."""
-    sides = [{"l": "left", "r": "right"}[side] for side in align]
-    head, *lines = [
-        "".join(
-            f'<{tag} style="text-align: {side}">{html.escape(cell)}</{tag}>'
-            for cell, side in zip(row, sides, strict=True)
-        )
-        for tag, row in zip(["th"] + ["td"] * (len(rows) - 1), rows, strict=True)
-    ]
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -6,22 +6,131 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from torch import nn
 
+from advlib.architecture import architecture_table
+from advlib.chapters import figures, tables
 from advlib.chapters.figures import new_figure, styled
 from advlib.chapters.tables import BRACKETS, Markup, write_published
-from advlib.chapters.wording import interval, number, write_setting
+from advlib.chapters.wording import interval, number, percent, write_list, write_setting
 from advlib.evaluation import FIGURES
+from advlib.experiment import results
 from advlib.keeping.folders import METHOD_TEXTS
 from advlib.methods import find_method
 from advlib.published import slides
-from advlib.published.comparison import QUANTITIES, error_interval, name_curve, training_curve
+from advlib.published.comparison import (
+    QUANTITIES,
+    error_interval,
+    name_curve,
+    readings_data,
+    training_curve,
+)
 from advlib.settings import Experiment, declared
 
 
 def describe_method(name: str) -> str:
     """Return the section about a training method: its title, and the text of its file."""
     text = (METHOD_TEXTS / f"{name}.md").read_text(encoding="utf-8")
-    return f"# {find_method(name).title} {{#sec-{name}}}\n\n{text}"
+    return f"# {find_method(name).title}\n\n{text}"
+
+
+def show_architecture(network: nn.Module) -> None:
+    """Show a network's layers."""
+    architecture = architecture_table(network)
+    tables.show(
+        tables.lay_out(architecture, "layer", str),
+        "tbl-architecture",
+        "The network. Column 0 is the input, the last column the softmax log-loss. *rf* is the "
+        "receptive field of an output value on the input image; memory is that of one image and of "
+        "the parameters, in 32-bit numbers.",
+        architecture,
+    )
+
+
+def show_settings(experiment: Experiment) -> None:
+    """Show the settings beside the published experiment's."""
+    tables.show(
+        lay_out_settings(experiment),
+        "tbl-settings",
+        r"The settings of this report and of the published experiment. $\epsilon$ is on the "
+        "training scale ([preprocessing](1-data.ipynb#Preprocessing)).",
+        settings_data(experiment),
+        align="llrr",
+    )
+
+
+def describe_expectations(experiment: Experiment) -> str:
+    """Say what a reader may expect of these settings, by the reference run's numbers."""
+    if slides.applies(vars(experiment)):
+        return "These are the settings of the published experiment."
+    reference = results.collect("")
+    names = [name for name in slides.METHODS if f"tbl-evaluation-{name}" in reference]
+    found = {name: reference[f"tbl-evaluation-{name}"]["error"] for name in names}
+    errors = [
+        f"{percent(float(error['adversarial']), 0)} after {name} training"
+        for name, error in found.items()
+    ]
+    return (
+        "They are not those of the published experiment, whose numbers are therefore left out. In "
+        "the reference run of this project, with the published settings, the error on adversarial "
+        f"images is {write_list(errors)}. With fewer images and epochs expect the same order, and "
+        "a smaller effect."
+    )
+
+
+def show_curves(history: pd.DataFrame, method: str) -> None:
+    """Show a training's curves."""
+    figures.show(
+        draw_curves(history, method),
+        f"fig-curves-{method}",
+        f"{find_method(method).title}: objective, top-1 and top-5 error by epoch. Solid: "
+        f"{name_curve(method)}, running mean over the epoch. Dashed: validation, at the end of the "
+        "epoch.",
+        f"Three panels with a training and a validation curve over {len(history)} epochs: "
+        "objective, top-1 error and top-5 error.",
+        history.drop(columns="seconds"),
+        seconds=history["seconds"].sum(),
+    )
+
+
+def show_readings(history: pd.DataFrame, method: str, published_method: str | None) -> None:
+    """Show the ends of the curves beside the published ones, where there are any."""
+    if published_method is None:
+        return
+    readings = readings_data(history, published_method)
+    tables.show(
+        lay_out_readings(readings),
+        f"tbl-curves-{method}",
+        f"{find_method(method).title}: the ends of the curves. The published values were read off "
+        "the slides' plots by eye, so that a difference would mean little.",
+        readings,
+    )
+
+
+def show_evaluation(
+    evaluation: pd.DataFrame, method: str, epsilon: float, published_method: str | None
+) -> None:
+    """Show a model's figures on clean and adversarial images, beside the published ones."""
+    tables.show(
+        lay_out_evaluation(evaluation, published_method),
+        f"tbl-evaluation-{method}",
+        rf"{find_method(method).title}: the {int(evaluation['n'].iloc[0]):,} test images, clean, "
+        rf"and perturbed against this model with $\epsilon = {epsilon:g}$. In percent; the "
+        "interval is by [Wilson](https://doi.org/10.1080/01621459.1927.10502953). "
+        + note_corrections(published_method),
+        evaluation,
+    )
+
+
+def show_epochwise(readings: Mapping[str, pd.DataFrame]) -> None:
+    """Show the two readings of mixed training, where there are any."""
+    if readings:
+        tables.show(
+            lay_out_epochwise(readings),
+            "tbl-epochwise",
+            "Reference results: mixed training with adversarial images made for each minibatch and "
+            "made once an epoch, beside the published numbers. In percent.",
+        )
 
 
 def settings_data(settings: Experiment) -> pd.DataFrame:

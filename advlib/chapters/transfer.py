@@ -2,9 +2,41 @@
 
 import pandas as pd
 
+from advlib.chapters import tables
 from advlib.chapters.tables import BRACKETS, lay_out, write_published
 from advlib.chapters.wording import number
+from advlib.evaluation import Transfer
 from advlib.published import slides
+from advlib.published.comparison import TRANSFER_LABELS
+from advlib.settings import Experiment
+
+
+def show_error(transferred: Transfer, experiment: Experiment) -> None:
+    """Show the errors on exchanged images, beside the published ones where those are."""
+    caption = (
+        "Error on adversarial images exchanged between the models, with $\\epsilon ="
+        f" {experiment.attack_epsilon:g}$, in percent. Row: model under test. Column: model that"
+        " the images were made against."
+    )
+    _show(transferred, "error", caption, experiment)
+
+
+def show_confidence(transferred: Transfer, experiment: Experiment) -> None:
+    """Show the mean confidence on these errors, likewise."""
+    caption = "Mean confidence on the errors of Table *transfer-error*, in percent."
+    _show(transferred, "confidence_error", caption, experiment)
+
+
+def _show(transferred: Transfer, figure: str, caption: str, experiment: Experiment) -> None:
+    beside = figure if slides.applies(vars(experiment)) else None
+    ours: pd.DataFrame = getattr(transferred, figure)
+    tables.show(
+        lay_out_transfer(ours, beside),
+        TRANSFER_LABELS[figure],
+        f"{caption} {note_corrections(beside)}".strip(),
+        ours,
+        align="ll" + "r" * len(ours.columns) if beside else None,
+    )
 
 
 def lay_out_transfer(ours: pd.DataFrame, published_figure: str | None = None) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from typing import Any
 from advlib.keeping import files
 
 MATTER = ("front-matter.ipynb", "back-matter.ipynb")
-LEFT_OUT = {"hide", "parameters", "injected-parameters"}
+LEFT_OUT = {"notebook-only", "parameters", "injected-parameters"}
 """Tags of cells that the report does not show, nor what they display."""
 
 Cells = list[tuple[int, dict[str, Any]]]
@@ -125,7 +125,7 @@ def _read(path: Path) -> Notebook:
 
 
 def _is_shown(cell: dict[str, Any]) -> bool:
-    return cell["cell_type"] != "raw" and LEFT_OUT.isdisjoint(cell["metadata"].get("tags", []))
+    return LEFT_OUT.isdisjoint(cell["metadata"].get("tags", []))
 
 
 def _without_once(notebook: Notebook) -> Notebook:

@@ -69,7 +69,7 @@ def folder_name(set_name: str, overrides: Mapping[str, object]) -> str:
     parts = [_check_set(set_name)]
     for name in sorted(overrides):
         value = check(name, overrides[name])
-        text = "all" if value is None else str(value)
+        text = declared()[name].metadata["rule"].none if value is None else str(value)
         if isinstance(value, float):
             text = text.removesuffix(".0")
         parts.append(name + ("+".join(value) if isinstance(value, tuple) else text))

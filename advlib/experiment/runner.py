@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from advlib.experiment.kernel import share_cores
 from advlib.keeping import files
 from advlib.keeping.folders import PACKAGE
 from advlib.keeping.parent import end_with_make
@@ -30,10 +31,6 @@ sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 import papermill  # noqa: E402
 from jupyter_client.kernelspec import KernelSpec  # noqa: E402
 from jupyter_client.manager import AsyncKernelManager  # noqa: E402
-
-SIDE_BY_SIDE = 3
-"""Notebooks that `make` executes at once, each with its share of the cores; threads of one training
-wait for each other, so two trainings on a core each are faster than one on two."""
 
 
 class _Kernel(AsyncKernelManager):
@@ -151,7 +148,7 @@ def _surroundings() -> Iterator[None]:
         "IPYTHONDIR": folder,
         "JUPYTER_RUNTIME_DIR": folder,
     }
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // SIDE_BY_SIDE)))
+    os.environ["OMP_NUM_THREADS"] = str(share_cores())
     try:
         yield
     finally:

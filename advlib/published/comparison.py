@@ -93,9 +93,13 @@ def epochwise_readings() -> dict[str, pd.DataFrame]:
 
 
 def settings_found(found: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """Return the settings that results were made with; None, which no table holds, for NaN."""
+    """Return the settings that results were made with; None, which no table holds, for NaN.
+
+    Results from before attacks had an epsilon of their own have that of the training.
+    """
     row = found["tbl-settings"].astype(object).iloc[0]
-    return {str(name): None if pd.isna(value) else value for name, value in row.items()}
+    values = {str(name): None if pd.isna(value) else value for name, value in row.items()}
+    return {"attack_epsilon": values["epsilon"], **values}
 
 
 def methods_found(found: Mapping[str, pd.DataFrame]) -> list[str]:

@@ -118,6 +118,11 @@ def applies(settings: Mapping[str, object]) -> bool:
     return all(value == theirs[name] for name, value in ours.items())
 
 
+def published_method(method: str, settings: Mapping[str, object]) -> str | None:
+    """Return the method whose published numbers stand beside ours; None where none do."""
+    return method if applies(settings) and method in METHODS else None
+
+
 def in_order(methods: Iterable[str], order: Sequence[str] = METHODS) -> list[str]:
     """Return methods in the slides' order, and those that they do not know after these."""
     methods = list(methods)

@@ -9,7 +9,7 @@ from advlib.experiment.executed import MATTER, Notebook, read_notebooks
 from advlib.experiment.results import collect_from, contents, remove_others
 from advlib.keeping import files
 from advlib.report import ReportError
-from advlib.report.merge import write_markdown
+from advlib.report.merge import write_html
 from advlib.report.typeset import typeset_text
 
 
@@ -38,7 +38,7 @@ def build(executed: str | Path, output: str | Path, names: Iterable[str] | None 
     executed, output = Path(executed), Path(output)
     notebooks = read_notebooks(executed, names)
     _check_complete(notebooks, executed)
-    html, pdf = typeset_text(*write_markdown(notebooks))
+    html, pdf = typeset_text(*write_html(notebooks))
     tables, results = collect_from(notebooks), output / "results"
     report = Report(output / "report.html", output / "report.pdf")
     documents = {report.html: html, report.pdf: pdf}

@@ -1,36 +1,45 @@
-"""The executed notebooks merged into one, and that as Pandoc's Markdown with its figures' files."""
+"""The executed notebooks merged into one, and that as HTML for pandoc with its figures' files."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import nbformat
 from nbconvert.exporters import MarkdownExporter
+from nbconvert.filters.ansi import strip_ansi
 from nbformat import NotebookNode
 
 from advlib.experiment.executed import Notebook
 from advlib.keeping.folders import STYLE
 from advlib.report import ReportError
+from advlib.report.prose import read_line, read_markdown, write_verbatim
 
 PREFIXES = {"figure": "fig-", "table": "tbl-"}
 MEDIA = {"figure": "image/svg+xml", "table": "text/markdown"}
+REQUIRED = {
+    "figure": ("caption", "alt"),
+    "table": ("caption",),
+    "title": ("title", "subtitle", "author", "date"),
+}
 OWN = {"method", "executed"}
 """Parameters that are a notebook's own, and not the experiment's."""
 TEXT_WIDTH = 6.3 * 72
 """Width, in points, of a figure that is as wide as the text."""
 
 
-def write_markdown(notebooks: Sequence[Notebook]) -> tuple[str, dict[str, bytes]]:
-    """Return the report's text in Pandoc's Markdown, and the SVG files that it names.
+def write_html(notebooks: Sequence[Notebook]) -> tuple[str, dict[str, bytes]]:
+    """Return the report's text in the HTML that report.lua reads, and the SVG files that it names.
 
     Raises
     ------
     ReportError
-        If a notebook did not succeed, or a figure or table lacks something.
+        If a notebook did not succeed, shows something that would be lost, or a figure or table
+        lacks something.
     """
-    exporter = MarkdownExporter(  # type: ignore[no-untyped-call]
-        template_file=str(STYLE / "report.md.j2"),
-        filters={"attribute": _attribute, "fence": _fence},
+    # of nbconvert's exporters this one takes the figures out of the notebook
+    exporter = MarkdownExporter(
+        template_file=str(STYLE / "merged.html.j2"),
+        filters={"verbatim": lambda code: write_verbatim(code, "python")},
     )
     text, resources = exporter.from_notebook_node(merge_notebooks(notebooks))
     return text, dict(resources["outputs"])
@@ -39,9 +48,9 @@ def write_markdown(notebooks: Sequence[Notebook]) -> tuple[str, dict[str, bytes]
 def merge_notebooks(notebooks: Sequence[Notebook]) -> NotebookNode:
     """Return executed notebooks as one, with only the outputs that the report shows.
 
-    Each cell's ``metadata.advlib`` holds its notebook's name and its number in it, counted from 1;
-    each output's says what it is (`advlib.chapters.captions`): its ``kind`` is "figure", "table" or
-    "prose".
+    Each cell's ``metadata.advlib`` holds its notebook's name, that of the notebook which was
+    executed, and its number in it, counted from 1; each output's says what it is
+    (`advlib.chapters.captions`): its ``kind`` is "figure", "table", "title" or "prose".
     """
     _check_alike(notebooks)
     merged: NotebookNode = nbformat.v4.new_notebook()
@@ -49,13 +58,18 @@ def merge_notebooks(notebooks: Sequence[Notebook]) -> NotebookNode:
     for notebook in notebooks:
         name = notebook.path.stem
         for number, cell in _nodes(notebook):
-            if cell.cell_type == "code":
-                place = f"{name}, cell {number}"
+            place = f"{name}, cell {number}"
+            about = {"notebook": name, "source": notebook.source, "number": number}
+            if cell.cell_type == "raw":
+                raise ReportError(f"{place}: a raw cell would be lost; make it a Markdown cell")
+            if cell.cell_type == "markdown":
+                about["html"] = _read(read_markdown, cell.source, place)
+            else:
                 outputs = [_output(output, place, labels) for output in cell.outputs]
                 cell.outputs = [output for output in outputs if output]
                 if not cell.outputs:
                     continue
-            cell.metadata["advlib"] = {"notebook": name, "number": number}
+            cell.metadata["advlib"] = about
             cell["id"] = f"{name}-{number}"  # copies of a notebook have the same
             merged.cells.append(cell)
     return merged
@@ -82,37 +96,56 @@ def _check_alike(notebooks: Sequence[Notebook]) -> None:
                 )
 
 
+def _read(read: Callable[[str], str], text: str, place: str) -> str:
+    """Return a notebook's text as HTML."""
+    try:
+        return read(text)
+    except ValueError as error:
+        raise ReportError(f"{place}: {error}") from error
+
+
 def _output(output: NotebookNode, place: str, labels: set[str]) -> NotebookNode | None:
     """Return an output as the report needs it; None if it is not part of the report."""
     if output.output_type == "error":
         raise ReportError(f"{place}: it failed with {output.ename}: {output.evalue}")
     about = output.get("metadata", {}).get("advlib", {})
-    if output.output_type == "stream" or about.get("kind") == "caption":
+    if output.output_type == "stream":
+        # what goes to stderr is a log, and nothing to read in a report
+        return _prose(write_verbatim(output.text)) if output.name == "stdout" else None
+    if about and about.get("kind") != "caption":
+        return _labelled(about, output, place, labels)
+    if about or not output.data:  # a progress bar that is gone leaves nothing
         return None
-    if about:
-        output.metadata["advlib"] = _checked(about, output, place, labels)
-        output.metadata["filename"] = about["label"]
-        output.data = NotebookNode({media: output.data[media] for media in [MEDIA[about["kind"]]]})
-        return output
-    if "text/markdown" in output.data:
-        output.metadata["advlib"] = {"kind": "prose"}
-        output.data = NotebookNode({"text/markdown": output.data["text/markdown"]})
-        return output
-    if any(media.startswith("image/") or media == "text/html" for media in output.data):
-        raise ReportError(
-            f"{place}: a figure or table without a label; advlib.chapters.figures.show "
-            "and advlib.chapters.tables.show give it one"
-        )
-    return None
+    for media in ("text/markdown", "text/latex"):
+        if media in output.data:
+            return _prose(_read(read_markdown, output.data[media], place))
+    if [*output.data] == ["text/plain"]:
+        return _prose(write_verbatim(strip_ansi(output.data["text/plain"])))
+    raise ReportError(
+        f"{place}: an output of type {', '.join(output.data)} would be lost; a figure or table has"
+        " a label, which advlib.chapters.figures.show and advlib.chapters.tables.show give it; the"
+        " tag notebook-only leaves a cell out"
+    )
 
 
-def _checked(
+def _prose(text: str) -> NotebookNode:
+    about = {"advlib": {"kind": "prose", "html": text}}
+    output: NotebookNode = nbformat.v4.new_output("display_data", metadata=about)
+    return output
+
+
+def _labelled(
     about: dict[str, Any], output: NotebookNode, place: str, labels: set[str]
-) -> dict[str, Any]:
-    """Return what a figure or table says of itself, each on one line, and a figure's width."""
+) -> NotebookNode:
+    """Return a figure, a table or the title, with what it says of itself as HTML."""
     kind, label = about.get("kind"), about.get("label", "")
-    if kind not in PREFIXES:
-        raise ReportError(f"{place}: kind must be one of {list(PREFIXES)}, is {kind!r}")
+    if kind not in REQUIRED:
+        raise ReportError(f"{place}: kind must be one of {[*REQUIRED]}, is {kind!r}")
+    for field in REQUIRED[kind]:
+        if not str(about.get(field) or "").strip():
+            raise ReportError(f"{place}: {label or 'the title'} has no {field}")
+    if kind == "title":
+        return _prose(_write_title(about, place))
     if not re.fullmatch(PREFIXES[kind] + r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*", label):
         raise ReportError(
             f"{place}: the label of a {kind} must be {PREFIXES[kind]}name, is {label!r}"
@@ -120,28 +153,33 @@ def _checked(
     if label in labels:
         raise ReportError(f"{place}: the label {label} is used twice")
     labels.add(label)
-    required = {"figure": ("caption", "alt"), "table": ("caption",)}[kind]
-    for field in required:
-        if not str(about.get(field) or "").strip():
-            raise ReportError(f"{place}: {label} has no {field}")
-    if MEDIA[kind] not in output.data:
-        raise ReportError(f"{place}: {label} has no output of type {MEDIA[kind]}")
-    text = {field: " ".join(about[field].split()) for field in required}
-    width = _width(output.data[MEDIA[kind]]) if kind == "figure" else None
-    return {"kind": kind, "label": label, "width": width, **text}
+    media = MEDIA[kind]
+    if media not in output.data:
+        raise ReportError(f"{place}: {label} has no output of type {media}")
+    said = {"kind": kind, "label": label, "caption": _read(read_line, about["caption"], place)}
+    if kind == "figure":
+        said |= {"alt": " ".join(about["alt"].split()), "width": _width(output.data[media])}
+        output.metadata["filename"] = label
+        output.data = NotebookNode({media: output.data[media]})
+    else:
+        said["html"] = _read(read_markdown, output.data[media], place)
+        output.data = NotebookNode()
+    output.metadata["advlib"] = said
+    return output
+
+
+def _write_title(about: dict[str, Any], place: str) -> str:
+    """Return what the report begins with, as report.lua expects it."""
+    lines = [("title", about["title"]), ("subtitle", about["subtitle"])]
+    lines += [("author", author) for author in about["author"]]
+    lines += [("date", about["date"])]
+    written = [
+        f'<div class="{name}"><p>{_read(read_line, text, place)}</p></div>' for name, text in lines
+    ]
+    return f'<div class="title">{"".join(written)}</div>'
 
 
 def _width(svg: str) -> int:
     """Return a figure's width in percent of the text's."""
     found = re.search(r'<svg\b[^>]*\bwidth="([\d.]+)pt"', svg)
     return min(100, round(100 * float(found[1]) / TEXT_WIDTH)) if found else 100
-
-
-def _attribute(text: str) -> str:
-    """Return text for an attribute in Pandoc's Markdown: entities but for letters and digits."""
-    return re.sub(r"[^\w ]", lambda character: f"&#{ord(character[0])};", text)
-
-
-def _fence(code: str) -> str:
-    """Return a fence that no line of the code closes."""
-    return "`" * max(3, *(len(run) + 1 for run in re.findall("`+", code)), 3)

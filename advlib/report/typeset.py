@@ -1,4 +1,4 @@
-"""Pandoc's Markdown to HTML and PDF: pandoc writes the page, typst the other document."""
+"""The merged notebook to HTML and PDF: pandoc writes the page, typst the other document."""
 
 import json
 import os
@@ -16,9 +16,9 @@ from advlib.keeping.folders import STYLE
 from advlib.report import ReportError
 from advlib.report.page import compare_numbers, read_page
 
-# HTML is read as raw HTML, which report.lua refuses
-READER = "markdown-native_divs-native_spans"
-REFERENCES = "\n# References {.unnumbered}\n\n::: {#refs}\n:::\n"
+# what of HTML pandoc cannot read comes to report.lua as it is, which refuses it
+READER = "html+raw_html+smart+task_lists-auto_identifiers"
+REFERENCES = '<h1 id="references" class="unnumbered">References</h1>\n<div id="refs"></div>\n'
 PANDOC = {
     "html": (
         "--to=html",
@@ -33,14 +33,14 @@ PANDOC = {
 
 
 def typeset_text(text: str, figures: dict[str, bytes]) -> tuple[bytes, bytes]:
-    """Return HTML and PDF of a text in Pandoc's Markdown and the SVG files that it names.
+    """Return HTML and PDF of a text, as `merge.write_html` gives it, and the SVG files it names.
 
     The references and their heading are added.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "style").symlink_to(STYLE)
-        (folder / "report.md").write_text(text + REFERENCES, encoding="utf-8")
+        (folder / "merged.html").write_text(text + REFERENCES, encoding="utf-8")
         for name, svg in figures.items():
             (folder / name).write_bytes(svg)
         with ThreadPoolExecutor() as pool:
@@ -53,12 +53,13 @@ def typeset_text(text: str, figures: dict[str, bytes]) -> tuple[bytes, bytes]:
 
 
 def _pandoc(suffix: str, folder: Path) -> None:
-    """Write report.html or report.typ beside report.md."""
+    """Write report.html or report.typ beside merged.html."""
     # all paths are relative: in an ASCII locale pandoc finds none with other letters in it
     command = [
         pypandoc.get_pandoc_path(),
         f"--from={READER}",
         "--standalone",
+        "--data-dir=style",  # and not the user's
         "--fail-if-warnings",
         f"--template=style/report.{suffix}",
         "--lua-filter=style/report.lua",
@@ -69,7 +70,7 @@ def _pandoc(suffix: str, folder: Path) -> None:
         f"--resource-path=.{os.pathsep}style",
         f"--output=report.{suffix}",
         *PANDOC[suffix],
-        "report.md",
+        "merged.html",
     ]
     done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
@@ -86,6 +87,22 @@ def _small_norms(html: str) -> str:
     )
 
 
+def _name_cell(error: Exception, text: Path) -> str:
+    """Return what typst could not set, and the cell that it comes from, announced by a comment."""
+    message = str(error)
+    if missing := re.search('the text `"(.*)"` could not be displayed', message):
+        message = f"the PDF's fonts have no {missing[1]!r}; write it in other letters"
+    found = re.search(r"(\S+):(\d+):\d+", getattr(error, "diagnostic", ""))
+    name, number = (found[1], int(found[2])) if found else ("", 0)
+    place = "typst cannot set the report"
+    for line, content in enumerate(text.read_text(encoding="utf-8").splitlines(), start=1):
+        if announced := re.fullmatch(r"// (\S+, cell \d+)", content):
+            place = announced[1]
+        if (name, number) == (text.name, line) or f'image("{name}"' in content:
+            return f"{place}: {message}"
+    return f"typst cannot set the report: {message}"
+
+
 def _typst(folder: Path, date: datetime) -> tuple[bytes, dict[str, str]]:
     """Return the PDF of report.typ, and what is printed as the number of each label."""
     try:
@@ -95,7 +112,7 @@ def _typst(folder: Path, date: datetime) -> tuple[bytes, dict[str, str]]:
         )
         numbers = json.loads(compiler.query("<numbers>", field="value", one=True))
     except (typst.TypstError, RuntimeError) as error:
-        raise ReportError(f"typst cannot set the report: {error}") from error
+        raise ReportError(_name_cell(error, folder / "report.typ")) from error
     if warnings:
         raise ReportError("typst warns:\n" + "\n".join(str(warning) for warning in warnings))
     if not isinstance(pdf, bytes):

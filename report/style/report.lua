@@ -7,7 +7,7 @@ local tables = require('tables')
 local LONG = 30 -- a table of more rows may break over pages, and so cannot float
 local html = FORMAT:match('html') ~= nil
 local stringify = pandoc.utils.stringify
-local KINDS, labels, equation_label = reading.KINDS, reading.labels, reading.equation_label
+local KINDS, labels, is_reference = reading.KINDS, reading.labels, reading.is_reference
 
 local function typst(text) return pandoc.RawInline('typst', text) end
 
@@ -15,36 +15,42 @@ local function typst_string(text) return '"' .. text:gsub('[\\"]', '\\%0') .. '"
 
 local function number_span(text, id) return pandoc.Span(text, { class = 'number', of = id }) end
 
+-- The place of the next reference, where only a comma or "and" is between it and the one at `index`.
+local function next_in_list(inlines, index)
+  local between, at = '', index + 1
+  while inlines[at] and not is_reference(inlines[at]) and #between < 7 do
+    between = between .. stringify(inlines[at])
+    at = at + 1
+  end
+  local alike = is_reference(inlines[at]) and (between == ', ' or between == ' and ' or between == ', and ')
+  return alike and labels[reading.find_label(inlines[at])].kind
+end
+
 -- "Figure 1", "Figures 1 and 2": the word once where all are of one kind.
-local function write_cite(cite)
-  local ids = cite.citations:map(function(citation) return citation.id end)
-  if not labels[ids[1]] then return nil end
-  local result = pandoc.Inlines(cite.citations[1].prefix)
-  if #result > 0 then result:insert(pandoc.Space()) end
-  local before
-  for index, id in ipairs(ids) do
-    local entry = labels[id]
-    if type(entry) ~= 'table' then return nil end
-    if index > 1 then result:extend({ pandoc.Str(index == #ids and ' and ' or ', ') }) end
-    local follower = labels[ids[index + 1]]
-    local many = type(follower) == 'table' and follower.kind == entry.kind
-    local word = KINDS[entry.kind][many and 'many' or 'one']
-    if before == entry.kind then word = nil end
-    before = entry.kind
-    if html then
-      local text = (word and word .. '\u{a0}' or '') .. entry.number
-      result:insert(pandoc.Link(text, '#' .. id, '', { class = 'ref' }))
+local function write_references(inlines)
+  local result, before = pandoc.Inlines({}), nil
+  for index, inline in ipairs(inlines) do
+    if not is_reference(inline) then
+      result:insert(inline)
     else
-      result:insert(typst(('#ref(<%s>, supplement: %s)'):format(id, word and '[' .. word .. ']' or 'none')))
+      local id = reading.find_label(inline)
+      local entry, following = labels[id], next_in_list(inlines, index)
+      local word = before ~= entry.kind and KINDS[entry.kind][following == entry.kind and 'many' or 'one']
+      before = following == entry.kind and following or nil
+      if html then
+        local text = (word and word .. '\u{a0}' or '') .. entry.number
+        result:insert(pandoc.Link(text, '#' .. id, '', { class = 'ref' }))
+      else
+        result:insert(typst(('#ref(<%s>, supplement: %s)'):format(id, word and '[' .. word .. ']' or 'none')))
+      end
     end
-    result:extend(cite.citations[index].suffix)
   end
   return result
 end
 
 -- No line break between a formula and the full stop or comma after it: browsers allow one.
 local function keep_together(inlines)
-  if not html then return nil end
+  if not html then return inlines end
   for index = #inlines - 1, 1, -1 do
     local math, after = inlines[index], inlines[index + 1]
     local sign = math.t == 'Math' and math.mathtype == 'InlineMath' and after.t == 'Str' and after.text:match('^%p+')
@@ -74,10 +80,8 @@ local function write_math(math, settings)
   return pandoc.Inlines({ typst(open:format(settings or '', typst_string(math.text))), math, typst(']') })
 end
 
-local function write_equation(paragraph)
-  local id = equation_label(paragraph)
-  if not id then return nil end
-  local math = paragraph.content[1]
+local function write_equation(div)
+  local id, math = div.identifier, div.content[1].content[1]
   if html then
     local number = number_span('(' .. labels[id].number .. ')', id)
     return pandoc.Div({ pandoc.Plain({ math }), pandoc.Plain({ number }) }, { id = id, class = 'equation' })
@@ -112,20 +116,27 @@ local function write_figure(figure)
   return pandoc.Plain(inlines)
 end
 
+local function set_typst(rule, block)
+  return { pandoc.RawBlock('typst', '#[#set figure(' .. rule .. ')'), block, pandoc.RawBlock('typst', ']') }
+end
+
+-- One without a label, in a notebook's prose, has neither number nor caption, and stays where it is.
 local function write_table(tbl)
   tables.arrange(tbl)
+  local numbered = tbl.identifier ~= ''
   if not html then
-    if #tbl.bodies[1].body <= LONG then return tbl end
-    return { pandoc.RawBlock('typst', '#[#set figure(placement: none)'), tbl, pandoc.RawBlock('typst', ']') }
+    if not numbered then return set_typst('placement: none, numbering: none', tbl) end
+    return #tbl.bodies[1].body <= LONG and tbl or set_typst('placement: none', tbl)
   end
-  tbl.caption = number_caption(tbl.caption, tbl.identifier)
-  tbl.caption.long = { pandoc.Plain({ pandoc.Span(tbl.caption.long[1].content) }) }
+  if numbered then
+    tbl.caption = number_caption(tbl.caption, tbl.identifier)
+    tbl.caption.long = { pandoc.Plain({ pandoc.Span(tbl.caption.long[1].content) }) }
+  end
   return pandoc.Div({ tbl }, { class = 'table' })
 end
 
 -- The code behind a figure or table: folded away in HTML, left out of the PDF.
 local function write_code(div)
-  if not div.classes:includes('code-of') then return nil end
   if not html then return {} end
   local entry = labels[div.attributes.label]
   local head = ('<details class="code"><summary>Code of %s %s, notebook %s</summary>'):format(
@@ -133,9 +144,21 @@ local function write_code(div)
   return { pandoc.RawBlock('html', head), div.content[1], pandoc.RawBlock('html', '</details>') }
 end
 
+local function write_div(div)
+  if div.classes[1] == 'equation' then return write_equation(div) end
+  if div.classes[1] == 'code-of' then return write_code(div) end
+end
+
+-- typst would make an ellipsis of three dots, also where a text has three dots.
+local function write_dots(str)
+  local before, after = str.text:match('^(.-)%.%.%.(.*)$')
+  if html or not before then return nil end
+  return pandoc.Inlines({ pandoc.Str(before), typst('#"...";'), pandoc.Str(after) })
+end
+
 local WRITE = {
-  Header = write_header, Para = write_equation, Figure = write_figure, Table = write_table, Div = write_code,
-  Cite = write_cite, Inlines = keep_together,
+  Str = write_dots, Header = write_header, Figure = write_figure, Table = write_table, Div = write_div,
+  Inlines = function(inlines) return keep_together(write_references(inlines)) end,
 }
 
 -- After WRITE, for typst: the text alternatives of all formulas but the numbered equations, which have theirs.
@@ -154,23 +177,24 @@ local MONTHS = { 'January', 'February', 'March', 'April', 'May', 'June', 'July',
   'November', 'December' }
 
 local function write_metadata(meta)
-  for _, field in ipairs({ 'title', 'author', 'date' }) do
-    if not meta[field] then reading.problem('the front matter gives no %s', field) end
+  local title = reading.title
+  if not title.date then
+    reading.problem('the front matter shows no title')
+    reading.stop_on_problems()
   end
-  reading.stop_on_problems()
-  local iso = stringify(meta.date)
+  local iso = stringify(title.date)
   local year, month, day = iso:match('^(%d%d%d%d)%-(%d%d)%-(%d%d)$')
   if not year or not MONTHS[tonumber(month)] then
     reading.problem('the date must be year-month-day, is %q', iso)
     reading.stop_on_problems()
   end
+  meta.lang = 'en-GB'
+  meta.title, meta.subtitle, meta.author = title.title, title.subtitle, title.author
   meta.date = ('%d %s %s'):format(tonumber(day), MONTHS[tonumber(month)], year)
   meta.iso = iso
-  local authors = pandoc.utils.type(meta.author) == 'List' and meta.author or pandoc.List({ meta.author })
-  meta.author = authors
   meta.pagetitle = stringify(meta.title)
   if html then return end
-  local names = authors:map(function(author) return typst_string(stringify(author)) end)
+  local names = title.author:map(function(author) return typst_string(stringify(author)) end)
   meta['document-title'] = typst(typst_string(meta.pagetitle))
   meta['document-authors'] = typst('(' .. table.concat(names, ', ') .. ',)')
   meta['document-date'] = typst(('datetime(year: %d, month: %d, day: %d)'):format(
@@ -195,8 +219,13 @@ local function take_abstract(blocks, meta)
   return rest
 end
 
+-- A comment, so that an error of typst can be told by its line.
+local function announce_cell(place)
+  return html and {} or { pandoc.RawBlock('typst', '// ' .. place) }
+end
+
 function Pandoc(doc)
-  local blocks = reading.read_document(doc)
+  local blocks = reading.read_document(doc, announce_cell)
   write_metadata(doc.meta)
   blocks = blocks:walk(WRITE)
   if not html then blocks = blocks:walk(WRITE_MATH) end

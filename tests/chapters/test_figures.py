@@ -1,3 +1,4 @@
+import base64
 import xml.etree.ElementTree as ET
 from typing import Any, NamedTuple
 
@@ -72,7 +73,8 @@ def test_show_gives_the_figure_with_its_label_and_then_its_caption(
     show(draw_curves(history, "standard"), data=history)
     figure, caption = outputs
     about = figure.about
-    assert set(figure.data) == {"image/svg+xml", "text/plain"}
+    assert set(figure.data) == {"image/svg+xml", "image/png", "text/plain"}
+    assert base64.b64decode(figure.data["image/png"]).startswith(b"\x89PNG")
     assert (about["kind"], about["label"], about["caption"], about["alt"]) == (
         "figure", "fig-x", "A *caption*", "What it shows",
     )  # fmt: skip
@@ -80,7 +82,7 @@ def test_show_gives_the_figure_with_its_label_and_then_its_caption(
     assert about["data"]["data"][1][1] is None
     assert about["data"]["data"][0][1] == 4.0
     assert caption.about == {"kind": "caption", "label": "fig-x"}
-    assert "A *caption*" in caption.data["text/markdown"]
+    assert caption.data["text/markdown"] == "**Figure *x*.** A *caption*"
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_what_stands_once_is_only_in_the_first_copy(tmp_path: Path) -> None:
 
 
 def test_cells_that_the_report_leaves_out(tmp_path: Path) -> None:
-    tags: list[list[str]] = [["hide"], ["nbval-ignore-output"], ["parameters"]]
+    tags: list[list[str]] = [["notebook-only"], ["nbval-ignore-output"], ["parameters"]]
     write(tmp_path, "1-a", *[(tag, TABLE) for tag in tags], ([], {"kind": "caption"}))
     (notebook,) = read_notebooks(tmp_path)
     assert [number for number, _ in notebook.cells] == [2, 4]

@@ -1,6 +1,7 @@
 """advlib.experiment.parameters: make's command line, folder names, parameter sets."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -118,8 +119,15 @@ def test_seed_set_is_the_slides_experiment() -> None:
     assert (seed["seed"], seed["methods"]) == (0, slides.METHODS)
 
 
-def test_quick_set_differs_in_images_and_epochs_only() -> None:
-    assert resolve("quick") == Experiment(images=5000, epochs=2)
+def test_quick_set_differs_in_little() -> None:
+    assert resolve("quick") == Experiment(images=10_000, epochs=3, learning_rate=0.005)
+
+
+def test_the_attack_is_as_strong_as_in_training_unless_it_is_said() -> None:
+    assert resolve("seed", {"epsilon": 0.2}).attack_epsilon == 0.2
+    stronger = resolve("seed", {"attack_epsilon": 0.3})
+    assert (stronger.epsilon, stronger.attack_epsilon) == (0.1, 0.3)
+    assert parse("ATTACK_EPSILON", "epsilon") == ("attack_epsilon", None)
 
 
 def test_resolve_checks_overrides() -> None:
@@ -178,9 +186,8 @@ def test_help_says_what_each_parameter_may_be(capsys: pytest.CaptureFixture[str]
         with pytest.raises(ValueError, match="must be") as error:
             parse(name.upper(), "?")
         allowed = str(error.value).split("must be ")[1].split(", not '?'")[0]
-        assert lines[name.upper()].split(", with commas: ")[0] == allowed.replace(
-            "None (on the command line: all)", "all"
-        )
+        said = re.sub(r"None \(on the command line: (.*)\)", r"\1", allowed)
+        assert lines[name.upper()].split(", with commas: ")[0] == said
 
 
 def test_command_line_writes_all_parameters(tmp_path: Path) -> None:

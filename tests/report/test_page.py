@@ -48,5 +48,5 @@ def test_numbers_that_differ_are_an_error(tmp_path: Path, monkeypatch: pytest.Mo
         template.read_text().replace("$body$", "#counter(heading).update(4)\n$body$")
     )
     monkeypatch.setattr(typeset, "STYLE", style)
-    with pytest.raises(ReportError, match="sec-introduction: 1 in HTML, 5 in PDF"):
+    with pytest.raises(ReportError, match="sec-front-matter-introduction: 1 in HTML, 5 in PDF"):
         build(write(tmp_path / "executed", books()), tmp_path / "output")

@@ -1,0 +1,139 @@
+"""What a notebook shows, the report shows, in both documents: one row for each kind of cell."""
+
+from typing import Any, NamedTuple
+
+import pytest
+from bs4 import BeautifulSoup
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+from pypdf import PdfReader
+from toys import books, cell, display, text, write
+
+from advlib.report.building import build
+
+
+class Kind(NamedTuple):
+    cell: NotebookNode
+    html: str
+    """A selector of what is in the page."""
+    shown: tuple[str, ...]
+    """What both documents say, in this order; in the page it is within the selected."""
+
+
+def result(data: dict[str, str]) -> Any:
+    return cell(display(data))
+
+
+def stream(name: str, text: str) -> Any:
+    return cell(new_output("stream", name=name, text=text))
+
+
+KINDS = {
+    "a block between two lines": Kind(
+        text("---\ntitle: Thief\ndate: 1999-09-09\n---\n\nAfter."),
+        "h3, p",
+        ("title: Thief date: 1999-09-09", "After."),
+    ),
+    "a rule": Kind(text("Above.\n\n---\n\nBelow."), "p, hr", ("Above.", "Below.")),
+    "a list after text": Kind(text("Text\n- uno\n- due"), "ul li", ("uno", "due")),
+    "a numbered list after text": Kind(text("Text\n1. eins\n2. zwei"), "ol li", ("eins", "zwei")),
+    "a heading after text": Kind(text("Text\n## Sprung up"), "h3", ("Sprung up",)),
+    "a quotation after text": Kind(text("Text\n> Quoth the raven"), "blockquote p", ("Quoth the",)),
+    "a table after text": Kind(
+        text("Text\n| left | right |\n|:-----|------:|\n| cell a | cell \\| b |"),
+        "table td",
+        ("cell a", "cell | b"),
+    ),
+    "dollars with inner spaces": Kind(text("So $ u + v $ is."), "math mi", ("u", "v")),
+    "a formula with lines of its own": Kind(text("$$\np\n+ q\n$$"), "math mi", ("p", "q")),
+    "an environment of TeX": Kind(
+        text("\\begin{align}\nr &= s \\\\\nt &= z\n\\end{align}"), "math mi", ("r", "s", "t", "z")
+    ),
+    "a price": Kind(text("It costs \\$5 and \\$6."), "p", ("costs $5 and $6.",)),
+    "signs as they are": Kind(text(r"A \"b\" \'c\' \-\- d\.\.\."), "p", ("A \"b\" 'c' -- d...",)),
+    "what pandoc would read": Kind(
+        text("A {#b} [@c] [^d] :::e x^2^ H~2~O"), "p", ("A {#b} [@c] [^d] :::e x^2^ H~2~O",)
+    ),
+    "a list in a list": Kind(text("* one\n    * inner\n* two"), "ul ul li", ("inner",)),
+    "a task": Kind(text("- [x] done\n- [ ] undone"), "li", ("done", "undone")),
+    "struck out": Kind(text("~~wrong~~ right"), "p", ("wrong", "right")),
+    "HTML that is text": Kind(
+        text("<b>bold</b><br>H<sub>2</sub>O <span style='color: red'>red</span>"),
+        "p",
+        ("bold", "2", "red"),
+    ),
+    "a comment": Kind(text("Be<!-- secret -->fore."), "p", ("Before.",)),
+    "code": Kind(text("```python\nx = '--'\n```"), "pre", ("x = '--'",)),
+    "an open fence": Kind(text("```\nstill code"), "pre", ("still code",)),
+    "an unknown fence": Kind(text("```klingon\nqapla\n```"), "pre", ("qapla",)),
+    "an open bracket": Kind(text("**bold and [open](never"), "p", ("**bold and [open](never",)),
+    "a link by name": Kind(text("[web][w]\n\n[w]: https://example.org"), "p a", ("web",)),
+    "an address": Kind(text("See https://example.org/x."), "p a", ("https://example.org/x",)),
+    "LaTeX of sympy": Kind(
+        result({"text/latex": "$\\displaystyle k + l$", "text/plain": "k + l"}),
+        "math mi",
+        ("k", "l"),
+    ),
+    "LaTeX in a block": Kind(
+        result({"text/latex": "$$m n$$", "text/plain": "?"}), "math mi", ("m",)
+    ),
+    "a plain result": Kind(result({"text/plain": "{'a': 1}"}), "pre", ("{'a': 1}",)),
+    "print": Kind(stream("stdout", "printed\n  <b>so\n"), "pre", ("printed", "<b>so")),
+    "Markdown before text": Kind(
+        result({"text/markdown": "Marked *down*.", "text/plain": "<object>"}), "em", ("down",)
+    ),
+    "more letters": Kind(text("Ünïcödé, Ελληνικά, Кириллица → ∞"), "p", ("Ünïcödé, Ελληνικά,",)),
+}
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> tuple[BeautifulSoup, str]:
+    """A report in which each kind stands between two marks, its PDF as text without spaces."""
+    content = books()
+    content["5-kinds"] = [text("# Kinds")]
+    for number, kind in enumerate(KINDS.values()):
+        content["5-kinds"] += [text(f"Begin{number}."), kind.cell, text(f"End{number}.")]
+    content["5-kinds"].append(stream("stderr", "progress 17 %"))
+    folder = tmp_path_factory.mktemp("kinds")
+    report = build(write(folder / "executed", content), folder / "output")
+    page = BeautifulSoup(report.html.read_text(encoding="utf-8"), "html.parser")
+    pages = PdfReader(report.pdf).pages
+    return page, "".join("".join(page.extract_text().split()) for page in pages)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_both_documents_show(name: str, documents: tuple[BeautifulSoup, str]) -> None:
+    page, pdf = documents
+    number, kind = [*KINDS].index(name), KINDS[name]
+    begin, end = (page.find("p", string=f"{mark}{number}.") for mark in ("Begin", "End"))
+    assert begin
+    assert end
+    between = BeautifulSoup("", "html.parser")
+    for element in [*begin.next_siblings]:
+        if element is end:
+            break
+        between.append(element.__copy__())
+    selected = between.select(kind.html)
+    assert selected
+    said = " ".join(" ".join(each.get_text().split()) for each in selected)
+    printed = pdf.split(f"Begin{number}.")[1].split(f"End{number}.")[0]
+    for words in kind.shown:
+        assert words in said
+        said = said.split(words, 1)[1]
+        if kind.html != "math mi":  # how a PDF's formulas read depends on their letters' font
+            assert "".join(words.split()) in printed
+    if kind.html == "math mi":
+        assert printed
+
+
+def test_no_chapter_replaces_title_or_date(documents: tuple[BeautifulSoup, str]) -> None:
+    page, _ = documents
+    assert page.title
+    assert page.title.get_text() == "A toy & its title"
+    assert [time["datetime"] for time in page.find_all("time")] == ["2026-11-02"]
+
+
+def test_a_log_is_not_shown(documents: tuple[BeautifulSoup, str]) -> None:
+    page, pdf = documents
+    for words in ("progress", "secret", "<object>"):
+        assert words not in page.get_text() + pdf
