@@ -93,7 +93,7 @@ def _name_cell(error: Exception, text: Path) -> str:
     if missing := re.search('the text `"(.*)"` could not be displayed', message):
         message = f"the PDF's fonts have no {missing[1]!r}; write it in other letters"
     found = re.search(r"(\S+):(\d+):\d+", getattr(error, "diagnostic", ""))
-    name, number = (found[1], int(found[2])) if found else ("", 0)
+    name, number = (Path(found[1]).name, int(found[2])) if found else ("", 0)
     place = "typst cannot set the report"
     for line, content in enumerate(text.read_text(encoding="utf-8").splitlines(), start=1):
         if announced := re.fullmatch(r"// (\S+, cell \d+)", content):
