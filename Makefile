@@ -24,7 +24,7 @@
 help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
 	@printf '\nParameters, from make'"'"'s command line only:\n'
-	@python=$$(sh .make/find-python.sh) && exec "$$python" -m advlib.experiment.parameters --help
+	@python=$$(sh .make/find-python.sh) && exec "$$python" -E -m advlib.experiment.parameters --help
 
 .PHONY: help report tidy reference test check bench mutation lab audit lock clean distclean check-python FORCE
 # Notebooks are executed side by side, each with its share of the cores (advlib.experiment.runner):
@@ -32,6 +32,12 @@ help:
 MAKEFLAGS += --no-builtin-rules --jobs=3
 .SUFFIXES:
 SHELL := /bin/sh
+# Nobody's Python settings take part, and in .venv nobody's modules.
+unexport PYTHONBREAKPOINT PYTHONDEBUG PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONSAFEPATH \
+    PYTHONSTARTUP PYTHONUNBUFFERED PYTHONWARNINGS
+ifeq ($(PYTHON),)
+unexport PYTHONPATH
+endif
 
 # The finished trainings, shared by all parameter sets.
 export ADVLIB_RUNS := $(CURDIR)/report/build/runs
@@ -60,7 +66,7 @@ override define newline
 
 
 endef
-override plan := $(shell $(call quote,$(found)) -m advlib.experiment.plan $(given))
+override plan := $(shell $(call quote,$(found)) -E -m advlib.experiment.plan $(given))
 $(if $(plan),,$(stop))
 $(eval $(subst @@,$(newline),$(plan)))
 endif
@@ -149,8 +155,7 @@ mutation: | $(ready)
 	@$(python) -m mutmut results
 
 lab: | $(ready)
-	@exec $(python) -m jupyterlab --notebook-dir=notebooks --LabApp.news_url=None \
-	    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+	@exec sh .make/lab.sh $(python)
 
 audit: | $(ready)
 	@exec $(python) .make/audit.py

@@ -5,6 +5,7 @@ The answer is read from the code, without running it, so it needs the standard l
 
 import ast
 import json
+import symtable
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -47,9 +48,21 @@ def read_code(path: Path) -> str:
     if path.suffix == ".py":
         return text
     cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
-    codes = ["".join(cell["source"]) for cell in cells]
-    lines = "\n".join(code for code in codes if not code.startswith("%%")).splitlines()
+    return "\n".join(_without_magics("".join(cell["source"])) for cell in cells)
+
+
+def _without_magics(code: str) -> str:
+    lines = [] if code.startswith("%%") else code.splitlines()
     return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
+
+
+def find_assigned(code: str) -> frozenset[str]:
+    """Return the names that a cell gives a value; none of one that is no Python."""
+    try:
+        symbols = symtable.symtable(_without_magics(code), "cell", "exec").get_symbols()
+    except SyntaxError:
+        return frozenset()
+    return frozenset(symbol.get_name() for symbol in symbols if symbol.is_assigned())
 
 
 def _run_nodes(tree: ast.AST) -> Iterator[ast.AST]:

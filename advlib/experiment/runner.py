@@ -8,6 +8,7 @@ it comes, and nowhere else.
 """
 
 import argparse
+import json
 import math
 import os
 import shutil
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from advlib.experiment.imports import find_assigned
 from advlib.experiment.kernel import share_cores
 from advlib.keeping import files
 from advlib.keeping.folders import PACKAGE
@@ -31,6 +33,10 @@ sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 import papermill  # noqa: E402
 from jupyter_client.kernelspec import KernelSpec  # noqa: E402
 from jupyter_client.manager import AsyncKernelManager  # noqa: E402
+
+PERSONAL = frozenset({"MPLBACKEND", "PYTHONINSPECT", "PYTHONOPTIMIZE", "PYTHONSTARTUP"})
+PERSONAL |= {"PYTHONBREAKPOINT", "PYTHONSAFEPATH", "PYTHONWARNINGS"}
+"""What a user's environment may say, and no report depends on."""
 
 
 class _Kernel(AsyncKernelManager):
@@ -124,8 +130,10 @@ def select(source: Path, known: Mapping[str, Any], given: Mapping[str, Any]) -> 
     Raises
     ------
     ValueError
-        If the notebook does not name a given parameter, or names one that has no value.
+        If the notebook does not name a given parameter, names one that has no value, or gives one
+        another value in a later cell.
     """
+    _check_parameters(source)
     # papermill only logs what a notebook does not name, and runs it with its defaults
     named = papermill.inspect_notebook(source)
     values = {**known, **given}
@@ -138,15 +146,42 @@ def select(source: Path, known: Mapping[str, Any], given: Mapping[str, Any]) -> 
     return {name: values[name] for name in named}
 
 
+def _check_parameters(source: Path) -> None:
+    """Refuse a notebook in which another value than the given one would count."""
+    cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
+    names: frozenset[str] | None = None
+    for number, cell in enumerate(cells, start=1):
+        if cell["cell_type"] != "code":
+            continue
+        assigned = find_assigned("".join(cell["source"]))
+        if "parameters" not in cell["metadata"].get("tags", []):
+            if again := sorted(assigned & (names or frozenset())):
+                raise ValueError(
+                    f"{source}, cell {number} gives the parameter {again[0]} another value; what is"
+                    " given to the notebook would not count: use another name there"
+                )
+        elif names is not None:
+            raise ValueError(
+                f"{source}, cell {number} is the second that is tagged parameters: what is given to"
+                " the notebook would not count; leave one"
+            )
+        else:
+            names = assigned
+
+
 @contextmanager
 def _surroundings() -> Iterator[None]:
     """Set what the kernel inherits."""
     folder = tempfile.mkdtemp(prefix="advlib-")
     path = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
+    Path(folder, "matplotlibrc").touch()
+    for name in PERSONAL & os.environ.keys():
+        del os.environ[name]
     os.environ |= {
         "PYTHONPATH": os.pathsep.join(filter(None, path)),
         "IPYTHONDIR": folder,
         "JUPYTER_RUNTIME_DIR": folder,
+        "MATPLOTLIBRC": folder,
     }
     os.environ["OMP_NUM_THREADS"] = str(share_cores())
     try:

@@ -121,7 +121,7 @@ def test_what_a_notebook_was_made_from(tmp_path: Path) -> None:
 def test_the_runner_stores_the_whole_experiment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("PYTHONPATH", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
+    for name in ("PYTHONPATH", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MATPLOTLIBRC"):
         monkeypatch.setenv(name, os.environ.get(name, ""))  # the runner changes them
     source = kernels.write(tmp_path / "3-a.ipynb", 'seed = 0\nmethod = "x"', "seed")
     (tmp_path / "parameters.yaml").write_text("{seed: 1, epochs: 3, methods: [x, mixed]}")

@@ -30,7 +30,7 @@ def parameters(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(tmp_path: Path, parameters: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Run the command line within this process on SOURCE, to "executed/" and its name."""
-    for name in ("PYTHONPATH", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
+    for name in ("PYTHONPATH", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MATPLOTLIBRC"):
         monkeypatch.setenv(name, os.environ.get(name, ""))  # main changes them
 
     def call(source: Path, *arguments: str) -> int:
@@ -67,6 +67,38 @@ def test_names_that_do_not_fit_are_errors(tmp_path: Path) -> None:
         select(misspelt, known, {})
 
 
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (["epsilon = 0.1", "x = 1", "%time epsilon = 0.2"], ""),
+        (["epsilon = 0.1", "[epsilon for epsilon in (1, 2)]\ndef f(): epsilon = 1"], ""),
+        (
+            ["epsilon = 0.1", "%matplotlib inline\nepsilon = 0.2"],
+            "cell 2 gives the parameter epsil",
+        ),
+        (
+            ["epsilon = 0.1", "x = 1", "for epsilon in (1, 2): pass"],
+            "cell 3 gives the parameter ep",
+        ),
+        (["epsilon = 0.1", "tagged: epsilon = 0.2"], "cell 2 is the second that is tagged parame"),
+    ],
+)
+def test_no_cell_takes_the_place_of_what_is_given(
+    cells: list[str], message: str, tmp_path: Path
+) -> None:
+    source = write(tmp_path / "a.ipynb", *[cell.removeprefix("tagged: ") for cell in cells])
+    notebook = json.loads(source.read_text())
+    for number, cell in enumerate(cells):
+        if cell.startswith("tagged: "):
+            notebook["cells"][number]["metadata"]["tags"] = ["parameters"]
+    source.write_text(json.dumps(notebook))
+    if not message:
+        assert select(source, {"epsilon": 0.25}, {}) == {"epsilon": 0.25}
+        return
+    with pytest.raises(ValueError, match=message):
+        select(source, {"epsilon": 0.25}, {})
+
+
 def test_the_kernel_does_not_depend_on_the_caller(
     tmp_path: Path, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,18 +114,24 @@ def test_the_kernel_does_not_depend_on_the_caller(
     startup.mkdir(parents=True)
     startup.joinpath("a.py").write_text("print('profile'); profile = True")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("PYTHONSTARTUP", str(startup / "a.py"))
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    monkeypatch.setenv("MPLBACKEND", "tkagg")
+    (tmp_path / "matplotlib").mkdir()
+    (tmp_path / "matplotlib" / "matplotlibrc").write_text("lines.linewidth: 99\n")
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "matplotlib"))
     monkeypatch.chdir(tmp_path)
     source = write(
         tmp_path / "sources" / "a.ipynb",
         "seed = 0",
-        "import os, sys, advlib\n"
+        "import os, sys, advlib, matplotlib\n"
         "print(sys.executable, os.getcwd(), advlib.__file__, sep='\\n')\n"
-        "print('profile' in globals())",
+        "print('profile' in globals(), __debug__, matplotlib.rcParams['lines.linewidth'])",
     )
     assert run(source) == 0
     found = outputs(tmp_path / "executed" / "a.ipynb").splitlines()
     advlib = ROOT / "advlib" / "__init__.py"
-    assert found == [sys.executable, str(source.parent), str(advlib), "False"]
+    assert found == [sys.executable, str(source.parent), str(advlib), "False True 1.5"]
 
 
 @pytest.mark.parametrize(
