@@ -2,11 +2,9 @@
 
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import nbformat
-from jupyter_core.paths import ENV_JUPYTER_PATH as INSTALLED
 from nbconvert.exporters import MarkdownExporter
 from nbconvert.filters.ansi import strip_ansi
 from nbformat import NotebookNode
@@ -41,7 +39,6 @@ def write_html(notebooks: Sequence[Notebook]) -> tuple[str, dict[str, bytes]]:
     # of nbconvert's exporters this one takes the figures out of the notebook
     exporter = MarkdownExporter(
         template_file=str(STYLE / "merged.html.j2"),
-        template_data_paths=[str(Path(path, "nbconvert", "templates")) for path in INSTALLED],
         filters={"verbatim": lambda code: write_verbatim(code, "python")},
     )
     text, resources = exporter.from_notebook_node(merge_notebooks(notebooks))

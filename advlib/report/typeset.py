@@ -59,7 +59,6 @@ def _pandoc(suffix: str, folder: Path) -> None:
         pypandoc.get_pandoc_path(),
         f"--from={READER}",
         "--standalone",
-        "--data-dir=style",  # and not the user's
         "--fail-if-warnings",
         f"--template=style/report.{suffix}",
         "--lua-filter=style/report.lua",

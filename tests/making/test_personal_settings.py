@@ -83,7 +83,7 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, dict[
         (folder / "home").mkdir()
         none = {"HOME": str(folder / "home"), "LC_ALL": "C.UTF-8"}
         settings = none if name == "plain" else hostile(folder / "home")
-        result = make(project, "report", "EPOCHS=1", **settings)
+        result = make(project, "report", "EPOCHS=1", umask=-1, **settings)
         assert result.returncode == 0, result.stdout + result.stderr
         made.append((project / "report" / "build" / "seed-epochs1", settings))
     return made
