@@ -8,14 +8,12 @@ from IPython.display import Markdown
 from advlib.chapters.wording import change, escape, interval, number, percent, write_list
 from advlib.data import Dataset, load_data
 from advlib.experiment.kernel import share_cores
-from advlib.published.comparison import evaluation_data
 from advlib.settings import Experiment
 
 __all__ = [
     "Markdown",
     "change",
     "escape",
-    "evaluation_data",
     "interval",
     "number",
     "open_experiment",

@@ -4,11 +4,11 @@ import html
 import re
 from typing import Any
 
-from mistune.plugins import import_plugin
 from nbconvert.filters.markdown_mistune import (
     IPythonRenderer,
     MarkdownWithMath,
     MathInlineParser,
+    import_plugin,
 )
 
 # those that JupyterLab has

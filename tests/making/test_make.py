@@ -259,7 +259,7 @@ def test_parameters_rerun_only_when_they_change(project: Project) -> None:
     chosen.touch()
     (project.folder / "notebooks/parameters/seed.yaml").touch()
     assert project.made("PARAMETERS=quick") == []
-    chosen.write_text(chosen.read_text().replace("epochs: 2", "epochs: 3"))
+    chosen.write_text(chosen.read_text().replace("epochs: 3", "epochs: 4"))
     assert set(project.made("PARAMETERS=quick")) == {*SOURCES, "report"}
 
 
