@@ -8,11 +8,8 @@ from nbconvert.filters.markdown_mistune import (
     IPythonRenderer,
     MarkdownWithMath,
     MathInlineParser,
-    import_plugin,
 )
 
-# those that JupyterLab has
-PLUGINS = ("strikethrough", "table", "url", "task_lists")
 # characters for private use, which reading.lua turns back: what is escaped is no quotation mark, no
 # dash and no ellipsis
 AS_IT_IS = str.maketrans({sign: chr(0xE000 + ord(sign)) for sign in "\"'-."})
@@ -25,6 +22,12 @@ class _Reader(MathInlineParser):
         text = re.sub(r"\\(.)", r"\1", m[0]).translate(AS_IT_IS)
         self.process_text(text, state, parse_emphasis=False)
         return m.end()
+
+
+class _Markdown(MarkdownWithMath):
+    """Reads what JupyterLab reads beside the common Markdown."""
+
+    DEFAULT_PLUGINS = ("strikethrough", "table", "url", "task_lists")
 
 
 class _Renderer(IPythonRenderer):
@@ -62,8 +65,7 @@ def read_markdown(text: str) -> str:
         If part of it would be lost.
     """
     renderer = _Renderer(escape=False, exclude_anchor_links=True)
-    plugins = [import_plugin(name) for name in PLUGINS]
-    read = MarkdownWithMath(renderer, inline=_Reader(hard_wrap=False), plugins=plugins)
+    read = _Markdown(renderer, inline=_Reader(hard_wrap=False))
     try:
         return str(read(text))
     except Exception as error:
