@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from advlib.architecture import architecture_table
-    from advlib.attacks import fgsm
+    from advlib.attacks import apgd, fgsm, pgd
     from advlib.data import load_data
     from advlib.evaluation import evaluate, transfer
     from advlib.intervals import wilson_interval
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "LeNet": "lenet",
+    "apgd": "attacks",
     "architecture_table": "architecture",
     "evaluate": "evaluation",
     "fgsm": "attacks",
     "load_data": "data",
+    "pgd": "attacks",
     "pretrained": "runs",
     "train": "training",
     "transfer": "evaluation",
@@ -31,10 +33,12 @@ _HOMES = {
 
 __all__ = [
     "LeNet",
+    "apgd",
     "architecture_table",
     "evaluate",
     "fgsm",
     "load_data",
+    "pgd",
     "pretrained",
     "train",
     "transfer",

@@ -8,10 +8,13 @@ not hold is raised.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from advlib.keeping.seeds import seeded
 
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -148,6 +151,37 @@ def check_work(model: object, images: Any, labels: object, name: str = "model") 
     check_labels(labels, images)
 
 
+def check_bounds(bounds: object, images: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Return the bounds of images as tensors of their dtype and device; the images are within."""
+    if bounds is None:
+        return None
+    if not isinstance(bounds, tuple | list) or len(bounds) != 2:
+        raise TypeError(f"bounds must be a pair (low, high), not {bounds!r}")
+    for bound in bounds:
+        if isinstance(bound, bool) or not isinstance(bound, Real | Tensor):
+            raise TypeError(f"bounds must be numbers or tensors, not {bound!r}")
+    low, high = (torch.as_tensor(b, dtype=images.dtype, device=images.device) for b in bounds)
+    try:
+        low, high = (bound.expand_as(images[:1]) for bound in (low, high))
+    except RuntimeError:
+        raise ValueError(
+            f"bounds must be numbers or broadcast to an image of shape {list(images.shape[1:])},"
+            f" not of shapes {list(low.shape)} and {list(high.shape)}"
+        ) from None
+    if not (low < high).all():  # false for NaN
+        raise ValueError(f"bounds must be (low, high) with low below high, not {bounds!r}")
+    rounding = (
+        8 * torch.finfo(images.dtype).eps * max(1, *(float(b.abs().max()) for b in (low, high)))
+    )
+    below, above = (float((low - images).max()), float((images - high).max()))
+    if max(below, above) > rounding:
+        raise ValueError(
+            "images must be within the bounds, not {:.6g} below them or {:.6g} above: they reach"
+            " from {:.6g} to {:.6g}".format(max(below, 0), max(above, 0), *_range(images))
+        )
+    return low, high
+
+
 def check_training(model: Any, data: Any) -> None:
     """Check what a training is given: the data, and the model on two images of each part."""
     for part in ("train", "validation"):
@@ -199,11 +233,24 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
 
 
 @contextmanager
-def restored(model: nn.Module, device: torch.device) -> Iterator[None]:
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Have no parameter's gradient computed inside, where only the images' is asked for."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        for parameter in trained:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
+@contextmanager
+def restored(model: nn.Module, device: torch.device, seed: int | None = None) -> Iterator[None]:
     """Put a model's buffers and the random state back at the end, after an error too.
 
     A pass through a model in training mode moves batch norm's running statistics and draws
-    dropout's random numbers.
+    dropout's random numbers: from a stream of its own, where a seed is given.
     """
     found = [
         (module, name, buffer, None if buffer is None else buffer.clone())
@@ -211,7 +258,8 @@ def restored(model: nn.Module, device: torch.device) -> Iterator[None]:
         for name, buffer in module._buffers.items()  # named_buffers leaves out those that are None
     ]
     devices = [] if device.type == "cpu" else [device]
-    with torch.random.fork_rng(devices, device_type=device.type):
+    fork = torch.random.fork_rng(devices, device_type=device.type)
+    with fork if seed is None else seeded(seed, device):
         try:
             yield
         finally:

@@ -1,29 +1,52 @@
-"""Attacks: small changes of an image, made from a model's gradient, that raise the model's loss."""
+"""Attacks: small changes of an image, made from a model's gradient, that turn its prediction.
+
+All are bounded in the maximum norm and rows over one search (`advlib._search`). Their default loss
+is exact where a model is confident, where the gradient of the softmax log-loss is lost to rounding.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Real
+from functools import partial
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from advlib._care import (
-    NotFiniteError,
-    check_classes,
-    check_labels,
-    check_work,
-    logits_of,
-    restored,
+from advlib._search import (
+    Loss,
+    Task,
+    attack_in_batches,
+    climb,
+    climb_adaptively,
+    logit_of,
+    others,
+    perturb,
 )
-from advlib.settings import check
+from advlib.settings import RATE, WHOLE
+
+__all__ = ["ATTACKS", "EACH_CLASS", "LOSSES", "Attack", "apgd", "fgsm", "perturb", "pgd"]
 
 Bounds = tuple[float | Tensor, float | Tensor]
 
 
-def perturb(images: Tensor, gradient: Tensor, epsilon: float) -> Tensor:
-    """FGSM (Goodfellow et al. 2014, section 4): images + epsilon * sign(gradient)."""
-    return torch.add(images, gradient.sign(), alpha=epsilon)
+def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
+    """log(sum over j != y of exp z_j) - z_y: rises with the log-loss, and is exact."""
+    return others(logits, labels).logsumexp(1) - logit_of(logits, labels)
+
+
+def log_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """The softmax log-loss; its gradient is lost to rounding where a model is confident."""
+    return cross_entropy(logits, labels, reduction="none")
+
+
+def difference(logits: Tensor, labels: Tensor) -> Tensor:
+    """max over j != y of z_j - z_y (Carlini and Wagner 2017, f_6): above 0 where it is turned."""
+    return others(logits, labels).amax(1) - logit_of(logits, labels)
+
+
+LOSSES: dict[str, Loss] = {"log-odds": log_odds, "log-loss": log_loss, "difference": difference}
+EACH_CLASS = "difference to each"
+"""The loss z_t - z_y, for one after another of the most likely classes t as if each a restart."""
 
 
 def fgsm(
@@ -34,35 +57,53 @@ def fgsm(
     *,
     bounds: Bounds | None = None,
     target_labels: Tensor | None = None,
+    loss: str | Loss = "log-odds",
+    restarts: int = 1,
+    seed: int = 0,
     batch_size: int = 200,
 ) -> Tensor:
     r"""Make adversarial images with the fast gradient sign method.
 
     .. math:: x_{adv} = x + \epsilon \, \mathrm{sign}(\nabla_x J(\theta, x, y))
 
-    J is the softmax log-loss. The sum is rounded once, with epsilon in the images' dtype; where
-    the gradient is zero the pixel stays as it is. The model is attacked in the mode it is given
-    in: evaluation mode (``model.eval()``) is right for measuring, training mode is what a training
-    sees (with batch norm an image's gradient then depends on its batch). The model's mode,
-    parameters, ``requires_grad`` flags, ``.grad`` and buffers, the random state and `images` are
-    left as found.
+    J is the softmax log-loss, and the direction is exact: it is that of the log-odds, an increasing
+    function of J whose gradient does not underflow. The sum is rounded once, with epsilon in the
+    images' dtype; where the gradient is zero the pixel stays as it is. The model is attacked in the
+    mode it is given in: evaluation mode (``model.eval()``) is right for measuring, training mode is
+    what a training sees (with batch norm an image's gradient then depends on its batch). The
+    model's mode, parameters, ``requires_grad`` flags, ``.grad`` and buffers, the random state and
+    `images` are left as found.
 
     Parameters
     ----------
     model : Module
         Any module that returns logits of shape [N, classes].
     images : Tensor
-        Floating point, finite, of shape [N, ...], on the model's device.
+        Floating point, finite, of shape [N, ...], on the model's device, within `bounds`.
     labels : Tensor
         The true labels, int64 of shape [N].
     epsilon : float, optional
         The largest change of a value, in the images' unit; at least 0.
     bounds : tuple, optional
-        The lowest and the highest value allowed, numbers or tensors that broadcast to an image.
-        The adversarial images are clipped to them; by default they are not clipped.
+        The lowest and the highest value allowed, numbers or tensors that broadcast to an image,
+        such as ``data.bounds``. By default the adversarial images are not clipped.
     target_labels : Tensor, optional
         Labels that the model is to be led to, int64 of shape [N]: the images then go down the
-        gradient of the loss on these, ``x - epsilon * sign(...)``.
+        gradient of the loss on these.
+    loss : str or callable, optional
+        "log-odds", the exact direction; "log-loss", the same as computed from the softmax, which in
+        single precision is lost from a margin of about 16 on (the seed's numbers are made so);
+        "difference", the largest other logit less the label's; or a function of logits
+        [N, classes] and labels [N] to [N], which is raised.
+    restarts : int, optional
+        How often the attack is made; for each image what turns it counts, else what has the larger
+        loss. Of use where something is drawn at random, if only by the model.
+    seed : int, optional
+        Of what the attack draws, and of what the model draws while it is attacked (dropout in
+        training mode, noise). It is another stream than `advlib.evaluate`'s of the same seed: a
+        model that is random is then measured with noise that the attack has not seen. What such a
+        number says of the model is little: see Athalye et al. 2018, section 5, and average over
+        the noise.
     batch_size : int, optional
         How many images are attacked at once. The largest that fits is best on a GPU; on a CPU 200
         was the fastest for LeNet.
@@ -81,24 +122,135 @@ def fgsm(
     ----------
     I. J. Goodfellow, J. Shlens, C. Szegedy, "Explaining and harnessing adversarial examples",
     arXiv:1412.6572, 2014, section 4.
+    A. Athalye, N. Carlini, D. Wagner, "Obfuscated gradients give a false sense of security",
+    arXiv:1802.00420, 2018.
     """
-    epsilon, batch_size = check("epsilon", epsilon), check("batch_size", batch_size)
-    check_work(model, images, labels)
-    given, towards = {"labels": labels}, epsilon
-    if target_labels is not None:
-        check_labels(target_labels, images, "target_labels")
-        given["target_labels"], towards = target_labels, -epsilon
-    limits = None if bounds is None else _checked_bounds(bounds, images)
+    task = _task(
+        loss,
+        target_labels,
+        epsilon=epsilon,
+        bounds=bounds,
+        restarts=restarts,
+        seed=seed,
+        batch_size=batch_size,
+        random_start=False,
+    )
+    return attack_in_batches(
+        model, images, labels, task, partial(climb, steps=1, step_size=task.epsilon)
+    )
 
-    # A caller inside torch.no_grad or torch.inference_mode gets its images too.
-    with restored(model, images.device), torch.inference_mode(False), torch.enable_grad():
-        clean = images.detach()
-        adversarial = torch.empty_like(clean)
-        for start in range(0, len(clean), batch_size):
-            part = slice(start, start + batch_size)
-            gradient = _gradient(model, clean[part], part, given)
-            adversarial[part] = perturb(clean[part], gradient, towards)
-    return adversarial if limits is None else adversarial.clamp_(*limits)
+
+def pgd(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    epsilon: float = 0.1,
+    *,
+    steps: int = 20,
+    step_size: float | None = None,
+    random_start: bool = True,
+    bounds: Bounds | None = None,
+    target_labels: Tensor | None = None,
+    loss: str | Loss = "log-odds",
+    restarts: int = 1,
+    seed: int = 0,
+    batch_size: int = 200,
+) -> Tensor:
+    """Make adversarial images by projected gradient descent (Madry et al. 2018, section 2.1).
+
+    From a point drawn uniformly within epsilon, or from the image itself, `steps` steps up the
+    loss, each followed by the projection to the box of what is allowed. An image that is turned is
+    not attacked further from the second step on.
+
+    Parameters
+    ----------
+    model, images, labels, epsilon, bounds, target_labels, loss, restarts, seed, batch_size
+        As for `advlib.fgsm`.
+    steps : int, optional
+        How many steps, each of one gradient.
+    step_size : float, optional
+        The change of every value in a step; by default 2.5 epsilon / steps, at most epsilon.
+    random_start : bool, optional
+        Whether it begins at a random point. One step without it is FGSM.
+
+    Returns, Raises
+    ---------------
+    As `advlib.fgsm`.
+
+    References
+    ----------
+    A. Madry et al., "Towards deep learning models resistant to adversarial attacks",
+    arXiv:1706.06083, 2018.
+    """
+    task = _task(
+        loss,
+        target_labels,
+        epsilon=epsilon,
+        bounds=bounds,
+        restarts=restarts,
+        seed=seed,
+        batch_size=batch_size,
+        random_start=random_start,
+    )
+    steps = WHOLE.check("steps", steps)
+    step_size = min(2.5 / steps, 1) * task.epsilon if step_size is None else step_size
+    step_size = 0.0 if step_size == 0 else RATE.check("step_size", step_size)
+    return attack_in_batches(
+        model, images, labels, task, partial(climb, steps=steps, step_size=step_size)
+    )
+
+
+def apgd(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    epsilon: float = 0.1,
+    *,
+    steps: int = 100,
+    random_start: bool = True,
+    bounds: Bounds | None = None,
+    target_labels: Tensor | None = None,
+    loss: str | Loss = "log-odds",
+    restarts: int = 1,
+    seed: int = 0,
+    batch_size: int = 200,
+) -> Tensor:
+    """Make adversarial images by Auto-PGD (Croce and Hein 2020, section 3).
+
+    Projected gradient ascent with momentum, which keeps the best point, halves its step where that
+    does not lead on, and then goes on from the best point. It has no step size to choose.
+
+    Parameters
+    ----------
+    model, images, labels, epsilon, bounds, target_labels, restarts, seed, batch_size
+        As for `advlib.fgsm`.
+    loss : str or callable, optional
+        As for `advlib.fgsm`, and "difference to each": the logit of another class less the
+        label's, for each of the 9 most likely classes in turn, until one turns the image.
+    steps, random_start
+        As for `advlib.pgd`.
+
+    Returns, Raises
+    ---------------
+    As `advlib.fgsm`.
+
+    References
+    ----------
+    F. Croce, M. Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
+    parameter-free attacks", arXiv:2003.01690, 2020.
+    """
+    task = _task(
+        loss,
+        target_labels,
+        epsilon=epsilon,
+        bounds=bounds,
+        restarts=restarts,
+        seed=seed,
+        batch_size=batch_size,
+        random_start=random_start,
+    )
+    search = partial(climb_adaptively, steps=WHOLE.check("steps", steps), epsilon=task.epsilon)
+    return attack_in_batches(model, images, labels, task, search)
 
 
 @dataclass(frozen=True)
@@ -109,44 +261,16 @@ class Attack:
     perturbation: str
 
 
-ATTACKS = {"fgsm": Attack(fgsm, "signs of the gradient")}
-"""The attacks of the report."""
+ATTACKS = {"fgsm": Attack(partial(fgsm, loss="log-loss"), "signs of the gradient")}
+"""The attacks of the seed's chapters, as the slides compute them."""
 
 
-def _gradient(model: nn.Module, images: Tensor, part: slice, given: dict[str, Tensor]) -> Tensor:
-    """The gradient, with respect to the images, of the loss on the last of the labels given."""
-    leaf = images.clone().requires_grad_()  # copies are no inference tensors
-    logits = logits_of(model, leaf.clone())  # a copy, for a model that works in place
-    for name, labels in given.items():  # all of them: the first batch shows one out of range
-        check_classes(labels, logits.shape[1], name)
-    *_, towards = given.values()
-    gradient = None
-    if logits.requires_grad:
-        # A sum, so that an image's gradient does not depend on the number of images beside it.
-        loss = cross_entropy(logits, towards[part].clone(), reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, leaf, allow_unused=True)
-    if gradient is None:
-        raise ValueError("model must return logits that can be differentiated by its images")
-    if gradient.isnan().any():
-        raise NotFiniteError("model has gradients that are NaN: has its training diverged?")
-    return gradient
-
-
-def _checked_bounds(bounds: object, images: Tensor) -> tuple[Tensor, Tensor]:
-    """The two bounds as tensors of the images' dtype on their device."""
-    if not isinstance(bounds, tuple | list) or len(bounds) != 2:
-        raise TypeError(f"bounds must be a pair (low, high), not {bounds!r}")
-    for bound in bounds:
-        if isinstance(bound, bool) or not isinstance(bound, Real | Tensor):
-            raise TypeError(f"bounds must be numbers or tensors, not {bound!r}")
-    low, high = (torch.as_tensor(b, dtype=images.dtype, device=images.device) for b in bounds)
-    try:
-        low, high = (bound.expand_as(images[:1]) for bound in (low, high))
-    except RuntimeError:
-        raise ValueError(
-            f"bounds must be numbers or broadcast to an image of shape {list(images.shape[1:])},"
-            f" not of shapes {list(low.shape)} and {list(high.shape)}"
-        ) from None
-    if not (low < high).all():  # false for NaN
-        raise ValueError(f"bounds must be (low, high) with low below high, not {bounds!r}")
-    return low, high
+def _task(loss: str | Loss, target_labels: Tensor | None, **others: Any) -> Task:
+    """What an attack is told, checked."""
+    names = [*LOSSES, EACH_CLASS]
+    if not callable(loss) and loss not in names:
+        raise ValueError(f"loss must be one of {', '.join(names)}, or a function, not {loss!r}")
+    if loss == EACH_CLASS and target_labels is not None:
+        raise ValueError(f"loss {EACH_CLASS!r} has targets of its own: leave target_labels out")
+    function = loss if callable(loss) else LOSSES.get(loss)
+    return Task(loss=function, target_labels=target_labels, **others)

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from advlib._care import check_classes, check_work, count_classes, logits_of, restored
 from advlib.attacks import fgsm
 from advlib.intervals import wilson_interval
+from advlib.keeping.seeds import derived_seed
 from advlib.methods import ranks
 from advlib.settings import check
 
@@ -82,7 +83,12 @@ class Transfer:
 
 
 def evaluate(
-    model: nn.Module, images: Tensor, labels: Tensor, *, batch_size: int = BATCH_SIZE
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    seed: int = 0,
+    batch_size: int = BATCH_SIZE,
 ) -> Evaluation:
     """Measure a model's error and confidence.
 
@@ -97,6 +103,9 @@ def evaluate(
         Floating point, finite, of shape [N, ...], on the model's device.
     labels : Tensor
         The true labels, int64 of shape [N].
+    seed : int, optional
+        Of what a model draws that is random (dropout in training mode, noise): another stream than
+        an attack's of the same seed.
     batch_size : int, optional
         How many images are run at once.
 
@@ -110,7 +119,7 @@ def evaluate(
     TypeError, ValueError
         If an argument is not as above. The message names it, its value and what is allowed.
     """
-    per_image = _measure(model, images, labels, batch_size, _confidence, 2)
+    per_image = _measure(model, images, labels, batch_size, _confidence, 2, seed)
     confidence, correct = per_image[:, 0], per_image[:, 1] == 1
     n, hits = len(correct), int(correct.sum())
     return Evaluation(
@@ -210,13 +219,15 @@ def _measure(
     batch_size: int,
     figures: Callable[[Tensor, Tensor], Tensor],
     columns: int,
+    seed: int = 0,
 ) -> Tensor:
     """What `figures` makes of each batch's logits and labels, float64 [N, columns], on the CPU."""
     batch_size = check("batch_size", batch_size)
     check_work(model, images, labels)
     # One tensor: small ones kept from each batch would pin the freed activations between them.
     measured = torch.empty(len(images), columns, dtype=torch.float64, device="cpu")
-    with restored(model, images.device), torch.no_grad():
+    seed = derived_seed(check("seed", seed), "evaluation")
+    with restored(model, images.device, seed), torch.no_grad():
         for start in range(0, len(images), batch_size):
             part = slice(start, start + batch_size)
             # A copy, for a model that works in place.

@@ -90,7 +90,7 @@ def shuffled_among_adversarial(
 ) -> Iterator[Batch]:
     """The minibatches of an epoch that goes through all images twice: clean, and attacked now."""
     n = len(images)
-    stale = fgsm(model, images, labels, settings.epsilon)
+    stale = fgsm(model, images, labels, settings.epsilon, loss="log-loss")
     order = torch.randperm(2 * n, generator=generator).to(images.device)
     for chosen in torch.split(order, settings.batch_size):
         perturbed, chosen = chosen >= n, chosen % n

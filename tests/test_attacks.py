@@ -1,4 +1,4 @@
-"""advlib.attacks: FGSM against finite differences, two libraries, and its properties."""
+"""FGSM against finite differences, two libraries, and its properties; PGD and APGD: test_search."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from advlib.attacks import fgsm
+from advlib.attacks import apgd, fgsm, pgd
 
 few = settings(max_examples=15, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -264,21 +264,33 @@ def test_bounds_clip() -> None:
     clipped = fgsm(model, images, labels, 0.3, bounds=(0, 1))
     assert torch.equal(clipped, free.clamp(0, 1))
     assert not torch.equal(clipped, free)
-    low, high = torch.zeros(2, 6, 6), torch.linspace(0.4, 1.2, 72).view(2, 6, 6)
+    low, high = torch.full((2, 6, 6), -0.1), torch.linspace(1, 1.2, 72).view(2, 6, 6)
     by_pixel = fgsm(model, images, labels, 0.3, bounds=(low, high))
     assert torch.equal(by_pixel, free.clamp(low.double(), high.double()))
-    unrounded = fgsm(model, images, labels, 0.3, bounds=(0.1, 0.9))
-    assert torch.equal(unrounded, free.clamp(0.1, 0.9))
     single = fgsm(model.float(), images.float(), labels, 0.3, bounds=(low.double(), high.double()))
     assert single.dtype == torch.float32
     assert (single <= high).all()
 
 
+@pytest.mark.parametrize("attack", [fgsm, pgd, apgd])
+def test_images_outside_their_bounds_are_refused_with_their_range(attack: Any) -> None:
+    model, (images, labels) = small_net(), small_images(0)
+    images[0, 0, 0, 0], images[1, 0, 0, 0] = -0.25, 1.5
+    with pytest.raises(
+        ValueError, match=r"within the bounds, .* 0\.25 below .* 0\.5 above: .*-0\.25 to 1"
+    ):
+        attack(model, images, labels, 0.1, bounds=(0, 1))
+    images[0, 0, 0, 0], images[1, 0, 0, 0] = -1e-16, 1 + 4e-16  # rounding
+    adversarial = attack(model, images, labels, 0.0, bounds=(0, 1))
+    assert torch.equal(adversarial, images.clamp(0, 1))
+
+
 def test_torchs_default_device_makes_no_difference() -> None:
     model, (images, labels) = small_net(), small_images(0)
-    expected = fgsm(model, images, labels, 0.3, bounds=(0.1, 0.9))
+    expected = [attack(model, images, labels, 0.3, bounds=(0, 1)) for attack in (fgsm, pgd, apgd)]
     with torch.device("meta"):
-        assert torch.equal(fgsm(model, images, labels, 0.3, bounds=(0.1, 0.9)), expected)
+        for attack, wanted in zip((fgsm, pgd, apgd), expected, strict=True):
+            assert torch.equal(attack(model, images, labels, 0.3, bounds=(0, 1)), wanted)
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])

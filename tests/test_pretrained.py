@@ -29,13 +29,15 @@ def data() -> advlib.data.Dataset:
 def measured() -> Transfer:
     """The transfer tables: each model on the test images attacked by each."""
     models = {name: advlib.pretrained(name) for name in PRETRAINED}
-    return advlib.transfer(models, data().test.images, data().test.labels, epsilon=0.1)
+    return advlib.transfer(
+        models, data().test.images, data().test.labels, epsilon=0.1, attack=ATTACKS["fgsm"].make
+    )
 
 
 @cache
 def evaluated(name: str) -> dict[str, Evaluation]:
     model, (images, labels) = advlib.pretrained(name), vars(data().test).values()
-    attacked = advlib.fgsm(model, images, labels, epsilon=0.1)
+    attacked = ATTACKS["fgsm"].make(model, images, labels, epsilon=0.1)
     return {
         "clean": advlib.evaluate(model, images, labels),
         "adversarial": advlib.evaluate(model, attacked, labels),

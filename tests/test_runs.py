@@ -10,10 +10,11 @@ from engine import assert_same_history, random_data, same_bits
 from torch import Tensor, nn
 
 import advlib
-from advlib import _epoch, runs, training
+from advlib import runs, training
 from advlib.data import Dataset
 from advlib.keeping import checkpoints
 from advlib.keeping.files import DamagedFileError
+from advlib.keeping.seeds import derived_seed
 from advlib.settings import Training
 
 DATA = random_data()
@@ -55,8 +56,8 @@ def test_a_run_is_trained_once_and_then_taken(
 
 def test_a_run_is_a_training_with_its_settings(tmp_path: Path) -> None:
     """By `advlib.train` alone, from the initial weights and with the seed of the shuffles."""
-    model = advlib.LeNet(_epoch.derived_seed(5, "mixed", "weights"))
-    settings = SETTINGS | {"seed": _epoch.derived_seed(5, "mixed", "shuffles")}
+    model = advlib.LeNet(derived_seed(5, "mixed", "weights"))
+    settings = SETTINGS | {"seed": derived_seed(5, "mixed", "shuffles")}
     history = advlib.train(model, DATA, method="mixed", **settings)
     found = run(tmp_path, "mixed", seed=5)
     assert same_bits(found.model, model)

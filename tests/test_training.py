@@ -17,6 +17,7 @@ from torch.nn.utils import parameters_to_vector
 import advlib
 from advlib import _epoch, methods, runs, training
 from advlib.data import Dataset, Split
+from advlib.keeping.seeds import derived_seed
 from advlib.methods import Batch, Step
 from advlib.settings import SIZE, Training, setting
 from advlib.training import DivergedError
@@ -117,7 +118,7 @@ def test_the_loop_agrees_with_a_plain_reference_in_float64(method: str) -> None:
     reference = Plain64(method)
     for epoch in (1, 2):
         reference.rest()
-        generator = torch.Generator().manual_seed(_epoch.derived_seed(7, epoch, "order"))
+        generator = torch.Generator().manual_seed(derived_seed(7, epoch, "order"))
         for chosen in torch.randperm(300, generator=generator).reshape(-1, 100):
             images, labels = small.train.images[chosen], small.train.labels[chosen]
             reference.step(images, labels, reference.signs(images, labels))
@@ -136,7 +137,7 @@ def test_epochwise_mixed_training_agrees_with_a_plain_reference_in_float64() -> 
         reference.rest()
         attacked = clean + 0.1 * reference.signs(clean, labels)
         both = list(zip([*clean, *attacked], [*labels, *labels], strict=True))
-        generator = torch.Generator().manual_seed(_epoch.derived_seed(7, epoch, "order"))
+        generator = torch.Generator().manual_seed(derived_seed(7, epoch, "order"))
         for chosen in torch.randperm(300, generator=generator).reshape(-1, 100):
             images, their_labels = (
                 torch.stack(part) for part in zip(*(both[i] for i in chosen), strict=True)
@@ -229,11 +230,11 @@ def test_the_same_seed_gives_the_same_bits(network: Callable[[], nn.Module], met
 
 def test_derived_seeds_are_fixed_and_apart() -> None:
     parts = [(seed, epoch, name) for seed in range(3) for epoch in range(3) for name in ("a", "b")]
-    seeds = {_epoch.derived_seed(*part) for part in parts}
+    seeds = {derived_seed(*part) for part in parts}
     assert len(seeds) == len(parts)
     assert all(0 <= seed < 2**63 for seed in seeds)
     # written down once: another value would give other trainings
-    assert _epoch.derived_seed(0, 1, "order") == 5477332743485824662
+    assert derived_seed(0, 1, "order") == 5477332743485824662
 
 
 @pytest.mark.parametrize("mode", [True, False])

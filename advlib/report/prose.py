@@ -2,7 +2,7 @@
 
 import html
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 from nbconvert.filters.markdown_mistune import (
     IPythonRenderer,
@@ -27,7 +27,7 @@ class _Reader(MathInlineParser):
 class _Markdown(MarkdownWithMath):
     """Reads what JupyterLab reads beside the common Markdown."""
 
-    DEFAULT_PLUGINS: ClassVar[Any] = ("strikethrough", "table", "url", "task_lists")
+    DEFAULT_PLUGINS: Any = ("strikethrough", "table", "url", "task_lists")
 
 
 class _Renderer(IPythonRenderer):

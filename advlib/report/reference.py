@@ -47,7 +47,7 @@ def renew(report: Path) -> None:
             record = {"method": method, "settings": run.settings}
             checkpoints.save(REFERENCE / f"{method}.safetensors", run.model.state_dict(), record)
             continue
-        adversarial = fgsm(run.model, images, labels, training.epsilon)
+        adversarial = fgsm(run.model, images, labels, training.epsilon, loss="log-loss")
         evaluations = {
             "clean": evaluate(run.model, images, labels),
             "adversarial": evaluate(run.model, adversarial, labels),

@@ -28,8 +28,8 @@ AFTER = "\n\ndef added(x):\n    return x\n"
 
 CHANGES: list[tuple[str, str, str, set[str]]] = [
     # what is added beside the others trains nothing anew
-    ("attacks", "ATTACKS = {", "def pgd(model):\n    return fgsm(model)\n\n\nATTACKS = {", NONE),
-    ("attacks", "ATTACKS = {", 'ATTACKS = {"pgd": Attack(fgsm, "steps"), ', NONE),
+    ("attacks", "ATTACKS = {", "def other(model):\n    return fgsm(model)\n\n\nATTACKS = {", NONE),
+    ("attacks", "ATTACKS = {", 'ATTACKS = {"other": Attack(fgsm, "steps"), ', NONE),
     ("methods", "METHODS = {", 'METHODS = {\n    "free": Method(mixed, "Free training"),', NONE),
     ("methods", "class Pass(", "def added(x):\n    return x\n\n\nclass Pass(", NONE),
     (
@@ -51,8 +51,8 @@ CHANGES: list[tuple[str, str, str, set[str]]] = [
     ("methods", "2 * n, generator", "2 * n + 0, generator", {"mixed-epochwise"}),
     ("methods", "for chosen in (~batch.pert", "for chosen in (batch.pert", {"mixed-epochwise"}),
     ("methods", "clean.of_images, epsilon)", "clean.of_images, 1.0)", {"mixed", "adversarial"}),
-    ("attacks", 'reduction="sum"', 'reduction="mean"', {"mixed-epochwise"}),
-    ("attacks", "gradient.sign()", "gradient.sgn()", ALL - {"standard"}),
+    ("attacks", 'reduction="none"', 'reduction="sum"', {"mixed-epochwise"}),
+    ("_search", "gradient.sign(), alpha", "gradient.sgn(), alpha", ALL - {"standard"}),
     ("methods", "objective.mean()", "objective.sum()", ALL),
     # the loop, the data, the network
     ("training", "range(len(history) + 1,", "range(len(history) + 2,", ALL),
@@ -103,7 +103,7 @@ def test_a_new_module_that_the_loop_names_counts(before: dict[str, str]) -> None
     assert digests(library) == before
     library["_epoch"] = (
         library["_epoch"]
-        .replace("import hashlib\n", "import hashlib\nfrom advlib import noise\n")
+        .replace("import math\n", "import math\nfrom advlib import noise\n")
         .replace("totals = torch.zeros(2, 3", "totals = noise.SIZE * torch.zeros(2, 3")
     )
     one = digests(library)

@@ -1,0 +1,300 @@
+"""The search that all attacks are rows of: up a loss's gradient signs, within a box.
+
+`Problem.ask` runs the model at some points, `Problem.move` takes the step; `climb` is PGD (FGSM is
+one step of it), `climb_adaptively` is APGD. `attack_in_batches` does what is common to all.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Generator, Tensor, nn
+
+from advlib import _care
+from advlib.keeping.seeds import derived_seed
+from advlib.settings import SEED, WHOLE, check
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Of logits [N, classes] and labels [N] the loss [N] that an attack raises."""
+
+
+def perturb(images: Tensor, gradient: Tensor, epsilon: float) -> Tensor:
+    """FGSM (Goodfellow et al. 2014, section 4): images + epsilon * sign(gradient)."""
+    return torch.add(images, gradient.sign(), alpha=epsilon)
+
+
+def logit_of(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return each image's logit of a class."""
+    return logits.gather(1, labels[:, None])[:, 0]
+
+
+def others(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the logits with each image's class left out, as -inf."""
+    return logits.scatter(1, labels[:, None], -torch.inf)
+
+
+class Pass(NamedTuple):
+    """What a model says at points: the loss [n] to raise, its gradient, and is it turned? [n]"""
+
+    loss: Tensor
+    gradient: Tensor
+    turned: Tensor
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be solved for a batch of images: raise the loss within the box low to high."""
+
+    model: nn.Module
+    loss: Loss | None
+    """None: z_t - z_y with the classes t that are `towards`."""
+    targeted: bool
+    check_labels: Callable[[int], None]
+    """Refuses labels that are none of so many classes."""
+    labels: Tensor
+    low: Tensor
+    high: Tensor
+    towards: Tensor | None = None
+
+    def only(self, chosen: Tensor) -> "Problem":
+        """Return the same for some of the images."""
+        towards = None if self.towards is None else self.towards[chosen]
+        labels, low, high = (each[chosen] for each in (self.labels, self.low, self.high))
+        return replace(self, labels=labels, low=low, high=high, towards=towards)
+
+    def ask(self, points: Tensor, with_gradient: bool = True) -> Pass:
+        """Run the model on points, forwards and, with the gradient, backwards."""
+        with torch.set_grad_enabled(with_gradient):
+            leaf = points.clone().requires_grad_(with_gradient)  # copies are no inference tensors
+            logits = _care.logits_of(
+                self.model, leaf.clone()
+            )  # a copy, for a model that works in place
+            self.check_labels(logits.shape[1])
+            wide = logits if logits.dtype == torch.float64 else logits.float()
+            if self.loss is not None:
+                loss = self.loss(wide, self.labels)
+            else:
+                assert self.towards is not None
+                loss = logit_of(wide, self.towards) - logit_of(wide, self.labels)
+            loss = -loss if self.targeted else loss
+            gradient = _differentiate(loss, leaf) if with_gradient else torch.empty(0)
+        turned = (logits.detach().argmax(1) == self.labels) == self.targeted
+        return Pass(loss.detach(), gradient, turned)
+
+    def move(self, points: Tensor, gradient: Tensor, size: float) -> Tensor:
+        """Take the step that all attacks share."""
+        return self.project(perturb(points, gradient, size))
+
+    def project(self, points: Tensor) -> Tensor:
+        """Return the nearest points of the box."""
+        return points.clamp(self.low, self.high)
+
+
+def _differentiate(loss: Tensor, leaf: Tensor) -> Tensor:
+    """The gradient of each image's loss, of a sum: so other images' number does not matter."""
+    gradient = None
+    if loss.requires_grad:
+        (gradient,) = torch.autograd.grad(loss.sum(), leaf, allow_unused=True)
+    if gradient is None:
+        raise ValueError("model must return logits that can be differentiated by its images")
+    if gradient.isnan().any():
+        raise _care.NotFiniteError("model has gradients that are NaN: has its training diverged?")
+    return gradient
+
+
+Search: TypeAlias = Callable[[Problem, Tensor], Tensor]  # and where to begin, to what is found
+
+
+def climb(problem: Problem, points: Tensor, *, steps: int, step_size: float) -> Tensor:
+    """Projected gradient ascent; from the second step on, images that are turned stay."""
+    found, open_ = torch.empty_like(points), torch.arange(len(points), device=points.device)
+    for step in range(steps):
+        now = problem.ask(points)
+        gradient = now.gradient
+        if step and now.turned.any():
+            found[open_[now.turned]] = points[now.turned]
+            rest = ~now.turned
+            open_, points, gradient = open_[rest], points[rest], gradient[rest]
+            problem = problem.only(rest)
+            if not len(points):
+                break
+        points = problem.move(points, gradient, step_size)
+    found[open_] = points
+    return found
+
+
+MOMENTUM, IMPROVED = 0.75, 0.75  # alpha and rho of Croce and Hein
+
+
+def _checkpoints(steps: int) -> list[int]:
+    """The steps after which APGD looks back (Croce and Hein 2020, section 3.1)."""
+    shares = [0.0, 0.22]
+    while shares[-1] < 1:
+        shares.append(shares[-1] + max(shares[-1] - shares[-2] - 0.03, 0.06))
+    return sorted({-int(-share * steps // 1) for share in shares[1:-1]})
+
+
+def _rises(now: Tensor, before: Tensor) -> Tensor:
+    """Whether a loss is larger by more than rounding, which depends on the batch."""
+    return now > before + 16 * torch.finfo(now.dtype).eps * (1 + before.abs())
+
+
+def climb_adaptively(problem: Problem, points: Tensor, *, steps: int, epsilon: float) -> Tensor:
+    """APGD (Croce and Hein 2020, algorithm 1); images that are turned stay, as in `climb`."""
+    found, now = torch.empty_like(points), problem.ask(points)
+    looks, last = _checkpoints(steps), 0
+    pixels = (..., *[None] * (points.ndim - 1))  # a value for each image, for all of its pixels
+    zero = torch.zeros_like(now.loss)
+    # an entry for each image that is not turned yet
+    s = {"open": torch.arange(len(points), device=points.device), "points": points}
+    s |= {"before": points, "gradient": now.gradient, "loss": now.loss, "size": zero + 2 * epsilon}
+    s |= {"best points": points, "best gradient": now.gradient, "best loss": now.loss}
+    s |= {"improved": zero, "loss then": now.loss, "halved": zero == 0}
+    for step in range(1, steps + 1):
+        size, share = s["size"][pixels].to(points.dtype), MOMENTUM if step > 1 else 1.0
+        ahead = problem.project(torch.addcmul(s["points"], s["gradient"].sign(), size))
+        moved = s["points"] + share * (ahead - s["points"])
+        moved = problem.project(moved + (1 - share) * (s["points"] - s["before"]))
+        now = problem.ask(moved, with_gradient=step < steps)
+        better = _rises(now.loss, s["best loss"]) | now.turned
+        s["improved"] = s["improved"] + _rises(now.loss, s["loss"])
+        s |= {"before": s["points"], "points": moved, "loss": now.loss}
+        s["gradient"] = now.gradient if step < steps else s["gradient"]
+        for name in ("points", "gradient", "loss"):
+            chosen = better if name == "loss" else better[pixels]
+            s[f"best {name}"] = torch.where(chosen, s[name], s[f"best {name}"])
+        if step in looks:
+            stuck = ~s["halved"] & ~_rises(s["best loss"], s["loss then"])
+            halve, last = stuck | (s["improved"] < IMPROVED * (step - last)), step
+            for name in ("points", "gradient"):
+                s[name] = torch.where(halve[pixels], s[f"best {name}"], s[name])
+            s |= {"size": torch.where(halve, s["size"] / 2, s["size"]), "halved": halve}
+            s |= {"improved": torch.zeros_like(s["loss"]), "loss then": s["best loss"]}
+        if now.turned.any():
+            rest = ~now.turned
+            found[s["open"][now.turned]] = s["best points"][now.turned]
+            s, problem = {name: value[rest] for name, value in s.items()}, problem.only(rest)
+            if not len(s["open"]):
+                break
+    found[s["open"]] = s["best points"]
+    return found
+
+
+TARGETS = 9  # how many classes are tried in turn, where the loss is towards each
+
+
+@dataclass
+class Task:
+    """What an attack is told, checked; `loss` None is that of `Problem`, towards each class."""
+
+    loss: Loss | None
+    target_labels: Tensor | None
+    epsilon: float
+    bounds: object
+    restarts: int
+    seed: int
+    batch_size: int
+    random_start: bool
+
+    def __post_init__(self) -> None:
+        self.epsilon = check("epsilon", self.epsilon)
+        self.batch_size = check("batch_size", self.batch_size)
+        self.restarts = WHOLE.check("restarts", self.restarts)
+        self.seed = SEED.check("seed", self.seed)
+        if not isinstance(self.random_start, bool):
+            raise TypeError(f"random_start must be True or False, not {self.random_start!r}")
+
+
+def attack_in_batches(
+    model: nn.Module, images: Tensor, labels: Tensor, task: Task, search: Search
+) -> Tensor:
+    """Attack all images, batch by batch, and leave everything as found."""
+    _care.check_work(model, images, labels)
+    given = {"labels": labels}
+    if task.target_labels is not None:
+        _care.check_labels(task.target_labels, images, "target_labels")
+        given["target_labels"] = task.target_labels
+    limits = _care.check_bounds(task.bounds, images)
+
+    @cache
+    def check_all(classes: int) -> None:  # all of them: the first batch shows one out of range
+        for name, each in given.items():
+            _care.check_classes(each, classes, name)
+        if classes < 2:
+            raise ValueError("model must have at least two classes: one cannot be turned")
+
+    # A caller inside torch.no_grad or torch.inference_mode gets its images too.
+    seed = derived_seed(task.seed, "attack")
+    with (
+        _care.restored(model, images.device, seed),
+        torch.inference_mode(False),
+        _care.frozen(model),
+    ):
+        clean, towards = images.detach(), [*given.values()][-1]
+        adversarial = torch.empty_like(clean)
+        streams = [Generator(clean.device) for _ in range(task.restarts)]
+        for restart, stream in enumerate(streams):
+            stream.manual_seed(derived_seed(task.seed, "start", restart))
+        for start in range(0, len(clean), task.batch_size):
+            part = slice(start, start + task.batch_size)
+            box = _box(clean[part], task.epsilon, limits)
+            problem = Problem(
+                *(model, task.loss, task.target_labels is not None, check_all),
+                *(towards[part].clone(), *box),
+            )
+            adversarial[part] = _strongest(_tries(problem, clean[part], task, streams), search)
+    return adversarial
+
+
+def _box(
+    images: Tensor, epsilon: float, limits: tuple[Tensor, Tensor] | None
+) -> tuple[Tensor, Tensor]:
+    """What is within epsilon of images, with epsilon in their dtype, and within bounds."""
+    one = images.new_ones(())
+    low, high = (torch.add(images, one, alpha=way * epsilon) for way in (-1, 1))
+    if limits is None:
+        return low, high
+    return torch.clamp(low, *limits), torch.clamp(high, *limits)
+
+
+def _tries(
+    problem: Problem, images: Tensor, task: Task, streams: list[Generator]
+) -> Iterator[tuple[Problem, Tensor]]:
+    """Yield the problem and where to begin, for each restart and each class to go towards."""
+    problems = [problem]
+    if task.loss is None:
+        with torch.no_grad():
+            logits = _care.logits_of(problem.model, images.clone())
+        problem.check_labels(logits.shape[1])
+        order = others(logits, problem.labels).argsort(1, descending=True)[:, :-1]
+        problems = [replace(problem, towards=order[:, n]) for n in range(order.shape[1])[:TARGETS]]
+    for stream in streams:
+        start = images
+        if task.random_start:
+            shift = torch.rand(
+                images.shape, dtype=images.dtype, device=images.device, generator=stream
+            )
+            start = problem.project(torch.add(images, 2 * shift - 1, alpha=task.epsilon))
+        for each in problems:
+            yield each, start
+
+
+def _strongest(tries: Iterator[tuple[Problem, Tensor]], search: Search) -> Tensor:
+    """Try one after another on what is not turned; else the point of the largest loss counts."""
+    problem, start = next(tries)
+    found = search(problem, start)
+    known: Pass | None = None
+    for again, start in tries:
+        known = known or problem.ask(found, with_gradient=False)
+        rest = (~known.turned).nonzero()[:, 0]
+        if not len(rest):
+            continue
+        part = again.only(rest)
+        points = search(part, start[rest])
+        now = part.ask(points, with_gradient=False)
+        better = now.turned | (now.loss > known.loss[rest])
+        found[rest[better]] = points[better]
+        known.loss[rest[better]], known.turned[rest[better]] = now.loss[better], now.turned[better]
+    return found

@@ -1,0 +1,298 @@
+"""PGD and APGD, and what all attacks share: against ART and foolbox, float64, and properties."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from engine import digits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_attacks import small_images, small_net
+from torch import Tensor, nn
+
+import advlib
+from advlib.attacks import EACH_CLASS, LOSSES, apgd, fgsm, pgd
+
+few = settings(max_examples=15, deadline=None)
+seeds = st.integers(0, 2**32 - 1)
+Attack = Callable[..., Tensor]
+ATTACKS: dict[str, Attack] = {"fgsm": fgsm, "pgd": pgd, "apgd": apgd}
+ITERATED: dict[str, Attack] = {
+    "pgd": pgd,
+    "pgd from the image": lambda *a, **k: pgd(*a, random_start=False, **k),
+    "apgd": apgd,
+    "apgd from the image": lambda *a, **k: apgd(*a, random_start=False, **k),
+    "apgd, difference": lambda *a, **k: apgd(*a, loss="difference", **k),
+    "apgd, each": lambda *a, **k: apgd(*a, loss=EACH_CLASS, **k),
+}
+
+
+def turned(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    with torch.no_grad():
+        predicted: Tensor = model(images).argmax(1)
+    return predicted != labels
+
+
+@pytest.fixture(scope="module")
+def real() -> tuple[advlib.LeNet, Tensor, Tensor]:
+    """The reference's mixed model and some test images."""
+    data = digits()
+    model = advlib.pretrained("mixed").eval()
+    return model, data.test.images[:60], data.test.labels[:60]
+
+
+class Sure(nn.Module):
+    """A model whose logits are those of another, many times as large."""
+
+    def __init__(self, model: nn.Module, times: float) -> None:
+        super().__init__()
+        self.model, self.times = model, times
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.times * self.model(images)
+        return logits
+
+
+@pytest.mark.parametrize("times", [1, 30, 1e3, 1e5])
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_the_direction_is_exact_where_a_model_is_confident(attack: str, times: float) -> None:
+    """In single precision as the log-loss in double, or, of large logits, the difference."""
+    model, (images, labels) = small_net(), small_images(0)
+    labels = model(images).argmax(1)  # where it is right, it is confident
+    make = ATTACKS[attack]
+    more = {} if attack == "fgsm" else {"steps": 1, "random_start": False}
+    loss = "log-loss" if times <= 30 else "difference"  # which the log-odds come to
+    double = make(Sure(model, times), images, labels, 0.125, loss=loss, **more)
+    single = make(Sure(model.float(), times), images.float(), labels, 0.125, **more)
+    assert torch.equal((single - images.float()).sign(), (double - images).sign().float())
+    if times >= 1e3 and attack == "fgsm":
+        lost = make(Sure(model, times), images.float(), labels, 0.125, loss="log-loss")
+        assert (lost == images.float()).any()
+
+
+def test_the_direction_is_exact_in_half_precision() -> None:
+    linear = nn.Linear(72, 4).double()
+    torch.nn.init.normal_(linear.weight, std=4, generator=torch.Generator().manual_seed(0))
+    model = nn.Sequential(nn.Flatten(), linear)
+    images, _ = small_images(0)
+    labels = model(images).argmax(1)
+    expected = (fgsm(model, images, labels, 0.125) - images).sign()
+    for dtype in (torch.float16, torch.bfloat16):
+        low = fgsm(model.to(dtype), images.to(dtype), labels, 0.125) - images.to(dtype)
+        assert (low.sign().double() == expected).double().mean() > 0.97  # weights are rounded
+        model.double()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_gradients_are_those_of_finite_differences(name: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(6, 5, dtype=torch.float64, generator=generator).requires_grad_()
+    labels = torch.tensor([0, 1, 2, 3, 4, 0])
+    assert torch.autograd.gradcheck(lambda z: LOSSES[name](z, labels), (logits,))
+
+
+def test_the_log_odds_rise_with_the_log_loss() -> None:
+    logits = torch.randn(50, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    labels = torch.zeros(50, dtype=torch.int64)
+    odds, loss = (LOSSES[name](logits, labels) for name in ("log-odds", "log-loss"))
+    torch.testing.assert_close(torch.log1p(odds.exp()), loss)
+    assert torch.equal(LOSSES["difference"](logits, labels) > 0, logits.argmax(1) != 0)
+
+
+@pytest.mark.parametrize("name", ITERATED)
+@few
+@given(seed=seeds, epsilon=st.floats(0, 1, allow_subnormal=False), bounded=st.booleans())
+def test_nothing_leaves_the_box(name: str, seed: int, epsilon: float, bounded: bool) -> None:
+    images, labels = small_images(seed)
+    bounds = (0, 1) if bounded else None
+    found = ITERATED[name](small_net(seed), images, labels, epsilon, steps=4, bounds=bounds)
+    assert ((found - images).abs() <= epsilon + 1e-15).all()
+    if bounded:
+        assert found.min() >= 0
+        assert found.max() <= 1
+
+
+@few
+@given(seed=seeds, bounded=st.booleans())
+def test_a_step_of_pgd_from_the_image_is_fgsm(seed: int, bounded: bool) -> None:
+    images, labels = small_images(seed)
+    bounds = (0, 1) if bounded else None
+    one = pgd(small_net(seed), images, labels, 0.1, steps=1, random_start=False, bounds=bounds)
+    assert torch.equal(one, fgsm(small_net(seed), images, labels, 0.1, bounds=bounds))
+
+
+@pytest.mark.parametrize("name", ITERATED)
+@few
+@given(seed=seeds, batch_size=st.integers(1, 6))
+def test_batch_size_makes_no_difference(name: str, seed: int, batch_size: int) -> None:
+    torch.manual_seed(seed)  # smooth: of no pixel the gradient is zero but for rounding
+    layers = nn.Conv2d(2, 5, 3), nn.Tanh(), nn.Flatten(), nn.Linear(80, 4)
+    model, (images, labels) = nn.Sequential(*layers).double(), small_images(seed)
+    given: dict[str, Any] = {"steps": 5, "restarts": 2, "seed": seed % 2**31}
+    whole = ITERATED[name](model, images, labels, 0.1, **given)
+    parts = ITERATED[name](model, images, labels, 0.1, batch_size=batch_size, **given)
+    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-9)
+
+
+@few
+@given(seed=seeds, epsilon=st.floats(0.01, 0.3))
+def test_more_steps_of_the_same_size_turn_no_fewer(seed: int, epsilon: float) -> None:
+    model, (images, labels) = small_net(seed), small_images(seed, n=30)
+    size = epsilon / 4
+    before = torch.zeros(30, dtype=torch.bool)
+    for steps in range(1, 9):
+        found = pgd(model, images, labels, epsilon, steps=steps, step_size=size, seed=1)
+        now = turned(model, found, labels)
+        assert not (before & ~now).any()
+        before = now if steps > 1 else before  # from the second step on, who is turned stays
+
+
+@pytest.mark.parametrize("name", ["pgd", "apgd", "apgd, each"])
+@few
+@given(seed=seeds, epsilon=st.floats(0.01, 0.2))
+def test_more_restarts_turn_no_fewer(name: str, seed: int, epsilon: float) -> None:
+    model, (images, labels) = small_net(seed), small_images(seed, n=30)
+    before = torch.zeros(30, dtype=torch.bool)
+    for restarts in (1, 2, 4):
+        found = ITERATED[name](model, images, labels, epsilon, steps=3, restarts=restarts)
+        now = turned(model, found, labels)
+        assert not (before & ~now).any()
+        before = now
+
+
+@pytest.mark.parametrize("name", ITERATED)
+def test_a_turned_image_is_not_run_again(name: str) -> None:
+    model, (images, labels) = small_net(), small_images(0, n=40)
+    sizes: list[int] = []
+    model.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    ITERATED[name](model, images, labels, 0.5, steps=12)
+    assert sizes[0] == 40
+    assert min(sizes) < 10 or len(sizes) < 12
+
+
+@pytest.mark.parametrize("name", ["pgd", "apgd", "apgd, difference"])
+def test_targeted_attacks_lead_to_their_target(name: str) -> None:
+    model, (images, labels) = small_net(), small_images(0, n=40)
+    targets = (labels + 1) % 4
+    found = ITERATED[name](model, images, labels, 1.0, steps=30, target_labels=targets)
+    assert (~turned(model, found, targets)).double().mean() > 0.6
+    assert turned(model, images, targets).double().mean() > 0.6
+
+
+def test_pgd_takes_the_steps_of_the_adversarial_robustness_toolbox(
+    real: tuple[advlib.LeNet, Tensor, Tensor],
+) -> None:
+    """Where its single-precision log-loss is right: each image as long as it is not turned."""
+    from art.attacks.evasion import ProjectedGradientDescent
+    from art.estimators.classification import PyTorchClassifier
+
+    model, images, labels = real
+    classifier = PyTorchClassifier(
+        model, nn.CrossEntropyLoss(), (1, 28, 28), 10, clip_values=(-9, 9), device_type="cpu"
+    )
+    attack = ProjectedGradientDescent(
+        classifier, eps=0.1, eps_step=0.03, max_iter=7, num_random_init=0, verbose=False
+    )
+    theirs = torch.from_numpy(attack.generate(images.numpy(), y=np.eye(10)[labels]))
+    given: dict[str, Any] = {"step_size": 0.03, "steps": 7, "random_start": False}
+    ours = pgd(model, images, labels, 0.1, loss="log-loss", **given)
+    held = ~turned(model, ours, labels)
+    assert held.sum() > 20
+    same = (ours[held] - theirs[held]).abs() < 1e-5
+    assert same.double().mean() > 0.99  # their mean over the batch rounds otherwise
+    assert turned(model, theirs, labels).sum() == turned(model, ours, labels).sum()
+
+
+def test_apgd_is_no_weaker_than_the_adversarial_robustness_toolboxs(
+    real: tuple[advlib.LeNet, Tensor, Tensor],
+) -> None:
+    from art.attacks.evasion import AutoProjectedGradientDescent
+    from art.estimators.classification import PyTorchClassifier
+
+    model, images, labels = real
+    classifier = PyTorchClassifier(
+        model, nn.CrossEntropyLoss(), (1, 28, 28), 10, clip_values=(-9, 9), device_type="cpu"
+    )
+    attack = AutoProjectedGradientDescent(
+        classifier, eps=0.1, eps_step=0.2, max_iter=20, nb_random_init=1, verbose=False
+    )
+    np.random.seed(0)  # its random start
+    theirs = torch.from_numpy(attack.generate(images.numpy(), y=np.eye(10)[labels]))
+    ours = apgd(model, images, labels, 0.1, steps=20)
+    assert turned(model, ours, labels).sum() >= turned(model, theirs, labels).sum() - 2
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_few_classes_will_do(classes: int) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(72, classes)).double()
+    images, labels = small_images(0, n=20)
+    labels %= classes
+    for attack in (*ATTACKS.values(), *ITERATED.values()):
+        assert turned(model, attack(model, images, labels, 1.0), labels).double().mean() > 0.9
+
+
+class Noisy(nn.Module):
+    """A model that adds noise to its images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = small_net()
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers(images + torch.randn_like(images))
+        return logits
+
+
+def test_attack_and_evaluation_of_a_random_model_draw_from_different_streams() -> None:
+    model, (images, labels) = Noisy(), small_images(0, n=40)
+    seen: list[Tensor] = []
+    model.layers.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    before = torch.get_rng_state()
+    adversarial = fgsm(model, images, labels, 0.0, seed=3)
+    advlib.evaluate(model, adversarial, labels, seed=3)
+    advlib.evaluate(model, adversarial, labels, seed=4)
+    again = fgsm(model, images, labels, 0.0, seed=3)
+    advlib.evaluate(model, adversarial, labels, seed=3)
+    assert torch.equal(adversarial, again)
+    attacked, three, four, attacked_again, three_again = seen
+    assert torch.equal(attacked, attacked_again)
+    assert torch.equal(three, three_again)
+    assert not torch.equal(attacked, three)
+    assert not torch.equal(three, four)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("attack", "wrong", "error", "message"),
+    [
+        (fgsm, {"loss": "hinge"}, ValueError, "loss must be one of log-odds, log-loss, difference"),
+        (pgd, {"steps": 0}, ValueError, "steps must be a whole number of at least 1, not 0"),
+        (pgd, {"step_size": -1.0}, ValueError, "step_size must be"),
+        (apgd, {"steps": 1.5}, TypeError, "steps must be a whole number"),
+        (apgd, {"restarts": 0}, ValueError, "restarts must be"),
+        (apgd, {"seed": -1}, ValueError, "seed must be"),
+        (pgd, {"random_start": 1}, TypeError, "random_start must be True or False, not 1"),
+        (
+            apgd,
+            {"loss": EACH_CLASS, "target_labels": torch.zeros(7, dtype=torch.int64)},
+            ValueError,
+            "has targets of its own",
+        ),
+    ],
+)
+def test_bad_arguments(
+    attack: Attack, wrong: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    images, labels = small_images(0)
+    with pytest.raises(error, match=message):
+        attack(small_net(), images, labels, **wrong)
+
+
+def test_one_class_cannot_be_turned() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(72, 1)).double()
+    images, labels = small_images(0)
+    with pytest.raises(ValueError, match="at least two classes"):
+        pgd(model, images, labels * 0)
