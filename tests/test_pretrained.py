@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import advlib
+from advlib.attacks import ATTACKS
 from advlib.evaluation import Evaluation, Transfer
 from advlib.experiment.results import collect
 from advlib.published import slides
