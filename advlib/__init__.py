@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from advlib.lenet import LeNet
     from advlib.runs import pretrained
     from advlib.training import train
+    from advlib.under_attack import robustness
 
 _HOMES = {
     "LeNet": "lenet",
@@ -26,6 +27,7 @@ _HOMES = {
     "load_data": "data",
     "pgd": "attacks",
     "pretrained": "runs",
+    "robustness": "under_attack",
     "train": "training",
     "transfer": "evaluation",
     "wilson_interval": "intervals",
@@ -40,6 +42,7 @@ __all__ = [
     "load_data",
     "pgd",
     "pretrained",
+    "robustness",
     "train",
     "transfer",
     "wilson_interval",

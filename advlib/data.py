@@ -71,6 +71,12 @@ class Dataset:
     high: float
     fingerprint: str
 
+    @property
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """The lowest and the highest valid pixel on the training scale: float32 [1, 28, 28]."""
+        black = torch.zeros(self.mean_image.shape)
+        return self.to_inputs(black), self.to_inputs(black + 1)
+
     def to_inputs(self, pixels: Tensor) -> Tensor:
         """Take pixels to the training scale; the inverse of `to_pixels`.
 

@@ -1,4 +1,4 @@
-"""Evaluation: error and confidence of a model, transfer between models, intervals for the rates."""
+"""Evaluation: error and confidence of a model, and transfer between models."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -197,7 +197,7 @@ def transfer(
     """
     epsilon = check("epsilon", epsilon)
     batch_size = check("batch_size", batch_size)
-    _check_models(models, images, labels)
+    check_models(models, images, labels)
     tests = {}
     for attacked, model in models.items():
         adversarial = attack(model, images, labels, epsilon, batch_size=batch_size)
@@ -210,6 +210,18 @@ def transfer(
         return pd.DataFrame(rows, index=index, columns=pd.Index(list(models), name="attacked"))
 
     return Transfer(error=table("error"), confidence_error=table("confidence_error"))
+
+
+def find_correct(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    seed: int = 0,
+    batch_size: int = BATCH_SIZE,
+) -> Tensor:
+    """Return which images are correctly predicted, bool [N] on the CPU; all as for `evaluate`."""
+    return _measure(model, images, labels, batch_size, _confidence, 2, seed)[:, 1] == 1
 
 
 def _measure(
@@ -250,7 +262,7 @@ def _ranks(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.stack([objective, (rank >= 1).double(), (rank >= 5).double()], dim=1)
 
 
-def _check_models(models: object, images: Tensor, labels: Tensor) -> None:
+def check_models(models: object, images: Tensor, labels: Tensor) -> None:
     """Check all models before any work."""
     if not isinstance(models, Mapping):
         raise TypeError(f"models must be a mapping of names to models, not {type(models).__name__}")

@@ -16,11 +16,11 @@ from torch import nn
 
 from advlib._care import NotFiniteError, check_training, find_device, kept_modes
 from advlib._epoch import train_epoch
-from advlib._progress import show_progress
 from advlib.data import Dataset
 from advlib.evaluation import errors
 from advlib.keeping import checkpoints
 from advlib.keeping.identity import running_code, source_of
+from advlib.keeping.progress import show_progress
 from advlib.keeping.seeds import derived_seed, seeded
 from advlib.methods import Method, TakeStep, find_method
 from advlib.settings import Training, declared, shows

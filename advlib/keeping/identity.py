@@ -17,7 +17,7 @@ from typing import Any
 
 from advlib.keeping.folders import PACKAGE
 
-UNDECIDING = ("__init__", "_care", "_progress", "runs", "settings")
+UNDECIDING = ("__init__", "_care", "runs", "settings")
 """Modules of the library that decide no number: checks, words, and values that are compared."""
 
 Place = tuple[str, str]

@@ -38,6 +38,20 @@ def show_progress(
 
 
 @contextmanager
+def show_steps(name: str, steps: int) -> Iterator[Callable[[str], None]]:
+    """Show how far something is that has so many steps; what it yields is told each, in words."""
+
+    with _show_bar(desc=name, total=steps, bar_format=FORMAT) as bar:
+
+        def report_step(words: str) -> None:
+            if bar:
+                bar.set_postfix_str(words, refresh=False)
+                bar.update()
+
+        yield report_step
+
+
+@contextmanager
 def _show_bar(**options: Any) -> Iterator[Any]:
     """Show tqdm's bar; nothing where nobody looks on: a log file, papermill, nbval."""
     if os.environ.get("TQDM_DISABLE"):  # tqdm itself forgets it in notebooks
