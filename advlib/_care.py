@@ -5,6 +5,7 @@ otherwise, and both in words. The rules of an argument are asked in their order;
 not hold is raised.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -182,27 +183,6 @@ def check_bounds(bounds: object, images: Tensor) -> tuple[Tensor, Tensor] | None
     return low, high
 
 
-def check_training(model: Any, data: Any) -> None:
-    """Check what a training is given: the data, and the model on two images of each part."""
-    for part in ("train", "validation"):
-        split = getattr(data, part, None)
-        if split is None:
-            raise TypeError(f"data must be a Dataset, not {_kind(data)}")
-        check_rules(IMAGES, f"data.{part}.images", split.images)
-        check_labels(split.labels, split.images, f"data.{part}.labels")
-    check_rules(MODEL, "model", model)
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ValueError("model has no parameters to train (none requires a gradient)")
-    device = next(model.parameters()).device
-    for part in ("train", "validation"):
-        split = getattr(data, part)
-        images = split.images[:2].to(device)
-        check_rules(FITTING, f"data.{part}.images", images, model, "model")
-        with kept_modes(model), restored(model, device), torch.inference_mode(False):
-            classes = count_classes(model.eval(), images)
-        check_classes(split.labels, classes, f"data.{part}.labels")
-
-
 def count_classes(model: nn.Module, images: Tensor) -> int:
     """Count a model's classes, on two images: batch norm in training mode needs two."""
     with restored(model, images.device), torch.no_grad():
@@ -229,7 +209,19 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
         )
     if logits.isnan().any():
         raise NotFiniteError("model returns logits that are NaN: has its training diverged?")
+    _warn_of_probabilities(logits.detach())
     return logits
+
+
+def _warn_of_probabilities(logits: Tensor) -> None:
+    """Warn of a model that ends in a softmax: its gradients vanish where it is confident."""
+    if logits.shape[1] > 1 and logits.min() >= 0 and ((logits.sum(1) - 1).abs() < 1e-2).all():
+        warnings.warn(
+            "model returns probabilities: every row is at least 0 and sums to 1. Attacks and"
+            " confidences need logits; leave its last softmax out, or it looks more robust than it"
+            " is",
+            stacklevel=2,
+        )
 
 
 @contextmanager
@@ -281,17 +273,3 @@ def kept_modes(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
-
-
-def find_device(device: object) -> torch.device:
-    """Return the device that a name asks for."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    problem = f'device must be "auto", a CPU or a GPU of CUDA that torch has here, not {device!r}'
-    try:
-        found = torch.empty(0, device=device).device  # type: ignore[call-overload]
-    except (RuntimeError, TypeError, AssertionError) as error:
-        raise ValueError(problem) from error
-    if found.type not in ("cpu", "cuda"):
-        raise ValueError(problem)
-    return found  # type: ignore[no-any-return]

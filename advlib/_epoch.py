@@ -1,10 +1,12 @@
 """One epoch of a training."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from advlib import _care
 from advlib.keeping.seeds import derived_seed, seeded
 from advlib.methods import Method, Outcome
 from advlib.settings import Training
@@ -62,3 +64,38 @@ def _means(sums: list[float], images: int) -> list[float]:
         return [math.nan] * 3
     objective, top1, top5 = sums
     return [objective / images, 100 * top1 / images, 100 * top5 / images]
+
+
+def check_training(model: Any, data: Any, batch_size: int) -> None:
+    """Check what a training is given: the data, and the model on two images of each part."""
+    for part in ("train", "validation"):
+        split = getattr(data, part, None)
+        if split is None:
+            raise TypeError(f"data must be a Dataset, not {type(data).__name__}")
+        _care.check_rules(_care.IMAGES, f"data.{part}.images", split.images)
+        _care.check_labels(split.labels, split.images, f"data.{part}.labels")
+    _care.check_rules(_care.MODEL, "model", model)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError("model has no parameters to train (none requires a gradient)")
+    device = next(model.parameters()).device
+    for part in ("train", "validation"):
+        split = getattr(data, part)
+        images = split.images[:2].to(device)
+        _care.check_rules(_care.FITTING, f"data.{part}.images", images, model, "model")
+        with _care.kept_modes(model), _care.restored(model, device), torch.inference_mode(False):
+            classes = _care.count_classes(model.eval(), images)
+        _care.check_classes(split.labels, classes, f"data.{part}.labels")
+    if len(data.train.labels) % batch_size == 1:
+        _check_single_image(model, data.train.images[:1].to(device), batch_size)
+
+
+def _check_single_image(model: nn.Module, image: Tensor, batch_size: int) -> None:
+    """Refuse a last minibatch of one image where the model cannot train on one: batch norm."""
+    with _care.kept_modes(model), _care.restored(model, image.device), torch.no_grad():
+        try:
+            model.train()(image.clone())
+        except ValueError as error:
+            raise ValueError(
+                f"batch_size must be another than {batch_size}: it leaves a last minibatch of one"
+                f" image, on which the model cannot train ({error})"
+            ) from error

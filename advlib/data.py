@@ -74,7 +74,7 @@ class Dataset:
     @property
     def bounds(self) -> tuple[Tensor, Tensor]:
         """The lowest and the highest valid pixel on the training scale: float32 [1, 28, 28]."""
-        black = torch.zeros(self.mean_image.shape)
+        black = torch.zeros(self.mean_image.shape, device="cpu")
         return self.to_inputs(black), self.to_inputs(black + 1)
 
     def to_inputs(self, pixels: Tensor) -> Tensor:

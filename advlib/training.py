@@ -14,8 +14,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from advlib._care import NotFiniteError, check_training, find_device, kept_modes
-from advlib._epoch import train_epoch
+from advlib._care import NotFiniteError, kept_modes
+from advlib._epoch import check_training, train_epoch
 from advlib.data import Dataset
 from advlib.evaluation import errors
 from advlib.keeping import checkpoints
@@ -108,8 +108,8 @@ def train(
             f" {', '.join(declared(chosen.settings))}"
         )
     training = _Named(name, chosen, chosen.settings(**settings))
-    check_training(model, data)
-    place = find_device(device)
+    check_training(model, data, training.settings.batch_size)
+    place = _find_device(device)
     if folder is None:
         with _trained_on(model, place):
             return _loop(model, data, training, place, [], None)
@@ -124,7 +124,7 @@ def train(
         checkpoint = checkpoints.Checkpoint.resume(folder, decides, place)
         if checkpoint.state:
             model.load_state_dict(checkpoint.state)
-        place = find_device(checkpoint.device)
+        place = _find_device(checkpoint.device)
         with checkpoint.conditions(), _trained_on(model, place):
             return _loop(model, data, training, place, checkpoint.history, checkpoint)
 
@@ -269,3 +269,17 @@ def _diverged(training: _Named, epoch: int) -> DivergedError:
         f" {training.settings.learning_rate:g}; try a smaller learning rate, or larger minibatches"
         f" than {training.settings.batch_size}"
     )
+
+
+def _find_device(device: object) -> torch.device:
+    """Return the device that a name asks for."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    problem = f'device must be "auto", a CPU or a GPU of CUDA that torch has here, not {device!r}'
+    try:
+        found = torch.empty(0, device=device).device  # type: ignore[call-overload]
+    except (RuntimeError, TypeError, AssertionError) as error:
+        raise ValueError(problem) from error
+    if found.type not in ("cpu", "cuda"):
+        raise ValueError(problem)
+    return found  # type: ignore[no-any-return]

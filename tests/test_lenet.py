@@ -1,12 +1,15 @@
 """LeNet against its own layers, and the architecture table against the slides' and gradients."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 import torch
 from engine import Plain, same_bits, threads
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
+from torch.nn.utils import parametrizations, prune
 
 import advlib
 
@@ -268,3 +271,42 @@ def test_state_dict_round_trip() -> None:
 def test_other_numbers_of_classes_and_no_images() -> None:
     assert advlib.LeNet(classes=3)(random_images(2)).shape == (2, 3)
     assert advlib.LeNet()(random_images(0)).shape == (0, 10)
+
+
+def _replace_a_pooling(model: advlib.LeNet) -> None:
+    model.layers[1] = nn.AvgPool2d(2)
+
+
+def _prune(model: advlib.LeNet) -> None:
+    prune.l1_unstructured(model.layers[2], "weight", amount=0.9)  # type: ignore[no-untyped-call]
+
+
+def _hook(model: advlib.LeNet) -> None:
+    model.layers[2].register_forward_hook(lambda _, given, found: 2 * found)
+
+
+def _parametrize(model: advlib.LeNet) -> None:
+    layer: Any = parametrizations.weight_norm(model.layers[4])
+    with torch.no_grad():
+        layer.parametrizations.weight.original0.mul_(2)
+
+
+def _pad(model: advlib.LeNet) -> None:
+    conv = nn.Conv2d(20, 50, 5, padding="same")
+    model.layers[2], model.layers[3] = conv, nn.MaxPool2d(3)
+
+
+def _drop(model: advlib.LeNet) -> None:
+    model.layers.insert(6, nn.Dropout(0.0))
+
+
+@pytest.mark.parametrize("change", [_replace_a_pooling, _prune, _hook, _parametrize, _pad, _drop])
+def test_layers_that_are_not_as_built_are_called_themselves(
+    change: Callable[[advlib.LeNet], None],
+) -> None:
+    model, images = advlib.LeNet(), random_images(3)
+    before = model(images)
+    change(model)
+    expected = model.layers(images).flatten(1)
+    assert torch.equal(model(images), expected)
+    assert change is _drop or not torch.allclose(before, expected, rtol=1e-3)

@@ -1,12 +1,13 @@
 """PGD and APGD, and what all attacks share: against ART and foolbox, float64, and properties."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from engine import digits
+from engine import digits, random_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_attacks import small_images, small_net
@@ -296,3 +297,23 @@ def test_one_class_cannot_be_turned() -> None:
     images, labels = small_images(0)
     with pytest.raises(ValueError, match="at least two classes"):
         pgd(model, images, labels * 0)
+
+
+@pytest.mark.parametrize("run", [fgsm, pgd, apgd, advlib.evaluate])
+def test_a_model_that_ends_in_a_softmax_is_noticed(run: Callable[..., Any]) -> None:
+    model, (images, labels) = small_net(), small_images(0)
+    with pytest.warns(UserWarning, match="returns probabilities: .* leave its last softmax out"):
+        run(nn.Sequential(model, nn.Softmax(1)), images, labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(model, images, labels)
+        run(nn.Sequential(model, nn.LogSoftmax(1)), images, labels)
+
+
+def test_batch_norm_and_a_last_minibatch_of_one_image_are_found_before_any_work() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(784), nn.Linear(784, 10))
+    data = random_data(train=61)
+    with pytest.raises(ValueError, match="batch_size must be another than 20: it leaves a last"):
+        advlib.train(model, data, epochs=1, batch_size=20)
+    assert len(advlib.train(model, data, epochs=1, batch_size=21)) == 1
+    assert len(advlib.train(advlib.LeNet(), data, epochs=1, batch_size=20)) == 1

@@ -39,7 +39,7 @@ CHANGES: list[tuple[str, str, str, set[str]]] = [
         NONE,
     ),
     ("evaluation", "        error=100 *", "        error=100.0 *", NONE),
-    ("training", "    place = find_device(device)", "    place = find_device('cpu')", NONE),
+    ("training", "    place = _find_device(device)", "    place = _find_device('cpu')", NONE),
     ("architecture", "reach =", "reached = reach =", NONE),
     # words decide nothing
     ("methods", '"""g = g_clean, the', '"""The', NONE),
