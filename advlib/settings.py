@@ -176,6 +176,7 @@ class Experiment(Training, _Data):
     attack_epsilon: float = setting(
         None, SIZE_OR_SAME, "Size of the perturbation in attacks", r"$\epsilon$"
     )
+    attacked: int = setting(1000, WHOLE, "Test images that are attacked in every way")
     methods: tuple[str, ...] = setting(
         ("standard", "mixed", "adversarial"), NAMES, "Training methods"
     )
