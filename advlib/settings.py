@@ -173,9 +173,7 @@ class _Data(Settings):
 class Experiment(Training, _Data):
     """The settings of a report: make's parameters, by default the seed's."""
 
-    attack_epsilon: float = setting(
-        None, SIZE_OR_SAME, "Size of the perturbation in attacks", r"$\epsilon$"
-    )
+    attack_epsilon: float = setting(None, SIZE_OR_SAME, "Size of the perturbation in attacks")
     attacked: int = setting(1000, WHOLE, "Test images that are attacked in every way")
     methods: tuple[str, ...] = setting(
         ("standard", "mixed", "adversarial"), NAMES, "Training methods"

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from advlib.experiment.executed import Notebook, read_chapters
+from advlib.experiment.kernel import share_cores
 from advlib.keeping.folders import PACKAGE
 
 PACKAGES = ("advlib", "torch", "torchvision", "numpy", "pandas", "matplotlib", "papermill", "typst")
@@ -51,7 +52,7 @@ def environment(device: str = "auto") -> dict[str, str]:
     return {
         "Processor": processor(),
         "Operating system": f"{platform.system()} {platform.machine()}",
-        "Threads": str(torch.get_num_threads()),
+        "Threads": str(share_cores()),
         "Device": torch.cuda.get_device_name() if device.startswith("cuda") else device,
         "Python": platform.python_version(),
         **{package: package_version(package) for package in PACKAGES},

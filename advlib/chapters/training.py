@@ -62,7 +62,7 @@ def show_settings(experiment: Experiment) -> None:
 def describe_expectations(experiment: Experiment) -> str:
     """Say what a reader may expect of these settings, by the reference run's numbers."""
     if slides.applies(vars(experiment)):
-        return "These are the settings of the published experiment."
+        return "The settings of this report are those of the published experiment."
     reference = results.collect("")
     names = [name for name in slides.METHODS if f"tbl-evaluation-{name}" in reference]
     found = {name: reference[f"tbl-evaluation-{name}"]["error"] for name in names}
@@ -70,12 +70,13 @@ def describe_expectations(experiment: Experiment) -> str:
         f"{percent(float(error['adversarial']), 0)} after {name} training"
         for name, error in found.items()
     ]
-    return (
-        "They are not those of the published experiment, whose numbers are therefore left out. In "
-        "the reference run of this project, with the published settings, the error on adversarial "
-        f"images is {write_list(errors)}. With fewer images and epochs expect the same order, and "
-        "a smaller effect."
+    text = (
+        "The settings of this report are not those of the published experiment, whose numbers are "
+        "therefore left out. In the reference run of this project, with the published settings, "
+        f"the error on adversarial images is {write_list(errors)}."
     )
+    fewer = experiment.epochs < Experiment.epochs or experiment.images is not None
+    return text + fewer * " With fewer images and epochs expect the same order, and less effect."
 
 
 def show_curves(history: pd.DataFrame, method: str) -> None:

@@ -111,7 +111,7 @@ def _output(output: NotebookNode, place: str, labels: set[str]) -> NotebookNode 
     about = output.get("metadata", {}).get("advlib", {})
     if output.output_type == "stream":
         # what goes to stderr is a log, and nothing to read in a report
-        return _prose(write_verbatim(output.text)) if output.name == "stdout" else None
+        return _prose(write_verbatim(_on_screen(output.text))) if output.name == "stdout" else None
     if about and about.get("kind") != "caption":
         return _labelled(about, output, place, labels)
     if about or not output.data:  # a progress bar that is gone leaves nothing
@@ -120,12 +120,18 @@ def _output(output: NotebookNode, place: str, labels: set[str]) -> NotebookNode 
         if media in output.data:
             return _prose(_read(read_markdown, output.data[media], place))
     if [*output.data] == ["text/plain"]:
-        return _prose(write_verbatim(strip_ansi(output.data["text/plain"])))
+        return _prose(write_verbatim(_on_screen(output.data["text/plain"])))
     raise ReportError(
         f"{place}: an output of type {', '.join(output.data)} would be lost; a figure or table has"
         " a label, which advlib.chapters.figures.show and advlib.chapters.tables.show give it; the"
         " tag notebook-only leaves a cell out"
     )
+
+
+def _on_screen(text: str) -> str:
+    """Return what a terminal shows in the end: without colours, and lines that are overwritten."""
+    lines = strip_ansi(text).replace("\r\n", "\n").split("\n")
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
 
 
 def _prose(text: str) -> NotebookNode:
@@ -144,6 +150,8 @@ def _labelled(
     for field in REQUIRED[kind]:
         if not str(about.get(field) or "").strip():
             raise ReportError(f"{place}: {label or 'the title'} has no {field}")
+    if kind == "title" and not place.startswith("front-matter,"):
+        raise ReportError(f"{place}: the title is the front matter's")
     if kind == "title":
         return _prose(_write_title(about, place))
     if not re.fullmatch(PREFIXES[kind] + r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*", label):
@@ -174,9 +182,10 @@ def _write_title(about: dict[str, Any], place: str) -> str:
     lines += [("author", author) for author in about["author"]]
     lines += [("date", about["date"])]
     written = [
-        f'<div class="{name}"><p>{_read(read_line, text, place)}</p></div>' for name, text in lines
+        f'<div class="advlib-{name}"><p>{_read(read_line, text, place)}</p></div>'
+        for name, text in lines
     ]
-    return f'<div class="title">{"".join(written)}</div>'
+    return f'<div class="advlib-title">{"".join(written)}</div>'
 
 
 def _width(svg: str) -> int:

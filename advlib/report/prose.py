@@ -2,26 +2,39 @@
 
 import html
 import re
-from typing import Any
+from html.parser import HTMLParser
+from typing import Any, ClassVar
 
 from nbconvert.filters.markdown_mistune import (
     IPythonRenderer,
     MarkdownWithMath,
+    MathBlockParser,
     MathInlineParser,
 )
 
-# characters for private use, which reading.lua turns back: what is escaped is no quotation mark, no
-# dash and no ellipsis
-AS_IT_IS = str.maketrans({sign: chr(0xE000 + ord(sign)) for sign in "\"'-."})
+# characters for private use, which reading.lua turns back: a quotation mark that is escaped or in
+# code stays as it is
+AS_IT_IS = str.maketrans({sign: chr(0xE000 + ord(sign)) for sign in "\"'"})
+TABLE_RULE = re.compile(r"^\s*\|?(\s*:?-+:?\s*\|)+(\s*:?-+:?\s*)?$", re.MULTILINE)
+VOID = {"br", "hr", "img", "input", "wbr"}
 
 
-class _Reader(MathInlineParser):
+class _Lines(MathInlineParser):
     """Reads what stands in a line."""
 
     def parse_escape(self, m: re.Match[str], state: Any) -> int:
         text = re.sub(r"\\(.)", r"\1", m[0]).translate(AS_IT_IS)
         self.process_text(text, state, parse_emphasis=False)
         return m.end()
+
+
+class _Blocks(MathBlockParser):
+    """Reads blocks; a heading's signs and its words are apart, as JupyterLab wants it."""
+
+    SPECIFICATION: ClassVar[dict[str, str]] = {
+        **MathBlockParser.SPECIFICATION,
+        "atx_heading": r"^ {0,3}(?P<atx_1>#{1,6})(?!#+)(?P<atx_2>[ \t]*|[ \t]+.*?)$",
+    }
 
 
 class _Markdown(MarkdownWithMath):
@@ -31,16 +44,19 @@ class _Markdown(MarkdownWithMath):
 
 
 class _Renderer(IPythonRenderer):
-    """Writes formulas as pandoc's reader of HTML expects them."""
+    """Writes what is no ordinary text as report.lua expects it."""
 
     def inline_math(self, body: str) -> str:
-        return _script("math/tex", body)
+        return _write_formula("inline", body)
 
     def block_math(self, body: str) -> str:
-        return _script("math/tex; mode=display", body)
+        return _write_formula("display", body)
 
     def latex_environment(self, name: str, body: str) -> str:
         return self.block_math(rf"\begin{{{name}}}{body}\end{{{name}}}")
+
+    def codespan(self, text: str) -> str:
+        return f"<code>{html.escape(text.translate(AS_IT_IS))}</code>"
 
     def block_code(self, code: str, info: str | None = None) -> str:
         language = (info or "").partition(" ")[0]
@@ -48,12 +64,72 @@ class _Renderer(IPythonRenderer):
             raise ValueError("a mermaid diagram would be lost")
         return write_verbatim(code, language)
 
+    def paragraph(self, text: str) -> str:
+        if TABLE_RULE.search(text):
+            raise ValueError(
+                "a table is not read as one: its rows must have as many cells as its heading, and a"
+                " sign | in a cell is written \\|"
+            )
+        return str(super().paragraph(text))
 
-def _script(kind: str, formula: str) -> str:
-    """Return a formula as an element of HTML, in which nothing is escaped."""
+
+class _Balance(HTMLParser):
+    """Refuses elements that are not closed, or closed too often, and swallow what follows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in VOID:
+            return
+        if not self.open or self.open.pop() != tag:
+            raise ValueError(f"an element of HTML is not closed, or closed too often: {tag}")
+
+    def unknown_decl(self, data: str) -> None:
+        raise ValueError(f"raw html would be lost: {data[:40]}")
+
+    def handle_decl(self, decl: str) -> None:
+        self.unknown_decl(decl)
+
+    def handle_pi(self, data: str) -> None:
+        self.unknown_decl(data)
+
+
+def _write_formula(kind: str, formula: str) -> str:
+    """Return a formula as an element that report.lua turns back; its lines are joined."""
     if re.search(r"\n[ \t]*\n", formula):
         raise ValueError(f"an empty line within the formula {' '.join(formula.split())!r}")
-    return f'<script type="{kind}">{formula.strip().replace("</", "< /")}</script>'
+    if re.search(r"(?<!\\)%", formula):
+        raise ValueError(f"a comment within the formula {' '.join(formula.split())!r}")
+    text = html.escape(formula.strip().translate(AS_IT_IS))
+    return f'<code class="advlib-math {kind}">{text}</code>'
+
+
+def _write_quotes(text: str) -> str:
+    """Return HTML with typographic quotation marks and apostrophes, but for code."""
+    before, inside, parts = " ", 0, []
+    for part in re.split(r"(<[^>]*>)", text):
+        if part.startswith("<"):
+            inside += bool(re.match("<(code|pre)\\b", part)) - bool(re.match("</(code|pre)>", part))
+            before = " " if re.match("</?(p|li|h[1-6]|t[dh]|div|blockquote)\\b", part) else before
+        elif inside:
+            before = "x"
+        else:
+            signs = html.unescape(part)
+            written = ""
+            for sign in signs:
+                opens = before.isspace() or before in "([\u2013\u2014/\u201c\u2018"
+                pair = {'"': "\u201c\u201d", "'": "\u2018\u2019"}.get(sign)
+                before = pair[not opens] if pair else sign
+                written += before
+            part = html.escape(written, quote=False)
+        parts.append(part)
+    return "".join(parts)
 
 
 def read_markdown(text: str) -> str:
@@ -65,11 +141,20 @@ def read_markdown(text: str) -> str:
         If part of it would be lost.
     """
     renderer = _Renderer(escape=False, exclude_anchor_links=True)
-    read = _Markdown(renderer, inline=_Reader(hard_wrap=False))
+    read = _Markdown(renderer, block=_Blocks(), inline=_Lines(hard_wrap=False))
     try:
-        return str(read(text))
+        found = str(read(text))
     except Exception as error:
         raise ValueError(str(error)) from error
+    if found.count("<!--") != found.count("-->"):
+        raise ValueError("a comment of HTML is not closed: <!--")
+    found = re.sub("<!--.*?-->", "", found, flags=re.DOTALL)
+    balance = _Balance()
+    balance.feed(found)
+    balance.close()
+    if balance.open:
+        raise ValueError(f"an element of HTML is not closed: <{balance.open[-1]}>")
+    return _write_quotes(found)
 
 
 def read_line(text: str) -> str:
@@ -88,4 +173,5 @@ def read_line(text: str) -> str:
 
 def write_verbatim(text: str, language: str = "") -> str:
     """Return text as a block that shows it as it is."""
-    return f'<pre class="{language}"><code>{html.escape(text)}</code></pre>\n'
+    known = language if re.fullmatch(r"[A-Za-z][\w-]*", language) else ""
+    return f'<pre class="{known}"><code>{html.escape(text)}</code></pre>\n'

@@ -17,7 +17,7 @@ from advlib.report import ReportError
 from advlib.report.page import compare_numbers, read_page
 
 # what of HTML pandoc cannot read comes to report.lua as it is, which refuses it
-READER = "html+raw_html+smart+task_lists-auto_identifiers"
+READER = "html+raw_html+task_lists-auto_identifiers"
 REFERENCES = '<h1 id="references" class="unnumbered">References</h1>\n<div id="refs"></div>\n'
 PANDOC = {
     "html": (
@@ -97,7 +97,8 @@ def _name_cell(error: Exception, text: Path) -> str:
     for line, content in enumerate(text.read_text(encoding="utf-8").splitlines(), start=1):
         if announced := re.fullmatch(r"// (\S+, cell \d+)", content):
             place = announced[1]
-        if (name, number) == (text.name, line) or f'image("{name}"' in content:
+        here = (name, number) == (text.name, line) or f'image("{name}"' in content
+        if here or (missing and not name and missing[1] in content):
             return f"{place}: {message}"
     return f"typst cannot set the report: {message}"
 

@@ -46,10 +46,11 @@ local function next_number(kind, id)
 end
 
 -- Jupyter and GitHub write a heading's name in a link differently: compared are its letters and digits.
-local function slug(text) return (pandoc.text.lower(text):gsub('[^%w\128-\255]+', '-'):gsub('^%-+', ''):gsub('%-+$', '')) end
+local function slug(text) return (pandoc.text.lower(text):gsub('\xe2\x80[\x80-\xbf]', ''):gsub('[^%w\128-\255]+', '')) end
 
 local function heading_id(text)
-  local id = ('sec-%s-%s'):format(cell.notebook, slug(text):gsub('[\128-\255]+', '-'))
+  local name = text:lower():gsub('\xe2\x80[\x80-\xbf]', ''):gsub('[^%w]+', '-'):gsub('^%-+', ''):gsub('%-+$', '')
+  local id = ('sec-%s-%s'):format(cell.notebook, name)
   local name, again = id, 1
   while labels[name] do
     again = again + 1
@@ -63,6 +64,7 @@ local function read_header(header)
   if header.level > level + 1 then problem('the heading %q skips a level', text) end
   level = header.level
   if cell.notebook == 'front-matter' and text == 'Abstract' then
+    label('abstract', true)
     header.identifier = 'abstract'
     header.classes:insert('unnumbered')
     return header
@@ -85,7 +87,7 @@ local function read_paragraph(paragraph)
   if not name then return nil end
   next_number('eq', 'eq-' .. name)
   math.text = text
-  return pandoc.Div({ pandoc.Para({ math }) }, { id = 'eq-' .. name, class = 'equation' })
+  return pandoc.Div({ pandoc.Para({ math }) }, { id = 'eq-' .. name, class = 'advlib-equation' })
 end
 
 -- A table of tables.show: the table, and a paragraph that is its caption.
@@ -106,12 +108,12 @@ local finders = {}
 local function reference(text, find)
   table.insert(finders, find)
   table.insert(wanted, { place = place(), find = find, text = text })
-  return pandoc.Span({}, { class = 'reference', finder = tostring(#finders) })
+  return pandoc.Span({}, { class = 'advlib-reference', finder = tostring(#finders) })
 end
 
 local function find_label(span) return finders[tonumber(span.attributes.finder)]() end
 
-local function is_reference(inline) return inline and inline.t == 'Span' and inline.classes[1] == 'reference' end
+local function is_reference(inline) return inline and inline.t == 'Span' and inline.classes[1] == 'advlib-reference' end
 
 -- A heading of this very notebook first: copies of a notebook have the same.
 local function find_heading(notebook, source, name)
@@ -127,24 +129,49 @@ end
 
 local WORDS = { Figure = 'fig', Table = 'tbl', Equation = 'eq' }
 
+-- Splits what ends with one of the words: the text before it, and the kind.
+local function split_word(inline)
+  if inline.t ~= 'Str' then return nil end
+  for word, kind in pairs(WORDS) do
+    local before = inline.text:match('^(.-)' .. word .. '$')
+    if before and not before:match('[%w-]$') then return before, kind end
+    if inline.text:match('^%p*' .. word .. 's$') then return inline.text, 'many' end
+  end
+end
+
+-- A space that does not break is one: "Figure\u{a0}*curves*".
+local function split_spaces(inlines)
+  local result = pandoc.Inlines({})
+  for _, inline in ipairs(inlines) do
+    local word, rest = (inline.t == 'Str' and inline.text or ''):match('^(.-)\u{a0}(.*)$')
+    if word and split_word(pandoc.Str(word)) then
+      result:extend({ pandoc.Str(word), pandoc.Space() })
+      if rest ~= '' then result:insert(pandoc.Str(rest)) end
+    else
+      result:insert(inline)
+    end
+  end
+  return result
+end
+
 -- "Figure *curves*", "Table *classes*", "Equation (step)".
-local function read_words(inlines)
-  local result, index = pandoc.Inlines({}), 1
+local function read_words(all)
+  local inlines, result, index = split_spaces(all), pandoc.Inlines({}), 1
   while index <= #inlines do
     local word, space, name = inlines[index], inlines[index + 1], inlines[index + 2]
-    local before, kind = '', nil
-    if word.t == 'Str' then before, kind = word.text:match('^(%p*)(%a+)$') end
-    kind = name and (space.t == 'Space' or space.t == 'SoftBreak') and WORDS[kind]
-    local called, after
+    local before, kind, called, after
+    if name and (space.t == 'Space' or space.t == 'SoftBreak') then before, kind = split_word(word) end
     if kind == 'eq' and name.t == 'Str' then
       called, after = name.text:match('^%(([%w-]+)%)(.*)$')
+    elseif kind == 'many' and name.t == 'Emph' then
+      problem('%s *%s*: a reference is written with the word for one, Figure *a* and Figure *b*', word.text, stringify(name))
     elseif kind and kind ~= 'eq' and name.t == 'Emph' then
       called, after = stringify(name), ''
     end
     if called then
       local id = kind .. '-' .. called
       if before ~= '' then result:insert(pandoc.Str(before)) end
-      result:insert(reference(word.text .. ' ' .. called, function() return id end))
+      result:insert(reference(('%s %s'):format(word.text:sub(#before + 1), called), function() return id end))
       if after ~= '' then result:insert(pandoc.Str(after)) end
       index = index + 3
     else
@@ -191,6 +218,8 @@ local function read_link(link)
     local notebook, source = cell.notebook, file == '' and cell.source or unescape(name:gsub('%.ipynb$', ''))
     local wants = slug(unescape(fragment))
     return reference(link.target, function() return find_heading(notebook, source, wants) end)
+  elseif read_words(link.content):find_if(is_reference) then
+    problem('a link around a reference: %s', stringify(link))
   elseif not link.target:match('^https?://') then
     problem('the link %s is neither to a notebook nor http...', link.target)
   end
@@ -210,39 +239,49 @@ local function read_string(str)
   return pandoc.Str((str.text:gsub('\xee\x80[\x80-\xbf]', function(sign) return string.char(utf8.codepoint(sign) - 0xe000) end)))
 end
 
+-- The elements that advlib.report.prose writes for formulas; and code as it is.
+local function read_code(code)
+  local text = read_string(code).text
+  if code.classes[1] ~= 'advlib-math' then return pandoc.Code(text, code.attr) end
+  return pandoc.Math(code.classes[2] == 'display' and 'DisplayMath' or 'InlineMath', text)
+end
+
 local function read_raw(raw)
-  if raw.text:match('^<!%-%-') then return {} end
   problem('raw %s would be lost: %s', raw.format, raw.text)
 end
+
+-- What pandoc, typst or browsers leave out of a formula without a word.
+local LOST = { '\\tag', '\\&', '\\color', '\\textcolor', '\\hline', '\\boxed', '\\cancel', '{array}{[^}]*|' }
 
 local function read_math(math)
   local written = pandoc.write(pandoc.Pandoc({ pandoc.Para({ math }) }), 'html', { html_math_method = 'mathml' })
   if not written:match('<math') then problem('the formula %s cannot be read', math.text) end
+  for _, lost in ipairs(LOST) do
+    if math.text:match(lost) then problem('in the formula %s, %s would be lost', math.text, lost:gsub('%%', '')) end
+  end
 end
 
 local function take_title(div)
   for _, line in ipairs(div.content) do
-    local name, content = line.classes[1], pandoc.Inlines(line.content[1].content):walk({ Str = read_string })
+    local name, content = line.classes[1]:gsub('^advlib%-', ''), pandoc.Inlines(line.content[1].content):walk({ Str = read_string })
     if name == 'author' then title.author:insert(pandoc.MetaInlines(content)) else title[name] = content end
   end
   return {}
 end
 
 local function read_div(div)
-  if div.classes:includes('cell') then stop_at_open_element() end
-  if div.classes[1] == 'title' then return take_title(div), false end
-  if div.classes[1] == 'table' and div.attributes.label then return read_table(div) end
+  if div.classes:includes('advlib-cell') then stop_at_open_element() end
+  if div.classes[1] == 'advlib-title' then return take_title(div), false end
+  if div.classes[1] == 'advlib-table' and div.attributes.label then return read_table(div) end
   label(div.identifier, true)
 end
 
 local READ = {
   traverse = 'topdown',
   Header = read_header,
-  Para = function(paragraph)
-    if stringify(paragraph):match('|%s*:?[-–—]+:?%s*|') then problem('a table in it is not read as one') end
-    return read_paragraph(paragraph)
-  end,
+  Para = read_paragraph,
   Figure = function(figure)
+    if not figure.identifier:match('^fig%-') then return problem('a figure does not come from a cell') end
     next_number('fig', figure.identifier)
     if #figure.caption.long == 0 then problem('%s has no caption', figure.identifier) end
   end,
@@ -274,16 +313,17 @@ local function read_document(doc, mark)
   local blocks = pandoc.Blocks({})
   read_works(doc)
   for _, block in ipairs(doc.blocks) do
-    if block.t == 'Div' and block.classes[1] == 'cell' then
+    if block.t == 'Div' and block.classes[1] == 'advlib-cell' then
       cell = block.attributes
       blocks:extend(mark(place()))
-      blocks:extend(pandoc.Blocks(block.content):walk(READ))
-    elseif block.identifier == 'refs' or (block.t == 'Header' and block.classes:includes('unnumbered')) then
+      blocks:extend(pandoc.Blocks(block.content):walk({ Code = read_code }):walk(READ))
+    elseif block.identifier == 'refs' or block.identifier == 'references' then
       blocks:insert(block)
     else
       stop_at_open_element()
     end
   end
+  if #blocks == 0 or blocks[#blocks].identifier ~= 'refs' then stop_at_open_element() end
   check_references()
   cell = { notebook = 'front-matter', number = '1' }
   stop_on_problems()

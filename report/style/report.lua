@@ -145,8 +145,8 @@ local function write_code(div)
 end
 
 local function write_div(div)
-  if div.classes[1] == 'equation' then return write_equation(div) end
-  if div.classes[1] == 'code-of' then return write_code(div) end
+  if div.classes[1] == 'advlib-equation' then return write_equation(div) end
+  if div.classes[1] == 'advlib-code' then return write_code(div) end
 end
 
 -- typst would make an ellipsis of three dots, also where a text has three dots.

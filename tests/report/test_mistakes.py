@@ -37,7 +37,38 @@ MISTAKES: dict[str, tuple[Callable[[Books], None], str]] = {
     ),
     "HTML that is not closed": (
         add(text("<div>\n\nx"), text("y")),
-        HERE + "an element of HTML is not closed",
+        HERE + "an element of HTML is not closed: <div>",
+    ),
+    "a comment that is not closed": (
+        add(text("<!-- x\n\ny"), text("z")),
+        HERE + "a comment of HTML is not closed",
+    ),
+    "text as it is that is not closed": (
+        add(text("<pre>\nx"), text("z")),
+        HERE + "an element of HTML is not closed: <pre>",
+    ),
+    "a declaration": (add(text("<![CDATA[ x ]]>")), HERE + "raw html would be lost"),
+    "a title that is not the report's": (
+        add(title(title="Thief")),
+        HERE + "the title is the front matter's",
+    ),
+    "a second abstract": (
+        lambda content: content["front-matter"].append(text("# Abstract")),
+        "front-matter, cell 8: the identifier abstract is used twice",
+    ),
+    "colour in a formula": (
+        add(text("$\\color{red}{x}$")),
+        HERE + "in the formula .* would be lost",
+    ),
+    "tags in the middle": (
+        add(text("\\begin{align} a &= b \\tag{x} \\\\ c &= d \\end{align}")),
+        HERE + "in the formula .* would be lost",
+    ),
+    "a comment in a formula": (add(text("$$x % y$$")), HERE + "a comment within the formula"),
+    "several at once": (add(text("Figures *a* and *b*")), HERE + "Figures *a*: a reference is"),
+    "a link around a reference": (
+        add(text("[Figure *digits*](https://example.org)")),
+        HERE + "a link around a reference",
     ),
     "HTML that is closed too often": (
         add(text("x\n\n</div>\n\ny")),
@@ -51,7 +82,11 @@ MISTAKES: dict[str, tuple[Callable[[Books], None], str]] = {
     ),
     "a table with a formula that has its sign": (
         add(text("| a |\n|---|\n| $x|y$ |")),
-        HERE + "a table in it is not read as one",
+        HERE + "a table is not read as one",
+    ),
+    "a table with too few cells": (
+        add(text("a | b\n---|---\n1|2|3")),
+        HERE + "a table is not read as one",
     ),
     "a drawing in words": (
         add(text("```mermaid\ngraph TD\n```")),

@@ -50,7 +50,28 @@ KINDS = {
         text("\\begin{align}\nr &= s \\\\\nt &= z\n\\end{align}"), "math mi", ("r", "s", "t", "z")
     ),
     "a price": Kind(text("It costs \\$5 and \\$6."), "p", ("costs $5 and $6.",)),
-    "signs as they are": Kind(text(r"A \"b\" \'c\' \-\- d\.\.\."), "p", ("A \"b\" 'c' -- d...",)),
+    "signs as they are": Kind(
+        text(r"""A \"b\" \'c\' \-\- d\.\.\. e -- f... `g -- "h"'s...`"""),
+        "p",
+        ('A "b" \'c\' -- d... e -- f... g -- "h"\'s...',),
+    ),
+    "quotation marks": Kind(
+        text('"*one*" and ("`two`") isn\'t the teachers\' \'three\' "$x$".'),
+        "p",
+        (
+            "\u201cone\u201d",
+            "(\u201ctwo\u201d)",
+            "isn\u2019t",
+            "teachers\u2019",
+            "\u2018three\u2019",
+            "\u201d.",
+        ),
+    ),
+    "a formula in bold": Kind(text("**bold $v$** *so $w$*"), "math mi", ("v", "w")),
+    "a fence of another language": Kind(text("```c++\nint x;\n```"), "pre", ("int x;",)),
+    "no heading": Kind(text("#hashtag and\n#1 reason"), "p", ("#hashtag and #1 reason",)),
+    "overwritten": Kind(stream("stdout", "10%\r20%\r\x1b[31mdone\x1b[0m\n"), "pre", ("done",)),
+    "a long word": Kind(text("W" + 150 * "o" + "rd"), "p", ("W" + 150 * "o" + "rd",)),
     "what pandoc would read": Kind(
         text("A {#b} [@c] [^d] :::e x^2^ H~2~O"), "p", ("A {#b} [@c] [^d] :::e x^2^ H~2~O",)
     ),
@@ -98,7 +119,9 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> tuple[BeautifulSoup, 
     report = build(write(folder / "executed", content), folder / "output")
     page = BeautifulSoup(report.html.read_text(encoding="utf-8"), "html.parser")
     pages = PdfReader(report.pdf).pages
-    return page, "".join("".join(page.extract_text().split()) for page in pages)
+    return page, "".join("".join(page.extract_text().split()) for page in pages).replace(
+        "\u200b", ""
+    )
 
 
 @pytest.mark.parametrize("name", KINDS)
