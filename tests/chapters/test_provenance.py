@@ -10,6 +10,7 @@ import torch
 from matplotlib.figure import Figure
 
 from advlib.chapters import captions, figures, provenance
+from advlib.experiment.kernel import share_cores
 
 
 def notebook(
@@ -138,7 +139,7 @@ def test_environment_describes_this_process() -> None:
     environment = provenance.environment()
     assert environment["Python"] == platform.python_version()
     assert str(torch.__version__).startswith(environment["torch"])
-    assert environment["Threads"] == str(torch.get_num_threads())
+    assert environment["Threads"] == str(share_cores())
     assert environment["Date"].endswith("UTC")
     assert all(environment.values())
 

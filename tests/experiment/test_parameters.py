@@ -120,7 +120,9 @@ def test_seed_set_is_the_slides_experiment() -> None:
 
 
 def test_quick_set_differs_in_little() -> None:
-    assert resolve("quick") == Experiment(images=10_000, epochs=3, learning_rate=0.005)
+    assert resolve("quick") == Experiment(
+        images=10_000, epochs=3, learning_rate=0.005, attacked=200
+    )
 
 
 def test_the_attack_is_as_strong_as_in_training_unless_it_is_said() -> None:

@@ -1,0 +1,162 @@
+"""The chapter on confidence: how far it can be believed, and what a threshold on it would do."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from advlib.attacks import ATTACKS
+from advlib.chapters import figures, tables
+from advlib.chapters.figures import Array, new_figure, styled
+from advlib.data import Dataset
+
+BINS = 15
+IMAGES = ("clean", "adversarial")
+COVERAGE = 90
+"""The share of the images, in percent, that a threshold keeps in the table."""
+
+Certainties = Mapping[str, Mapping[str, tuple[Array, Array]]]
+"""By model and images: the confidence of each image, from 0 to 1, and whether it is correct."""
+
+
+def measure(models: Mapping[str, nn.Module], data: Dataset, epsilon: float) -> Certainties:
+    """Run each model on the clean test images and on those attacked as the slides do."""
+    test, labels = data.test.images, data.test.labels
+    return {
+        name: {
+            "clean": _certainty(model, test, labels),
+            "adversarial": _certainty(
+                model, ATTACKS["fgsm"].make(model, test, labels, epsilon), labels
+            ),
+        }
+        for name, model in models.items()
+    }
+
+
+def _certainty(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Array, Array]:
+    with torch.no_grad():
+        logits = torch.cat([model(part).double() for part in torch.split(images, 200)])
+    confidence, predicted = logits.softmax(1).max(1)
+    return confidence.numpy(), (predicted == labels).double().numpy()
+
+
+def compute_reliability(confidence: Array, correct: Array) -> pd.DataFrame:
+    """Return the mean confidence, the accuracy and the number of images of each bin of confidence.
+
+    Bins of equal width, (0, 1/15] to (14/15, 1]; those without images are left out.
+    """
+    place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    frame = pd.DataFrame({"confidence": confidence, "accuracy": correct, "bin": place})
+    grouped = frame.groupby("bin")
+    return grouped.mean().assign(images=grouped.size())
+
+
+def compute_calibration_error(confidence: Array, correct: Array) -> float:
+    """Return the expected calibration error in percent (Naeini et al. 2015; Guo et al. 2017).
+
+    The mean, weighted by the number of images, of the distance between confidence and accuracy in
+    the bins of `compute_reliability`.
+    """
+    bins = compute_reliability(confidence, correct)
+    distance = (bins["confidence"] - bins["accuracy"]).abs()
+    return float(100 * (distance * bins["images"]).sum() / bins["images"].sum())
+
+
+def compute_risk(confidence: Array, correct: Array) -> Array:
+    """Return the error in percent on the k most confident images, for each k from 1 on."""
+    order = np.argsort(-confidence, kind="stable")
+    risk: Array = 100 * np.cumsum(1 - correct[order]) / np.arange(1, len(order) + 1)
+    return risk
+
+
+def show_reliability(found: Certainties) -> None:
+    """Show the reliability diagrams."""
+    figures.show(
+        draw_reliability(found),
+        "fig-reliability",
+        f"Reliability: accuracy against confidence, in {BINS} bins of confidence; the area of a dot"
+        " is the number of its images. On the diagonal a model is as often right as it is"
+        " confident; below it is too confident.",
+        "A panel for each model: dots of the clean images lie near the diagonal, those of the "
+        "adversarial images below it.",
+    )
+
+
+@styled
+def draw_reliability(found: Certainties) -> Figure:
+    """Draw a panel for each model."""
+    figure = new_figure(2.5)
+    panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
+    for axes, (name, each) in zip(panels, found.items(), strict=True):
+        axes.plot([0, 100], [0, 100], color="0.7", linewidth=0.6)
+        for images, colour in zip(IMAGES, ("C0", "C1"), strict=True):
+            bins = compute_reliability(*each[images])
+            size = 90 * bins["images"] / bins["images"].sum()
+            axes.plot(100 * bins["confidence"], 100 * bins["accuracy"], color=colour, alpha=0.5)
+            axes.scatter(
+                100 * bins["confidence"], 100 * bins["accuracy"], s=2 + size, color=colour,
+                label=f"{images} images",
+            )  # fmt: skip
+        axes.set(title=f"{name} model", xlabel="confidence (%)", xlim=(0, 102), ylim=(-3, 103))
+    panels[0].set_ylabel("accuracy (%)")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def show_risk(found: Certainties) -> None:
+    """Show risk against coverage."""
+    figures.show(
+        draw_risk(found),
+        "fig-risk",
+        "Risk against coverage: the error on those images that a threshold on the confidence keeps,"
+        " against their share of all. Clean images and adversarial ones, each for themselves.",
+        "Two panels with a curve for each model. On clean images the error falls towards zero as "
+        "fewer images are kept; on adversarial images it does so for some models only.",
+    )
+
+
+@styled
+def draw_risk(found: Certainties) -> Figure:
+    """Draw a panel for clean and one for adversarial images."""
+    figure = new_figure(2.3)
+    for axes, images in zip(figure.subplots(1, 2), IMAGES, strict=True):
+        for (name, each), line in zip(found.items(), ("-", "--", ":", "-.") * 2, strict=False):
+            risk = compute_risk(*each[images])
+            shown = np.linspace(0, len(risk) - 1, min(len(risk), 200)).astype(int)
+            axes.plot(100 * (shown + 1) / len(risk), risk[shown], line, label=f"{name} model")
+        axes.set(title=f"{images} images", xlabel="coverage (%)", xlim=(0, 100))
+        axes.set_ylim(bottom=0)
+    figure.axes[0].set_ylabel("error (%)")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def summarize(found: Certainties) -> pd.DataFrame:
+    """Return for each model and images: calibration error, and the error with all and with fewer.
+
+    Columns: calibration_error, error, error_kept (of the `COVERAGE` percent most confident).
+    """
+    rows = {}
+    for name, each in found.items():
+        for images in IMAGES:
+            risk = compute_risk(*each[images])
+            kept = risk[max(1, round(len(risk) * COVERAGE / 100)) - 1]
+            rows[f"{name}, {images}"] = (compute_calibration_error(*each[images]), risk[-1], kept)
+    columns = ["calibration_error", "error", "error_kept"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def show_summary(summary: pd.DataFrame) -> None:
+    """Show the numbers of the two figures."""
+    headings = ["Calibration error", "Error", f"Error, {COVERAGE} % kept"]
+    tables.show(
+        tables.lay_out(summary.set_axis(headings, axis="columns"), "Model, images"),
+        "tbl-calibration",
+        f"Expected calibration error, the mean distance of confidence and accuracy over {BINS} "
+        f"bins, in points; error in percent on all images, and on the {COVERAGE} percent on which "
+        "the model is most confident.",
+        summary,
+    )

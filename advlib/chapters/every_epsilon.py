@@ -1,0 +1,213 @@
+"""The chapter on the size of the perturbation."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from advlib import apgd, evaluate, fgsm
+from advlib.chapters import figures, tables
+from advlib.chapters.figures import new_figure, styled
+from advlib.chapters.wording import number
+from advlib.data import Dataset
+from advlib.under_attack import random_signs
+
+SIZES = (0.0, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8)
+"""Sizes of the perturbation, on the training scale; where all images are turned, it ends."""
+ATTACKS = ("random signs", "FGSM", "APGD")
+STEPS = 20
+PAIR = (3, 7)
+"""The classes that the logistic regression tells apart, as in Goodfellow et al."""
+PIXELS = 0.25
+"""The size of the perturbation there, in pixels of [0, 1]."""
+
+
+def sweep_sizes(
+    models: Mapping[str, nn.Module], data: Dataset, attacked: int, seed: int
+) -> pd.DataFrame:
+    """Return error and confidence under each attack and size, a row each, until all are turned.
+
+    Columns: model, attack, epsilon, error, confidence, in percent but for epsilon.
+    """
+    images, labels = data.test.images[:attacked], data.test.labels[:attacked]
+    given: dict[str, Any] = {"bounds": data.bounds, "seed": seed}
+    rows = []
+    for name, model in models.items():
+        for epsilon in SIZES:
+            made = {
+                "random signs": random_signs(model, images, labels, epsilon, **given),
+                "FGSM": fgsm(model, images, labels, epsilon, **given),
+                "APGD": apgd(model, images, labels, epsilon, steps=STEPS, **given),
+            }
+            found = {attack: evaluate(model, changed, labels) for attack, changed in made.items()}
+            rows += [(name, a, epsilon, e.error, e.confidence) for a, e in found.items()]
+            if found["APGD"].error == 100:
+                break
+    return pd.DataFrame(rows, columns=["model", "attack", "epsilon", "error", "confidence"])
+
+
+def find_full_sizes(swept: pd.DataFrame) -> dict[str, float | None]:
+    """Return for each model the first size at which APGD turns every image, if one does."""
+    sizes: dict[str, float | None] = {}
+    for name, rows in swept[swept["attack"] == "APGD"].groupby("model", sort=False):
+        full = rows.loc[rows["error"] == 100, "epsilon"]
+        sizes[str(name)] = float(full.iloc[0]) if len(full) else None
+    return sizes
+
+
+def show_sweep(swept: pd.DataFrame, data: Dataset, attacked: int) -> None:
+    """Show error and confidence against the size."""
+    figures.show(
+        draw_sweep(swept, data.epsilon_in_pixels(1)),
+        "fig-epsilons",
+        rf"Error and mean confidence on the first {attacked:,} test images against the size "
+        r"$\epsilon$ of the perturbation, on the training scale below and in pixels above; valid "
+        rf"images. APGD takes {STEPS} steps.",
+        "For each model a panel of errors and one of confidences. Errors under attacks rise from "
+        "the clean error towards all images; under random signs they stay low for longer.",
+        swept,
+    )
+
+
+@styled
+def draw_sweep(swept: pd.DataFrame, pixels: float) -> Figure:
+    """Draw a column for each model: error above, confidence below."""
+    names = [*dict.fromkeys(swept["model"])]
+    figure = new_figure(3.4)
+    panels = figure.subplots(2, len(names), sharex="col", sharey="row", squeeze=False)
+    styles = dict(zip(ATTACKS, ((":", "0.4"), ("--", "C0"), ("-", "C1")), strict=True))
+    for column, name in zip(panels.T, names, strict=True):
+        for axes, quantity in zip(column, ("error", "confidence"), strict=True):
+            for attack, (line, colour) in styles.items():
+                rows = swept[(swept["model"] == name) & (swept["attack"] == attack)]
+                axes.plot(
+                    rows["epsilon"], rows[quantity], line, color=colour, marker="o", label=attack
+                )
+            axes.set(ylim=(0, 104))
+        above = column[0].secondary_xaxis(
+            "top", functions=(lambda x: x * pixels, lambda x: x / pixels)
+        )
+        above.set_xlabel("pixels")
+        column[0].set_title(f"{name} model")
+        column[1].set_xlabel(r"$\epsilon$")
+    panels[0, 0].set_ylabel("error (%)")
+    panels[1, 0].set_ylabel("confidence (%)")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def follow_gradient(
+    model: nn.Module, image: Tensor, label: Tensor, furthest: float
+) -> pd.DataFrame:
+    """Return the logits of an image [1, ...] along its gradient's sign, a row for each size."""
+    direction = fgsm(model, image, label, 1.0) - image
+    sizes = torch.from_numpy(np.linspace(-furthest, furthest, 81)).to(image.dtype)
+    with torch.no_grad():
+        line = image + sizes.view(-1, *[1] * (image.ndim - 1)) * direction
+        logits = torch.cat([model(part) for part in torch.split(line, 27)])
+    return pd.DataFrame(logits.double().numpy(), index=sizes.double().numpy())
+
+
+def show_line(logits: pd.DataFrame, classes: tuple[str, ...], label: int) -> None:
+    """Show the logits along the gradient's signs."""
+    figures.show(
+        draw_line(logits, classes, label),
+        "fig-line",
+        "The logits of one test image along the signs of its gradient, after Goodfellow et al., "
+        r"figure 4: at $\epsilon = 0$ it is the image, to the right the attack. The true class is "
+        "solid.",
+        f"Ten curves over the size of the perturbation, nearly straight on both sides of the image;"
+        f" that of the true class {classes[label]} falls to the right, others rise.",
+        logits.rename(columns=dict(enumerate(classes))),
+    )
+
+
+@styled
+def draw_line(logits: pd.DataFrame, classes: tuple[str, ...], label: int) -> Figure:
+    """Draw one curve for each class."""
+    figure = new_figure(2.3)
+    axes = figure.subplots()
+    for column in range(logits.shape[1]):
+        true = column == label
+        axes.plot(
+            logits.index,
+            logits[column],
+            "-" if true else "--",
+            color="C1" if true else "C0",
+            alpha=1 if true else 0.55,
+            linewidth=1.8 if true else 0.9,
+        )
+        axes.annotate(
+            classes[column], (logits.index[-1], logits[column].iloc[-1]), xytext=(3, 0),
+            textcoords="offset points", va="center", fontsize=7,
+        )  # fmt: skip
+    axes.axvline(0, color="0.7", linewidth=0.6)
+    axes.set(xlabel=r"$\epsilon$", ylabel="logit")
+    return figure
+
+
+def measure_straightness(logits: pd.DataFrame) -> float:
+    """Return the share of the logits' variance, in percent, that a straight line explains.
+
+    Of the attack's side, from the image on, and over all classes together.
+    """
+    part = logits[logits.index >= 0]
+    x, y = part.index.to_numpy(), part.to_numpy()
+    slope, start = np.polyfit(x, y, 1)
+    rest = y - (np.outer(x, slope) + start)
+    return float(100 * (1 - rest.var(axis=0).sum() / y.var(axis=0).sum()))
+
+
+def regress_pair(data: Dataset) -> pd.DataFrame:
+    """Return the error of a logistic regression on two classes, clean and under FGSM, in percent.
+
+    In pixels. Of a linear model FGSM is the exact worst case: the margin falls by epsilon times the
+    sum of the absolute weights (Goodfellow et al., section 5); both are computed.
+    """
+    parts = {}
+    for name, split in (("train", data.train), ("test", data.test)):
+        chosen = (split.labels == PAIR[0]) | (split.labels == PAIR[1])
+        pixels = data.to_pixels(split.images[chosen]).flatten(1).double()
+        parts[name] = pixels, (split.labels[chosen] == PAIR[1]).long()
+    model = nn.Linear(parts["train"][0].shape[1], 2).double()
+    for parameter in model.parameters():
+        nn.init.zeros_(parameter)
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=100, line_search_fn="strong_wolfe")
+
+    def compute_loss() -> Tensor:
+        optimizer.zero_grad()
+        loss = cross_entropy(model(parts["train"][0]), parts["train"][1])
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(compute_loss)  # type: ignore[no-untyped-call]
+    pixels, labels = parts["test"]
+    with torch.no_grad():
+        weights = model.weight[1] - model.weight[0]
+        logits = model(pixels)
+        margin = (logits[:, 1] - logits[:, 0]) * (2 * labels - 1)
+        bound = margin - PIXELS * weights.abs().sum()
+    attacked = fgsm(model, pixels, labels, PIXELS)
+    errors = {
+        "clean": evaluate(model, pixels, labels).error,
+        "FGSM": evaluate(model, attacked, labels).error,
+        "by the margins": 100 * float((bound <= 0).double().mean()),
+    }
+    return pd.DataFrame({"error": errors})
+
+
+def show_regression(errors: pd.DataFrame) -> None:
+    """Show the logistic regression's errors."""
+    tables.show(
+        tables.lay_out(errors.rename(columns={"error": "Error"}), "Images", number),
+        "tbl-regression",
+        f"A logistic regression that tells {PAIR[0]} from {PAIR[1]}: error in percent on the test "
+        rf"images, clean, under FGSM with $\epsilon = {PIXELS:g}$ in pixels, and by the margins "
+        "that such a perturbation leaves at worst.",
+        errors,
+    )
