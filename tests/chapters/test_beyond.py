@@ -137,6 +137,6 @@ def test_the_checks_of_the_attacks(models: dict[str, nn.Module], data: Dataset) 
 def test_single_precision_hides_some_errors_of_the_standard_model(
     models: dict[str, nn.Module], data: Dataset
 ) -> None:
-    errors = stronger_attacks.compute_directions(models, shorten(data, 2000), 0.1)["standard"]
+    errors = stronger_attacks.compute_directions(models, data, 0.1, 2000)["standard"]
     assert errors["exact"] > errors["as the slides compute it"] + 0.5
     assert errors["exact, on valid images"] < errors["exact"]

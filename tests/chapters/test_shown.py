@@ -1,0 +1,154 @@
+"""What the chapters show: each figure and table with its name, its caption and its words."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pytest
+from engine import digits, threads
+from torch import nn
+
+import advlib
+from advlib.chapters import (
+    adversarial_examples,
+    back_matter,
+    captions,
+    confidence,
+    data,
+    every_epsilon,
+    stronger_attacks,
+    training,
+    transfer,
+)
+from advlib.data import Dataset
+from advlib.evaluation import Transfer
+from advlib.published import slides
+from advlib.published.comparison import epochwise_readings, evaluation_data
+from advlib.report.prose import read_line, read_markdown
+from advlib.settings import Experiment
+
+
+class World:
+    """What the chapters work with, small."""
+
+    experiment = Experiment()
+    models: dict[str, nn.Module]
+    data: Dataset
+    history: pd.DataFrame
+
+    def __init__(self) -> None:
+        whole = digits()
+        images, labels = whole.test.images[:60], whole.test.labels[:60]
+        self.data = replace(whole, test=replace(whole.test, images=images, labels=labels))
+        self.models = {name: advlib.pretrained(name) for name in ("standard", "mixed")}
+        self.evaluation = evaluation_data(
+            {name: advlib.evaluate(self.models["mixed"], images, labels) for name in slides.IMAGES}
+        )
+        self.attacked = advlib.fgsm(self.models["mixed"], images, labels)
+        self.predictions = labels.repeat(2, 1)
+        self.probabilities = nn.functional.one_hot(self.predictions, 10).float()
+        self.history = pd.DataFrame({"epoch": [1, 2], "seconds": [1.0, 1.0]})
+        for figure in ("objective", "top1_error", "top5_error"):
+            for part in ("train", "train_adversarial", "validation"):
+                self.history[f"{figure}_{part}"] = [2.0, 1.0]
+        found = advlib.transfer(self.models, images, labels)
+        order = list(slides.TRANSFER_ORDER)
+        self.transferred = Transfer(
+            *(each.reindex(index=order, columns=order).fillna(1.0) for each in vars(found).values())
+        )
+        self.robust = advlib.robustness(
+            self.models, images[:20], labels[:20], bounds=self.data.bounds, steps=2
+        )
+        self.certain = confidence.measure(self.models, self.data, 0.1)
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with threads(1):
+        yield World()
+
+
+SHOWN: dict[str, Callable[[World], None]] = {
+    "fig-digits": lambda w: data.show_digits(w.data),
+    "tbl-classes": lambda w: data.show_classes(w.data),
+    "fig-preprocessing": lambda w: data.show_preprocessing(w.data),
+    "tbl-directions": lambda w: adversarial_examples.show_directions(w.evaluation, 0.1),
+    "fig-pair": lambda w: adversarial_examples.show_pair(
+        w.data, 0, w.attacked, w.predictions, w.probabilities
+    ),
+    "fig-grid": lambda w: adversarial_examples.show_grid(w.data, w.attacked, w.predictions),
+    "tbl-architecture": lambda w: training.show_architecture(advlib.LeNet()),
+    "tbl-settings": lambda w: training.show_settings(w.experiment),
+    "fig-curves-mixed": lambda w: training.show_curves(w.history, "mixed"),
+    "tbl-curves-mixed": lambda w: training.show_readings(w.history, "mixed", "mixed"),
+    "tbl-evaluation-mixed": lambda w: training.show_evaluation(w.evaluation, "mixed", 0.1, "mixed"),
+    "tbl-epochwise": lambda w: training.show_epochwise(epochwise_readings()),
+    "tbl-transfer-error": lambda w: transfer.show_error(w.transferred, w.experiment),
+    "tbl-transfer-confidence": lambda w: transfer.show_confidence(w.transferred, w.experiment),
+    "fig-epsilons": lambda w: every_epsilon.show_sweep(
+        every_epsilon.sweep_sizes(w.models, w.data, 10, 0), w.data, 10
+    ),
+    "fig-line": lambda w: every_epsilon.show_line(
+        every_epsilon.follow_gradient(
+            w.models["mixed"], w.data.test.images[:1], w.data.test.labels[:1], 0.5
+        ),
+        w.data.classes,
+        7,
+    ),
+    "tbl-regression": lambda w: every_epsilon.show_regression(
+        pd.DataFrame({"error": {"clean": 1.0}})
+    ),
+    "tbl-robustness": lambda w: stronger_attacks.show_robustness(w.robust, 0.1),
+    "tbl-precision": lambda w: stronger_attacks.show_directions(
+        stronger_attacks.compute_directions(w.models, w.data, 0.1, 20), 0.1, 20
+    ),
+    "tbl-checks": lambda w: stronger_attacks.show_checks(
+        pd.DataFrame({"Check": ["c"], "mixed": ["1, 2"], "Holds": ["yes"]})
+    ),
+    "fig-reliability": lambda w: confidence.show_reliability(w.certain),
+    "fig-risk": lambda w: confidence.show_risk(w.certain),
+    "tbl-calibration": lambda w: confidence.show_summary(confidence.summarize(w.certain)),
+    "tbl-findings": lambda w: back_matter.show_findings(),
+    "tbl-wording": lambda w: back_matter.show_wording(),
+    "tbl-environment": lambda w: back_matter.show_environment(),
+}
+
+
+@pytest.mark.parametrize("label", SHOWN)
+def test_it_is_shown_with_all_that_the_report_needs(
+    label: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    displayed: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    monkeypatch.setattr(
+        captions,
+        "publish_display_data",
+        lambda found, metadata: displayed.append((found, metadata)),
+    )
+    SHOWN[label](world)
+    (content, metadata), (caption, _) = displayed
+    about = metadata["advlib"]
+    assert about["label"] == label
+    assert caption["text/markdown"].startswith(("**Figure *", "**Table *"))
+    assert read_line(about["caption"])
+    if label.startswith("fig-"):
+        assert len(about["alt"]) > 40
+        assert metadata["image/png"]["width"] > 500
+        assert content["image/svg+xml"].startswith("<svg")
+    else:
+        assert "<table>" in read_markdown(content["text/markdown"])
+
+
+def test_nothing_is_shown_where_nothing_was_published(world: World) -> None:
+    training.show_readings(world.history, "mixed", None)
+    training.show_epochwise({})
+    back_matter.show_stages([])
+
+
+def test_what_to_expect_depends_on_the_settings() -> None:
+    say = training.describe_expectations
+    assert say(Experiment()) == "The settings of this report are those of the published experiment."
+    quick = say(Experiment(images=1000, epochs=1))
+    assert "97\N{NO-BREAK SPACE}% after standard" in quick
+    assert quick.endswith("With fewer images and epochs expect the same order, and less effect.")
+    assert not say(Experiment(attack_epsilon=0.3)).endswith("less effect.")
