@@ -2,7 +2,7 @@
 
 ## make report                     the whole report with the seed's settings:
 ##                                 report/build/seed/report.html and report.pdf
-## make report PARAMETERS=quick    the same in about a minute: few images, few epochs, and yet the
+## make report PARAMETERS=quick    the same in under 90 seconds: few images, few epochs, and yet the
 ##                                 effect shows
 ## make report EPSILON=0.2 EPOCHS=5    with parameters changed, in a folder of its own
 ## make test                       everything that is checked: linter, types, tests, notebooks
