@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from advlib import apgd, evaluate, fgsm
 from advlib.chapters import figures, tables
 from advlib.chapters.figures import new_figure, styled
-from advlib.chapters.wording import number
+from advlib.chapters.wording import escape, number
 from advlib.data import Dataset
 from advlib.under_attack import random_signs
 
@@ -22,7 +22,8 @@ SIZES = (0.0, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8)
 ATTACKS = ("random signs", "FGSM", "APGD")
 STEPS = 20
 PAIR = (3, 7)
-"""The classes that the logistic regression tells apart, as in Goodfellow et al."""
+"""The classes that the logistic regression tells apart, as in Goodfellow et al., if there are so
+many."""
 PIXELS = 0.25
 """The size of the perturbation there, in pixels of [0, 1]."""
 
@@ -58,6 +59,19 @@ def find_full_sizes(swept: pd.DataFrame) -> dict[str, float | None]:
         full = rows.loc[rows["error"] == 100, "epsilon"]
         sizes[str(name)] = float(full.iloc[0]) if len(full) else None
     return sizes
+
+
+def find_errors(swept: pd.DataFrame, epsilon: float) -> dict[str, tuple[float, float, float]]:
+    """Return for each model a size, and the errors under random signs and APGD there.
+
+    The largest size of the sweep that is at most epsilon.
+    """
+    found = {}
+    for name, rows in swept[swept["epsilon"] <= epsilon].groupby("model", sort=False):
+        last = rows[rows["epsilon"] == rows["epsilon"].max()].set_index("attack")["error"]
+        signs, strongest = last[["random signs", "APGD"]]
+        found[str(name)] = (float(rows["epsilon"].max()), float(signs), float(strongest))
+    return found
 
 
 def show_sweep(swept: pd.DataFrame, data: Dataset, attacked: int) -> None:
@@ -169,11 +183,12 @@ def regress_pair(data: Dataset) -> pd.DataFrame:
     In pixels. Of a linear model FGSM is the exact worst case: the margin falls by epsilon times the
     sum of the absolute weights (Goodfellow et al., section 5); both are computed.
     """
+    first, second = _pair(data)
     parts = {}
     for name, split in (("train", data.train), ("test", data.test)):
-        chosen = (split.labels == PAIR[0]) | (split.labels == PAIR[1])
+        chosen = (split.labels == first) | (split.labels == second)
         pixels = data.to_pixels(split.images[chosen]).flatten(1).double()
-        parts[name] = pixels, (split.labels[chosen] == PAIR[1]).long()
+        parts[name] = pixels, (split.labels[chosen] == second).long()
     model = nn.Linear(parts["train"][0].shape[1], 2).double()
     for parameter in model.parameters():
         nn.init.zeros_(parameter)
@@ -201,12 +216,17 @@ def regress_pair(data: Dataset) -> pd.DataFrame:
     return pd.DataFrame({"error": errors})
 
 
-def show_regression(errors: pd.DataFrame) -> None:
+def _pair(data: Dataset) -> tuple[int, int]:
+    return PAIR if max(PAIR) < len(data.classes) else (0, 1)
+
+
+def show_regression(errors: pd.DataFrame, data: Dataset) -> None:
     """Show the logistic regression's errors."""
+    first, second = (escape(data.classes[index]) for index in _pair(data))
     tables.show(
         tables.lay_out(errors.rename(columns={"error": "Error"}), "Images", number),
         "tbl-regression",
-        f"A logistic regression that tells {PAIR[0]} from {PAIR[1]}: error in percent on the test "
+        f"A logistic regression that tells {first} from {second}: error in percent on the test "
         rf"images, clean, under FGSM with $\epsilon = {PIXELS:g}$ in pixels, and by the margins "
         "that such a perturbation leaves at worst.",
         errors,

@@ -91,6 +91,9 @@ def test_a_sweep_ends_where_every_image_is_turned(
     full = every_epsilon.find_full_sizes(swept)["standard"]
     assert full is not None
     assert swept["epsilon"].max() == full
+    size, signs, strongest = every_epsilon.find_errors(swept, 0.6)["standard"]
+    assert (size, strongest) == (full, 100)
+    assert signs < 50
     at_zero = swept[swept["epsilon"] == 0]
     assert at_zero["error"].nunique() == at_zero["confidence"].nunique() == 1
     assert every_epsilon.find_full_sizes(swept[swept["epsilon"] < full])["standard"] is None

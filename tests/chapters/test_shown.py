@@ -97,7 +97,7 @@ SHOWN: dict[str, Callable[[World], None]] = {
         7,
     ),
     "tbl-regression": lambda w: every_epsilon.show_regression(
-        pd.DataFrame({"error": {"clean": 1.0}})
+        pd.DataFrame({"error": {"clean": 1.0}}), w.data
     ),
     "tbl-robustness": lambda w: stronger_attacks.show_robustness(w.robust, 0.1),
     "tbl-precision": lambda w: stronger_attacks.show_directions(
