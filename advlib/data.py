@@ -38,6 +38,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, images: int) -> "Split":
+        """Return the first of them, with their labels; all where there are no more."""
+        return Split(self.images[:images], self.labels[:images])
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:

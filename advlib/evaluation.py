@@ -119,8 +119,7 @@ def evaluate(
     TypeError, ValueError
         If an argument is not as above. The message names it, its value and what is allowed.
     """
-    per_image = _measure(model, images, labels, batch_size, _confidence, 2, seed)
-    confidence, correct = per_image[:, 0], per_image[:, 1] == 1
+    confidence, correct = measure_images(model, images, labels, seed=seed, batch_size=batch_size)
     n, hits = len(correct), int(correct.sum())
     return Evaluation(
         correct=100 * hits / n,
@@ -212,16 +211,20 @@ def transfer(
     return Transfer(error=table("error"), confidence_error=table("confidence_error"))
 
 
-def find_correct(
+def measure_images(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
     *,
     seed: int = 0,
     batch_size: int = BATCH_SIZE,
-) -> Tensor:
-    """Return which images are correctly predicted, bool [N] on the CPU; all as for `evaluate`."""
-    return _measure(model, images, labels, batch_size, _confidence, 2, seed)[:, 1] == 1
+) -> tuple[Tensor, Tensor]:
+    """Return each image's confidence, float64 from 0 to 1, and whether it is correctly predicted.
+
+    Both are [N], on the CPU; arguments and errors are those of `evaluate`.
+    """
+    per_image = _measure(model, images, labels, batch_size, _confidence, 2, seed)
+    return per_image[:, 0], per_image[:, 1] == 1
 
 
 def _measure(

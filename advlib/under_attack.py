@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from advlib._care import check_bounds
 from advlib.attacks import EACH_CLASS, Bounds, apgd, fgsm, pgd
-from advlib.evaluation import BATCH_SIZE, check_models, find_correct
+from advlib.evaluation import BATCH_SIZE, check_models, measure_images
 from advlib.intervals import wilson_interval
 from advlib.keeping.progress import show_steps
 from advlib.keeping.seeds import derived_seed
@@ -22,6 +22,8 @@ Attack = Callable[..., Tensor]
 """Called like `advlib.fgsm`: with model, images, labels and epsilon, and by name bounds, seed and
 batch_size."""
 WORST = "worst case"
+TRANSFERRED = "APGD, log-odds"
+"""The attack whose images are tried on the other models."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +141,10 @@ def robustness(
     made: dict[str, Tensor] = {}
 
     def test(row: str, name: str, adversarial: Tensor) -> None:
-        found = ~find_correct(models[name], adversarial, labels, seed=seed, batch_size=batch_size)
-        wrong[row, name] = found | wrong.get((row, name), torch.zeros_like(found))
+        _, correct = measure_images(
+            models[name], adversarial, labels, seed=seed, batch_size=batch_size
+        )
+        wrong[row, name] = ~correct | wrong.get((row, name), torch.zeros_like(correct))
 
     with show_steps("robustness", len(rows) * len(models)) as report:
         for name, model in models.items():
@@ -165,10 +169,6 @@ def robustness(
         cost["transfer", name] = sum(c[0] for c in costs), sum(c[1] for c in costs)
     order += [row for row in rows if row not in order]
     return _tabulate(order, [*models], wrong, cost, len(images))
-
-
-TRANSFERRED = "APGD, log-odds"
-"""The attack whose images are tried on the other models."""
 
 
 def _add_own(rows: dict[str, Attack], own: Mapping[str, Attack] | None) -> dict[str, Attack]:

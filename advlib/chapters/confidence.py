@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import nn
 
 from advlib.attacks import ATTACKS
 from advlib.chapters import figures, tables
 from advlib.chapters.figures import Array, new_figure, styled
 from advlib.data import Dataset
+from advlib.evaluation import measure_images
 
 BINS = 15
 IMAGES = ("clean", "adversarial")
@@ -25,22 +25,13 @@ Certainties = Mapping[str, Mapping[str, tuple[Array, Array]]]
 def measure(models: Mapping[str, nn.Module], data: Dataset, epsilon: float) -> Certainties:
     """Run each model on the clean test images and on those attacked as the slides do."""
     test, labels = data.test.images, data.test.labels
-    return {
-        name: {
-            "clean": _certainty(model, test, labels),
-            "adversarial": _certainty(
-                model, ATTACKS["fgsm"].make(model, test, labels, epsilon), labels
-            ),
-        }
-        for name, model in models.items()
-    }
-
-
-def _certainty(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Array, Array]:
-    with torch.no_grad():
-        logits = torch.cat([model(part).double() for part in torch.split(images, 200)])
-    confidence, predicted = logits.softmax(1).max(1)
-    return confidence.numpy(), (predicted == labels).double().numpy()
+    found: dict[str, dict[str, tuple[Array, Array]]] = {}
+    for name, model in models.items():
+        attacked = ATTACKS["fgsm"].make(model, test, labels, epsilon)
+        for images, changed in zip(IMAGES, (test, attacked), strict=True):
+            confidence, correct = measure_images(model, changed, labels)
+            found.setdefault(name, {})[images] = confidence.numpy(), correct.double().numpy()
+    return found
 
 
 def compute_reliability(confidence: Array, correct: Array) -> pd.DataFrame:

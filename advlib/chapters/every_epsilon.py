@@ -35,7 +35,8 @@ def sweep_sizes(
 
     Columns: model, attack, epsilon, error, confidence, in percent but for epsilon.
     """
-    images, labels = data.test.images[:attacked], data.test.labels[:attacked]
+    few = data.test.first(attacked)
+    images, labels = few.images, few.labels
     given: dict[str, Any] = {"bounds": data.bounds, "seed": seed}
     rows = []
     for name, model in models.items():
@@ -134,7 +135,7 @@ def show_line(logits: pd.DataFrame, classes: tuple[str, ...], label: int) -> Non
         "fig-line",
         "The logits of one test image along the signs of its gradient, after Goodfellow et al., "
         r"figure 4: at $\epsilon = 0$ it is the image, to the right the attack. The true class is "
-        "solid.",
+        "solid; it and the one that is predicted in the end, if that is another, are named.",
         f"Ten curves over the size of the perturbation, nearly straight on both sides of the image;"
         f" that of the true class {classes[label]} falls to the right, others rise.",
         logits.rename(columns=dict(enumerate(classes))),
@@ -156,10 +157,9 @@ def draw_line(logits: pd.DataFrame, classes: tuple[str, ...], label: int) -> Fig
             alpha=1 if true else 0.55,
             linewidth=1.8 if true else 0.9,
         )
-        axes.annotate(
-            classes[column], (logits.index[-1], logits[column].iloc[-1]), xytext=(3, 0),
-            textcoords="offset points", va="center", fontsize=7,
-        )  # fmt: skip
+    last = logits.iloc[-1]
+    for column in {label, int(last.to_numpy().argmax())}:
+        axes.text(1.02 * logits.index[-1], last[column], classes[column], va="center", fontsize=8)
     axes.axvline(0, color="0.7", linewidth=0.6)
     axes.set(xlabel=r"$\epsilon$", ylabel="logit")
     return figure

@@ -1,11 +1,12 @@
 """The chapter on attacks that are stronger than the slides' one step."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from advlib import apgd, evaluate, fgsm
 from advlib.attacks import ATTACKS
@@ -41,7 +42,8 @@ def show_robustness(found: Robustness, epsilon: float) -> None:
 
 def compute_directions(models: Models, data: Dataset, epsilon: float, images: int) -> pd.DataFrame:
     """Return FGSM's errors on so many images: as the slides compute it, exact, and clipped."""
-    test, labels = first_images(data, images)
+    few = data.test.first(images)
+    test, labels = few.images, few.labels
     errors = {}
     for name, model in models.items():
         exact = fgsm(model, test, labels, epsilon)
@@ -70,7 +72,8 @@ def search_at_random(model: nn.Module, data: Dataset, epsilon: float, seed: int)
     from art.attacks.evasion import SquareAttack
     from art.estimators.classification import PyTorchClassifier
 
-    images, labels = data.test.images[:FEW], data.test.labels[:FEW]
+    few = data.test.first(FEW)
+    images, labels = few.images, few.labels
     if epsilon == 0:  # which ART does not take
         return evaluate(model, images, labels).error
     low, high = (bound.numpy() for bound in data.bounds)
@@ -101,17 +104,11 @@ def check_attacks(
     text for each model, and holds.
     """
     epsilon, seed = experiment.attack_epsilon, experiment.seed
-    images, labels = (part[: found.n] for part in (data.test.images, data.test.labels))
-    few = slice(0, FEW)
+    few = data.test.first(FEW)
 
-    def error(model: nn.Module, size: float, part: slice, steps: int) -> float:
-        made = apgd(
-            *(model, images[part], labels[part], size),
-            steps=steps,
-            bounds=data.bounds,
-            seed=seed,
-        )
-        return evaluate(model, made, labels[part]).error
+    def error(model: nn.Module, size: float, steps: int = 50) -> float:
+        given: dict[str, Any] = {"steps": steps, "bounds": data.bounds, "seed": seed}
+        return evaluate(model, apgd(model, few.images, few.labels, size, **given), few.labels).error
 
     strongest = {m: _cell(found.error, "APGD, log-odds", m) for m in models}
     rows: dict[str, dict[str, tuple[float, float]]] = {
@@ -123,14 +120,14 @@ def check_attacks(
             for m in models
         },
         f"Without a bound every image is turned (APGD, all; {FEW} images)": {
-            m: (error(model, _range(data), few, 50), 100.0) for m, model in models.items()
+            m: (error(model, _range(data)), 100.0) for m, model in models.items()
         },
         f"A search without gradients does no more (APGD, Square; {FEW} images)": {
-            m: (error(model, epsilon, few, 50), search_at_random(model, data, epsilon, seed))
+            m: (error(model, epsilon), search_at_random(model, data, epsilon, seed))
             for m, model in models.items()
         },
         f"Twice the steps hardly turn more (50 steps, 100 steps; {FEW} images)": {
-            m: (error(model, epsilon, few, 50), error(model, epsilon, few, 100))
+            m: (error(model, epsilon), error(model, epsilon, steps=100))
             for m, model in models.items()
         },
     }
@@ -167,8 +164,3 @@ def show_checks(checks: pd.DataFrame) -> None:
         " compares, in percent, for each model. Of the last, two points count as hardly.",
         align="l" + "r" * (checks.shape[1] - 2) + "l",
     )
-
-
-def first_images(data: Dataset, attacked: int) -> tuple[Tensor, Tensor]:
-    """Return the first test images and their labels, those that are attacked in every way."""
-    return data.test.images[:attacked], data.test.labels[:attacked]

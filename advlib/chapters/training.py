@@ -157,8 +157,9 @@ def lay_out_settings(settings: Experiment) -> pd.DataFrame:
 
 
 def _shown() -> dict[str, Mapping[str, Any]]:
-    """The settings with a line in the table; the methods have chapters."""
-    return {name: each.metadata for name, each in declared().items() if name != "methods"}
+    """The settings with a line in the table; the others are said where they count."""
+    elsewhere = {"attacked", "methods"}
+    return {name: each.metadata for name, each in declared().items() if name not in elsewhere}
 
 
 @styled

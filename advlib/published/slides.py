@@ -27,7 +27,7 @@ IDENTITY_TOLERANCE = 0.01
 add up to half a hundredth, the two of the parts in proportion to their rates, which sum to one;
 rates over 10,000 images are exact."""
 
-ANY = {"seed", "methods"}
+ANY = {"attacked", "methods", "seed"}
 SLACK = 1e-9
 """For the rounding of float arithmetic; far below the last printed digit."""
 

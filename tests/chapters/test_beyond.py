@@ -36,10 +36,7 @@ def models() -> dict[str, nn.Module]:
 
 def shorten(data: Dataset, images: int) -> Dataset:
     """Return the data with fewer test images."""
-    test = data.test
-    return replace(
-        data, test=replace(test, images=test.images[:images], labels=test.labels[:images])
-    )
+    return replace(data, test=data.test.first(images))
 
 
 def test_the_calibration_error_is_that_of_the_definition() -> None:
@@ -128,8 +125,8 @@ def test_fgsm_is_exact_for_the_logistic_regression(data: Dataset) -> None:
 
 def test_the_checks_of_the_attacks(models: dict[str, nn.Module], data: Dataset) -> None:
     data = shorten(data, 60)
-    images, labels = stronger_attacks.first_images(data, 30)
-    found = advlib.robustness(models, images, labels, 0.1, bounds=data.bounds, steps=10)
+    few = data.test.first(30)
+    found = advlib.robustness(models, few.images, few.labels, 0.1, bounds=data.bounds, steps=10)
     checks = stronger_attacks.check_attacks(models, data, found, Experiment())
     assert len(checks) == 5
     assert {*checks["Holds"]} <= {"yes", "no"}

@@ -39,8 +39,8 @@ class World:
 
     def __init__(self) -> None:
         whole = digits()
-        images, labels = whole.test.images[:60], whole.test.labels[:60]
-        self.data = replace(whole, test=replace(whole.test, images=images, labels=labels))
+        self.data = replace(whole, test=whole.test.first(60))
+        images, labels = self.data.test.images, self.data.test.labels
         self.models = {name: advlib.pretrained(name) for name in ("standard", "mixed")}
         self.evaluation = evaluation_data(
             {name: advlib.evaluate(self.models["mixed"], images, labels) for name in slides.IMAGES}

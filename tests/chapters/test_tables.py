@@ -21,8 +21,9 @@ from advlib.chapters.wording import (
 )
 from advlib.evaluation import FIGURES, Evaluation
 from advlib.experiment import results
+from advlib.experiment.plan import find_parameters
 from advlib.experiment.results import from_csv, to_csv
-from advlib.keeping.folders import METHOD_TEXTS
+from advlib.keeping.folders import METHOD_TEXTS, NOTEBOOKS
 from advlib.methods import METHODS
 from advlib.published import slides
 from advlib.published.comparison import (
@@ -245,10 +246,13 @@ def test_epochwise_table_has_each_reading_and_the_published_numbers(
     assert lines(table)["Error"] == ["1.80", "2.80", "1.79", "14.70", "15.70", "14.72"]
 
 
-def test_the_settings_table_names_all_settings_but_the_methods() -> None:
+def test_the_settings_table_names_what_its_notebook_is_told() -> None:
+    """Of another setting it would show the default, whatever make was asked for."""
     settings = Experiment(seed=2**62, images=5000, epochs=2)
     table = training.lay_out_settings(settings)
-    assert len(table) == len(declared()) - 1
+    told = find_parameters(NOTEBOOKS / "3-training.ipynb") - {"method"}
+    assert {*training.settings_data(settings).columns} == told
+    assert len(table) == len(told) == len(declared()) - len({"attacked", "methods"})
     rows = lines(table)
     assert rows["Training images"] == ["", "5000", "all"]
     assert rows["Seed"] == ["", str(2**62), "not stated"]

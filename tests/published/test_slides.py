@@ -121,7 +121,9 @@ def test_wording() -> None:
     [
         ({}, True),
         (settings(), True),
-        (settings() | {"seed": 7, "methods": ("free",)}, True),
+        (settings() | {"seed": 7, "methods": ("free",), "attacked": 20}, True),
+        (vars(Experiment(attack_epsilon=0.2)), False),
+        (vars(Experiment(epsilon=0.2, attack_epsilon=0.1)), False),
         (vars(Experiment()), True),
         (vars(Experiment(epochs=2)), False),
         ({"epsilon": 0.1}, True),
