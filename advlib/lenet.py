@@ -13,21 +13,6 @@ from advlib.settings import check
 SHAPE = (1, 28, 28)
 
 
-LAYERS: tuple[tuple[type[nn.Module], dict[str, Any]], ...] = (
-    (nn.Conv2d, {"kernel_size": (5, 5), "in_channels": 1, "out_channels": 20}),
-    (nn.MaxPool2d, {"kernel_size": 2, "stride": 2}),
-    (nn.Conv2d, {"kernel_size": (5, 5), "in_channels": 20, "out_channels": 50}),
-    (nn.MaxPool2d, {"kernel_size": 2, "stride": 2}),
-    (nn.Conv2d, {"kernel_size": (4, 4), "in_channels": 50, "out_channels": 500}),
-    (nn.ReLU, {}),
-    (nn.Conv2d, {"kernel_size": (1, 1), "in_channels": 500}),
-)
-"""The layers' types, and what of them is not as by default."""
-PLAIN: dict[type[nn.Module], dict[str, Any]] = {
-    nn.Conv2d: {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1},
-    nn.MaxPool2d: {"padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False},
-    nn.ReLU: {},
-}
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -74,6 +59,7 @@ class LeNet(nn.Module):
                 nn.ReLU(),
                 nn.Conv2d(500, int(classes), 1),
             )
+        self._built: tuple[str, list[str]] = self._describe_layers()
         generator = torch.Generator().manual_seed(check("seed", seed))
         with torch.no_grad():
             for parameter in self.parameters():
@@ -82,21 +68,14 @@ class LeNet(nn.Module):
                 else:
                     parameter.normal_(0, 0.1, generator=generator)
 
+    def _describe_layers(self) -> tuple[str, list[str]]:
+        """What the layers are: their types and sizes, and the names of their parameters."""
+        return repr(self.layers), [name for name, _ in self.layers.named_parameters()]
+
     def _is_as_built(self) -> bool:
         """Tell whether the fast path computes what the layers say."""
-        layers: list[nn.Module] = [*self.layers]
-        return (
-            type(self.layers) is nn.Sequential
-            and len(layers) == len(LAYERS)
-            and not any(getattr(each, hooks) for each in (self.layers, *layers) for hooks in HOOKS)
-            and all(
-                type(layer) is kind
-                and all(getattr(layer, n) == v for n, v in {**PLAIN[kind], **about}.items())
-                and (kind is not nn.Conv2d or {"weight", "bias"} == layer._parameters.keys())
-                and layer._parameters.get("bias", True) is not None
-                for layer, (kind, about) in zip(layers, LAYERS, strict=True)
-            )
-        )
+        hooked = any(getattr(each, hooks) for each in self.layers.modules() for hooks in HOOKS)
+        return not hooked and self._describe_layers() == self._built
 
     def forward(self, images: Tensor) -> Tensor:
         """Give the logits [N, classes] of images [N, 1, 28, 28].

@@ -88,9 +88,12 @@ def draw_reliability(found: Certainties) -> Figure:
             size = 90 * bins["images"] / bins["images"].sum()
             axes.plot(100 * bins["confidence"], 100 * bins["accuracy"], color=colour, alpha=0.5)
             axes.scatter(
-                100 * bins["confidence"], 100 * bins["accuracy"], s=2 + size, color=colour,
+                100 * bins["confidence"],
+                100 * bins["accuracy"],
+                s=2 + size,
+                color=colour,
                 label=f"{images} images",
-            )  # fmt: skip
+            )
         axes.set(title=f"{name} model", xlabel="confidence (%)", xlim=(0, 102), ylim=(-3, 103))
     panels[0].set_ylabel("accuracy (%)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
