@@ -1,13 +1,13 @@
-"""What images, labels and models must be, and the care that leaves a model as it was found.
+"""What images, labels, bounds and models must be.
 
 A rule is (holds, error, allowed, found): what it asks of a value and what goes with it, the error
 otherwise, and both in words. The rules of an argument are asked in their order; the first that does
 not hold is raised.
 """
 
+import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from itertools import chain
 from numbers import Real
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advlib.keeping.seeds import seeded
+from advlib.keeping.as_found import restored
 
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -161,115 +161,117 @@ def check_bounds(bounds: object, images: Tensor) -> tuple[Tensor, Tensor] | None
     for bound in bounds:
         if isinstance(bound, bool) or not isinstance(bound, Real | Tensor):
             raise TypeError(f"bounds must be numbers or tensors, not {bound!r}")
-    low, high = (torch.as_tensor(b, dtype=images.dtype, device=images.device) for b in bounds)
+    ends = [torch.as_tensor(b, dtype=images.dtype, device=images.device).detach() for b in bounds]
     try:
-        low, high = (bound.expand_as(images[:1]) for bound in (low, high))
+        low, high = (bound.expand_as(images[:1]) for bound in ends)
     except RuntimeError:
         raise ValueError(
             f"bounds must be numbers or broadcast to an image of shape {list(images.shape[1:])},"
-            f" not of shapes {list(low.shape)} and {list(high.shape)}"
+            f" not of shapes {list(ends[0].shape)} and {list(ends[1].shape)}"
         ) from None
     if not (low < high).all():  # false for NaN
         raise ValueError(f"bounds must be (low, high) with low below high, not {bounds!r}")
-    rounding = (
-        8 * torch.finfo(images.dtype).eps * max(1, *(float(b.abs().max()) for b in (low, high)))
-    )
-    below, above = (float((low - images).max()), float((images - high).max()))
-    if max(below, above) > rounding:
+    below, above = low[0] - images.detach().amin(0), images.detach().amax(0) - high[0]
+    if (below > _rounding(low[0])).any() or (above > _rounding(high[0])).any():
         raise ValueError(
             "images must be within the bounds, not {:.6g} below them or {:.6g} above: they reach"
-            " from {:.6g} to {:.6g}".format(max(below, 0), max(above, 0), *_range(images))
+            " from {:.6g} to {:.6g}".format(
+                *(max(float(far.max()), 0) for far in (below, above)), *_range(images)
+            )
         )
     return low, high
 
 
-def count_classes(model: nn.Module, images: Tensor) -> int:
+def _rounding(bound: Tensor) -> Tensor:
+    """How far a value may lie beyond a bound by rounding alone; nothing is beyond an infinite."""
+    size = torch.where(bound.isfinite(), bound.abs(), 1.0)
+    return 8 * torch.finfo(bound.dtype).eps * size.clamp(min=1)
+
+
+def count_classes(model: nn.Module, images: Tensor, name: str = "model") -> int:
     """Count a model's classes, on two images: batch norm in training mode needs two."""
     with restored(model, images.device), torch.no_grad():
-        return logits_of(model, images[:2].clone()).shape[1]
+        return logits_of(model, images[:2].clone(), name).shape[1]
 
 
-def logits_of(model: nn.Module, images: Tensor) -> Tensor:
+def mixes_images(model: nn.Module) -> bool:
+    """Whether batch norm, by the batch's statistics, makes what it says of an image the batch's."""
+    return any(
+        _normalizes_batches(m) and (m.training or getattr(m, "running_mean", None) is None)
+        for m in model.modules()
+    )
+
+
+def _normalizes_batches(module: nn.Module) -> bool:
+    scripted = str(getattr(module, "original_name", ""))
+    return isinstance(module, nn.modules.batchnorm._BatchNorm) or scripted.startswith("BatchNorm")
+
+
+def check_last(
+    model: nn.Module,
+    images: Tensor,
+    batch_size: int,
+    *,
+    device: torch.device | None = None,
+    times: int = 1,
+) -> None:
+    """Refuse a last minibatch of one image where the model takes no single one: batch norm.
+
+    The images are gone through so many times in one go.
+    """
+    left = times * len(images) % batch_size
+    if (left != 1 and batch_size != 1) or not mixes_images(model):
+        return
+    image = images[-1:].to(device or images.device, copy=True)
+    with restored(model, image.device), torch.no_grad():
+        try:
+            model(image)
+        except (ValueError, RuntimeError, torch.jit.Error) as error:
+            raise ValueError(
+                f"batch_size must be another than {batch_size}: it leaves a last minibatch of one"
+                " image, which the model's batch norm does not take without statistics of its own"
+                f" ({error})"
+            ) from error
+
+
+def logits_of(model: nn.Module, images: Tensor, name: str = "model") -> Tensor:
     """Run a model, which may change the images, and check that it returns logits [N, classes]."""
     try:
         logits = model(images)
     except (torch.OutOfMemoryError, NotFiniteError):
         raise
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, AssertionError, torch.jit.Error) as error:
         raise ValueError(
-            f"model does not take images of shape {_shape(images)}: {error}"
+            f"{name} does not take images of shape {_shape(images)}: {error}"
         ) from error
     if not (isinstance(logits, Tensor) and logits.is_floating_point()):
         kind = logits.dtype if isinstance(logits, Tensor) else _kind(logits)
-        raise TypeError(f"model must return a floating-point tensor of logits, not {kind}")
+        raise TypeError(f"{name} must return a floating-point tensor of logits, not {kind}")
     if logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < 1:
         raise ValueError(
-            f"model must return logits of shape [{len(images)}, classes] for {len(images)} images,"
+            f"{name} must return logits of shape [{len(images)}, classes] for {len(images)} images,"
             f" not {_shape(logits)}"
         )
     if logits.isnan().any():
-        raise NotFiniteError("model returns logits that are NaN: has its training diverged?")
-    _warn_of_probabilities(logits.detach())
+        raise NotFiniteError(f"{name} returns logits that are NaN: has its training diverged?")
+    _warn_of_probabilities(logits.detach(), name)
     return logits
 
 
-def _warn_of_probabilities(logits: Tensor) -> None:
+def _warn_of_probabilities(logits: Tensor, name: str) -> None:
     """Warn of a model that ends in a softmax: its gradients vanish where it is confident."""
     if logits.shape[1] > 1 and logits.min() >= 0 and ((logits.sum(1) - 1).abs() < 1e-2).all():
         warnings.warn(
-            "model returns probabilities: every row is at least 0 and sums to 1. Attacks and"
+            f"{name} returns probabilities: every row is at least 0 and sums to 1. Attacks and"
             " confidences need logits; leave its last softmax out, or it looks more robust than it"
             " is",
-            stacklevel=2,
+            stacklevel=_levels_to_the_caller(),
         )
 
 
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """Have no parameter's gradient computed inside, where only the images' is asked for."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    try:
-        for parameter in trained:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)
-
-
-@contextmanager
-def restored(model: nn.Module, device: torch.device, seed: int | None = None) -> Iterator[None]:
-    """Put a model's buffers and the random state back at the end, after an error too.
-
-    A pass through a model in training mode moves batch norm's running statistics and draws
-    dropout's random numbers: from a stream of its own, where a seed is given.
-    """
-    found = [
-        (module, name, buffer, None if buffer is None else buffer.clone())
-        for module in model.modules()
-        for name, buffer in module._buffers.items()  # named_buffers leaves out those that are None
-    ]
-    devices = [] if device.type == "cpu" else [device]
-    fork = torch.random.fork_rng(devices, device_type=device.type)
-    with fork if seed is None else seeded(seed, device):
-        try:
-            yield
-        finally:
-            for module, name, buffer, value in found:
-                # Writing what is unchanged would break a backward pass that the caller still holds.
-                if buffer is not None and value is not None and not torch.equal(buffer, value):
-                    with torch.no_grad():
-                        buffer.copy_(value)
-                if getattr(module, name) is not buffer:
-                    setattr(module, name, buffer)
-
-
-@contextmanager
-def kept_modes(model: nn.Module) -> Iterator[None]:
-    """Give the model back in the modes it came in."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
+def _levels_to_the_caller() -> int:
+    """How far up the line is that called advlib: for each such line Python shows a warning once."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "advlib":
+        frame, level = frame.f_back, level + 1
+    return level

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
+from torch.nn.functional import conv2d, max_pool2d
 
 # glibc gives freed memory back to the system above a threshold, for which it takes the size of a
 # large block that is freed: after this one, no step has to wait for the memory of the one before.
@@ -97,14 +97,15 @@ class _Patches(Function):
         kernel = placed.view(out, channels, 4, -1).permute(2, 0, 1, 3).reshape(4 * out, -1)
         kernel = kernel.expand(high, -1, -1)
         windows = torch.bmm(kernel, patches).view(high, 2, 2, out, wide, n)
-        ctx.save_for_backward(patches, kernel, windows)
+        ctx.save_for_backward(patches, kernel, windows, x, weight, bias)
         ctx.shapes = x.shape, weight.shape
         return _largest(windows).add_(bias.view(-1, 1, 1))
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        patches, kernel, windows = ctx.saved_tensors
+        patches, kernel, windows, *given = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return _differentiate_again(ctx, given, gradient)
         x_shape, (out, channels, rows, columns) = ctx.shapes
         of_windows = _to_largest(gradient, windows, torch.empty_like(windows))
         flat = of_windows.flatten(1, 3).flatten(2)
@@ -155,25 +156,26 @@ class _Tiles(Function):
         out, _, rows, columns = weight.shape
         tiles, wide = (height - rows + 1) // 4, width - columns + 1
         of_rows, of_kernel, to_rows = _transforms(rows, tiles, x.dtype)
-        x = (of_rows @ x.flatten(1)).view(-1, tiles, channels, width, n)
-        products, tile, channel, column, image = x.stride()
-        windows = x.as_strided(
-            (len(x), channels, columns, tiles, wide, n),
+        tiled = (of_rows @ x.flatten(1)).view(-1, tiles, channels, width, n)
+        products, tile, channel, column, image = tiled.stride()
+        windows = tiled.as_strided(
+            (len(tiled), channels, columns, tiles, wide, n),
             (products, channel, column, tile, column, image),
-        ).reshape(len(x), -1, tiles * wide * n)
-        kernel = (of_kernel @ weight.permute(2, 0, 1, 3).flatten(1)).view(len(x), out, -1)
+        ).reshape(len(tiled), -1, tiles * wide * n)
+        kernel = (of_kernel @ weight.permute(2, 0, 1, 3).flatten(1)).view(len(tiled), out, -1)
         y = (to_rows @ torch.bmm(kernel, windows).flatten(1)).view(2, 2, out, tiles, -1, 2, n)
         # What comes next flattens to [O * H * W, n]; laid out like this, it need not copy.
         pooled = x.new_empty(out, tiles, 2, wide // 2, n)
         _largest(_windows(y), out=pooled.permute(2, 0, 1, 3, 4)).add_(bias.view(-1, 1, 1, 1))
-        ctx.save_for_backward(windows, kernel, y)
+        ctx.save_for_backward(windows, kernel, y, x, weight, bias)
         ctx.shapes = (height, channels, width, n), weight.shape
         return pooled.flatten(1, 2).transpose(0, 1)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        windows, kernel, y = ctx.saved_tensors
+        windows, kernel, y, *given = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return _differentiate_again(ctx, given, gradient)
         (height, channels, width, n), (out, _, rows, columns) = ctx.shapes
         tiles, wide = (height - rows + 1) // 4, width - columns + 1
         of_rows, of_kernel, to_rows = _transforms(rows, tiles, y.dtype)
@@ -196,6 +198,19 @@ class _Tiles(Function):
         if ctx.needs_input_grad[2]:
             of_bias = gradient.sum((1, 2, 3, 4))
         return of_x, of_weight, of_bias
+
+
+def _differentiate_again(
+    ctx: Any, given: list[Tensor], gradient: Tensor
+) -> tuple[Tensor | None, ...]:
+    """Give the gradients by torch's own layers: these have second derivatives (create_graph)."""
+    x, weight, bias = given
+    needed = ctx.needs_input_grad
+    with torch.enable_grad():
+        y = max_pool2d(conv2d(x.permute(3, 1, 0, 2), weight, bias), 2).permute(2, 1, 3, 0)
+        wanted = [tensor for tensor, need in zip(given, needed, strict=True) if need]
+        found = iter(torch.autograd.grad(y, wanted, gradient, create_graph=True))
+    return tuple(next(found) if need else None for need in needed)
 
 
 FloatArray = NDArray[np.float64]

@@ -7,8 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from advlib import _care
+from advlib.attacks import perturb
+from advlib.evaluation import BATCH_SIZE, Errors, errors
+from advlib.keeping.as_found import frozen, kept_modes, restored
 from advlib.keeping.seeds import derived_seed, seeded
-from advlib.methods import Method, Outcome
+from advlib.methods import Batch, Method, Outcome, differentiate
 from advlib.settings import Training
 
 
@@ -51,6 +54,25 @@ def train_epoch(
     return clean, adversarial
 
 
+def validate(
+    model: nn.Module, images: Tensor, labels: Tensor, settings: Training, epoch: int
+) -> tuple[Errors, Errors]:
+    """Return the figures on the clean images and on the same attacked as in training."""
+    with seeded(derived_seed(settings.seed, epoch, "validation"), images.device):
+        clean = errors(model, images, labels)
+    with seeded(derived_seed(settings.seed, epoch, "attack"), images.device), frozen(model):
+        batches = zip(*(torch.split(each, BATCH_SIZE) for each in (images, labels)), strict=True)
+        attacked = torch.cat([_attack(model, Batch(*batch), settings.epsilon) for batch in batches])
+        return clean, errors(model, attacked, labels)
+
+
+def _attack(model: nn.Module, batch: Batch, epsilon: float) -> Tensor:
+    """Perturb a batch as the methods do."""
+    gradient = differentiate(model, batch, of_images=True).of_images
+    assert gradient is not None
+    return perturb(batch.images, gradient, epsilon)
+
+
 def _sums(outcome: Outcome) -> Tensor:
     """Over a minibatch: the objective, the top-1 and the top-5 errors."""
     objective, rank = outcome
@@ -66,8 +88,11 @@ def _means(sums: list[float], images: int) -> list[float]:
     return [objective / images, 100 * top1 / images, 100 * top5 / images]
 
 
-def check_training(model: Any, data: Any, batch_size: int) -> None:
-    """Check what a training is given: the data, and the model on two images of each part."""
+def check_training(model: Any, data: Any, batch_size: int, passes: int = 1) -> None:
+    """Check what a training is given: the data, and the model on two images of each part.
+
+    An epoch goes through the training images in so many passes.
+    """
     for part in ("train", "validation"):
         split = getattr(data, part, None)
         if split is None:
@@ -77,25 +102,27 @@ def check_training(model: Any, data: Any, batch_size: int) -> None:
     _care.check_rules(_care.MODEL, "model", model)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("model has no parameters to train (none requires a gradient)")
+    _check_modes(model)
     device = next(model.parameters()).device
     for part in ("train", "validation"):
         split = getattr(data, part)
         images = split.images[:2].to(device)
         _care.check_rules(_care.FITTING, f"data.{part}.images", images, model, "model")
-        with _care.kept_modes(model), _care.restored(model, device), torch.inference_mode(False):
+        with kept_modes(model), restored(model, device), torch.inference_mode(False):
             classes = _care.count_classes(model.eval(), images)
         _care.check_classes(split.labels, classes, f"data.{part}.labels")
-    if len(data.train.labels) % batch_size == 1:
-        _check_single_image(model, data.train.images[:1].to(device), batch_size)
+    with kept_modes(model):
+        images = data.train.images
+        _care.check_last(model.train(), images, batch_size, device=device, times=passes)
 
 
-def _check_single_image(model: nn.Module, image: Tensor, batch_size: int) -> None:
-    """Refuse a last minibatch of one image where the model cannot train on one: batch norm."""
-    with _care.kept_modes(model), _care.restored(model, image.device), torch.no_grad():
+def _check_modes(model: nn.Module) -> None:
+    """Refuse a model without a training and an evaluation mode: one that `torch.export` made."""
+    with kept_modes(model):
         try:
-            model.train()(image.clone())
-        except ValueError as error:
-            raise ValueError(
-                f"batch_size must be another than {batch_size}: it leaves a last minibatch of one"
-                f" image, on which the model cannot train ({error})"
+            model.train().eval()
+        except NotImplementedError as error:
+            raise TypeError(
+                "model must be a module that can be put in training and evaluation mode, not one"
+                f" that was exported ({error}); train the model that it was exported from"
             ) from error

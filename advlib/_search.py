@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from advlib import _care
+from advlib.keeping.as_found import frozen, restored
 from advlib.keeping.seeds import derived_seed
 from advlib.settings import SEED, WHOLE, check
 
@@ -58,6 +59,10 @@ class Problem:
     high: Tensor
     towards: Tensor | None = None
 
+    def further(self, turned: Tensor) -> Tensor:
+        """Which images are attacked further: all, where they are told apart only together."""
+        return ~turned if not _care.mixes_images(self.model) else torch.ones_like(turned)
+
     def only(self, chosen: Tensor) -> "Problem":
         """Return the same for some of the images."""
         towards = None if self.towards is None else self.towards[chosen]
@@ -65,12 +70,10 @@ class Problem:
         return replace(self, labels=labels, low=low, high=high, towards=towards)
 
     def ask(self, points: Tensor, with_gradient: bool = True) -> Pass:
-        """Run the model on points, forwards and, with the gradient, backwards."""
+        """Run the model on points, forwards and, for the gradient, backwards."""
         with torch.set_grad_enabled(with_gradient):
             leaf = points.clone().requires_grad_(with_gradient)  # copies are no inference tensors
-            logits = _care.logits_of(
-                self.model, leaf.clone()
-            )  # a copy, for a model that works in place
+            logits = _care.logits_of(self.model, leaf.clone())  # of a copy: it may work in place
             self.check_labels(logits.shape[1])
             wide = logits if logits.dtype == torch.float64 else logits.float()
             if self.loss is not None:
@@ -96,7 +99,11 @@ def _differentiate(loss: Tensor, leaf: Tensor) -> Tensor:
     """The gradient of each image's loss, of a sum: so other images' number does not matter."""
     gradient = None
     if loss.requires_grad:
-        (gradient,) = torch.autograd.grad(loss.sum(), leaf, allow_unused=True)
+        whole, half = loss.sum(), leaf.dtype == torch.float16
+        (gradient,) = torch.autograd.grad(whole, leaf, allow_unused=True, retain_graph=half)
+        if half and gradient is not None:  # it underflows on the way back; only its signs count
+            (larger,) = torch.autograd.grad(2.0**12 * whole, leaf)
+            gradient = torch.where(larger.isfinite(), larger, gradient)
     if gradient is None:
         raise ValueError("model must return logits that can be differentiated by its images")
     if gradient.isnan().any():
@@ -113,9 +120,9 @@ def climb(problem: Problem, points: Tensor, *, steps: int, step_size: float) -> 
     for step in range(steps):
         now = problem.ask(points)
         gradient = now.gradient
-        if step and now.turned.any():
-            found[open_[now.turned]] = points[now.turned]
-            rest = ~now.turned
+        rest = problem.further(now.turned)
+        if step and not rest.all():
+            found[open_[~rest]] = points[~rest]
             open_, points, gradient = open_[rest], points[rest], gradient[rest]
             problem = problem.only(rest)
             if not len(points):
@@ -130,51 +137,51 @@ MOMENTUM, IMPROVED = 0.75, 0.75  # alpha and rho of Croce and Hein
 
 def _checkpoints(steps: int) -> list[int]:
     """The steps after which APGD looks back (Croce and Hein 2020, section 3.1)."""
-    shares = [0.0, 0.22]
-    while shares[-1] < 1:
-        shares.append(shares[-1] + max(shares[-1] - shares[-2] - 0.03, 0.06))
-    return sorted({-int(-share * steps // 1) for share in shares[1:-1]})
+    percents = [0, 22]
+    while percents[-1] < 100:
+        percents.append(percents[-1] + max(percents[-1] - percents[-2] - 3, 6))
+    return sorted({-(-percent * steps // 100) for percent in percents[1:-1]})
 
 
-def _rises(now: Tensor, before: Tensor) -> Tensor:
+def _rises(now: Tensor, before: Tensor, largest: Tensor) -> Tensor:
     """Whether a loss is larger by more than rounding, which depends on the batch."""
-    return now > before + 16 * torch.finfo(now.dtype).eps * (1 + before.abs())
+    return now > before + 16 * torch.finfo(now.dtype).eps * largest
 
 
 def climb_adaptively(problem: Problem, points: Tensor, *, steps: int, epsilon: float) -> Tensor:
     """APGD (Croce and Hein 2020, algorithm 1); images that are turned stay, as in `climb`."""
-    found, now = torch.empty_like(points), problem.ask(points)
-    looks, last = _checkpoints(steps), 0
+    found, now, last = torch.empty_like(points), problem.ask(points), 0
     pixels = (..., *[None] * (points.ndim - 1))  # a value for each image, for all of its pixels
     zero = torch.zeros_like(now.loss)
     # an entry for each image that is not turned yet
     s = {"open": torch.arange(len(points), device=points.device), "points": points}
     s |= {"before": points, "gradient": now.gradient, "loss": now.loss, "size": zero + 2 * epsilon}
     s |= {"best points": points, "best gradient": now.gradient, "best loss": now.loss}
-    s |= {"improved": zero, "loss then": now.loss, "halved": zero == 0}
+    s |= {"improved": zero, "loss then": now.loss, "halved": zero == 0, "largest": now.loss.abs()}
     for step in range(1, steps + 1):
         size, share = s["size"][pixels].to(points.dtype), MOMENTUM if step > 1 else 1.0
         ahead = problem.project(torch.addcmul(s["points"], s["gradient"].sign(), size))
         moved = s["points"] + share * (ahead - s["points"])
         moved = problem.project(moved + (1 - share) * (s["points"] - s["before"]))
         now = problem.ask(moved, with_gradient=step < steps)
-        better = _rises(now.loss, s["best loss"]) | now.turned
-        s["improved"] = s["improved"] + _rises(now.loss, s["loss"])
+        s["largest"] = torch.maximum(s["largest"], now.loss.abs())
+        better = _rises(now.loss, s["best loss"], s["largest"]) | now.turned
+        s["improved"] = s["improved"] + _rises(now.loss, s["loss"], s["largest"])
         s |= {"before": s["points"], "points": moved, "loss": now.loss}
         s["gradient"] = now.gradient if step < steps else s["gradient"]
         for name in ("points", "gradient", "loss"):
             chosen = better if name == "loss" else better[pixels]
             s[f"best {name}"] = torch.where(chosen, s[name], s[f"best {name}"])
-        if step in looks:
-            stuck = ~s["halved"] & ~_rises(s["best loss"], s["loss then"])
+        if step in _checkpoints(steps):
+            stuck = ~s["halved"] & ~_rises(s["best loss"], s["loss then"], s["largest"])
             halve, last = stuck | (s["improved"] < IMPROVED * (step - last)), step
             for name in ("points", "gradient"):
                 s[name] = torch.where(halve[pixels], s[f"best {name}"], s[name])
             s |= {"size": torch.where(halve, s["size"] / 2, s["size"]), "halved": halve}
             s |= {"improved": torch.zeros_like(s["loss"]), "loss then": s["best loss"]}
-        if now.turned.any():
-            rest = ~now.turned
-            found[s["open"][now.turned]] = s["best points"][now.turned]
+        rest = problem.further(now.turned)
+        if not rest.all():
+            found[s["open"][~rest]] = s["best points"][~rest]
             s, problem = {name: value[rest] for name, value in s.items()}, problem.only(rest)
             if not len(s["open"]):
                 break
@@ -217,6 +224,7 @@ def attack_in_batches(
         _care.check_labels(task.target_labels, images, "target_labels")
         given["target_labels"] = task.target_labels
     limits = _care.check_bounds(task.bounds, images)
+    _care.check_last(model, images, task.batch_size)
 
     @cache
     def check_all(classes: int) -> None:  # all of them: the first batch shows one out of range
@@ -226,24 +234,18 @@ def attack_in_batches(
             raise ValueError("model must have at least two classes: one cannot be turned")
 
     # A caller inside torch.no_grad or torch.inference_mode gets its images too.
-    seed = derived_seed(task.seed, "attack")
-    with (
-        _care.restored(model, images.device, seed),
-        torch.inference_mode(False),
-        _care.frozen(model),
-    ):
+    as_found = restored(model, images.device, derived_seed(task.seed, "attack"))
+    with as_found, torch.inference_mode(False), frozen(model):
         clean, towards = images.detach(), [*given.values()][-1]
         adversarial = torch.empty_like(clean)
-        streams = [Generator(clean.device) for _ in range(task.restarts)]
+        streams = [Generator("cpu") for _ in range(task.restarts)]  # where it draws per image
         for restart, stream in enumerate(streams):
             stream.manual_seed(derived_seed(task.seed, "start", restart))
         for start in range(0, len(clean), task.batch_size):
             part = slice(start, start + task.batch_size)
-            box = _box(clean[part], task.epsilon, limits)
-            problem = Problem(
-                *(model, task.loss, task.target_labels is not None, check_all),
-                *(towards[part].clone(), *box),
-            )
+            low, high = _box(clean[part], task.epsilon, limits)
+            targeted, aims = task.target_labels is not None, towards[part].clone()
+            problem = Problem(model, task.loss, targeted, check_all, aims, low, high)
             adversarial[part] = _strongest(_tries(problem, clean[part], task, streams), search)
     return adversarial
 
@@ -254,9 +256,7 @@ def _box(
     """What is within epsilon of images, with epsilon in their dtype, and within bounds."""
     one = images.new_ones(())
     low, high = (torch.add(images, one, alpha=way * epsilon) for way in (-1, 1))
-    if limits is None:
-        return low, high
-    return torch.clamp(low, *limits), torch.clamp(high, *limits)
+    return (low, high) if limits is None else (low.clamp(*limits), high.clamp(*limits))
 
 
 def _tries(
@@ -273,10 +273,9 @@ def _tries(
     for stream in streams:
         start = images
         if task.random_start:
-            shift = torch.rand(
-                images.shape, dtype=images.dtype, device=images.device, generator=stream
-            )
-            start = problem.project(torch.add(images, 2 * shift - 1, alpha=task.epsilon))
+            shift = torch.rand(images.shape, dtype=images.dtype, device="cpu", generator=stream)
+            start = torch.add(images, 2 * shift.to(images.device) - 1, alpha=task.epsilon)
+            start = problem.project(start)
         for each in problems:
             yield each, start
 
@@ -288,13 +287,14 @@ def _strongest(tries: Iterator[tuple[Problem, Tensor]], search: Search) -> Tenso
     known: Pass | None = None
     for again, start in tries:
         known = known or problem.ask(found, with_gradient=False)
-        rest = (~known.turned).nonzero()[:, 0]
+        rest = problem.further(known.turned).nonzero()[:, 0]
         if not len(rest):
             continue
         part = again.only(rest)
         points = search(part, start[rest])
         now = part.ask(points, with_gradient=False)
-        better = now.turned | (now.loss > known.loss[rest])
+        turned, larger = known.turned[rest], now.loss > known.loss[rest]
+        better = (now.turned & ~turned) | ((now.turned | ~turned) & larger)
         found[rest[better]] = points[better]
         known.loss[rest[better]], known.turned[rest[better]] = now.loss[better], now.turned[better]
     return found

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from advlib._care import check_classes, check_work, count_classes, logits_of, restored
+from advlib._care import check_classes, check_last, check_work, count_classes, logits_of
 from advlib.attacks import fgsm
 from advlib.intervals import wilson_interval
+from advlib.keeping.as_found import restored
 from advlib.keeping.seeds import derived_seed
 from advlib.methods import ranks
 from advlib.settings import check
@@ -76,10 +77,13 @@ class Transfer:
     error, confidence_error : DataFrame
         The error and the mean confidence on the errors (NaN if there are none). A row is the model
         under test, a column the model that the images were made against.
+    n : int
+        The number of images.
     """
 
     error: pd.DataFrame
     confidence_error: pd.DataFrame
+    n: int
 
 
 def evaluate(
@@ -197,6 +201,8 @@ def transfer(
     epsilon = check("epsilon", epsilon)
     batch_size = check("batch_size", batch_size)
     check_models(models, images, labels)
+    if not callable(attack):
+        raise TypeError(f"attack must be a function, such as advlib.pgd, not {attack!r}")
     tests = {}
     for attacked, model in models.items():
         adversarial = attack(model, images, labels, epsilon, batch_size=batch_size)
@@ -208,7 +214,7 @@ def transfer(
         index = pd.Index(list(models), name="under test")
         return pd.DataFrame(rows, index=index, columns=pd.Index(list(models), name="attacked"))
 
-    return Transfer(error=table("error"), confidence_error=table("confidence_error"))
+    return Transfer(table("error"), table("confidence_error"), len(images))
 
 
 def measure_images(
@@ -239,6 +245,7 @@ def _measure(
     """What `figures` makes of each batch's logits and labels, float64 [N, columns], on the CPU."""
     batch_size = check("batch_size", batch_size)
     check_work(model, images, labels)
+    check_last(model, images, batch_size)
     # One tensor: small ones kept from each batch would pin the freed activations between them.
     measured = torch.empty(len(images), columns, dtype=torch.float64, device="cpu")
     seed = derived_seed(check("seed", seed), "evaluation")
@@ -274,7 +281,7 @@ def check_models(models: object, images: Tensor, labels: Tensor) -> None:
     classes = {}
     for name, model in models.items():
         check_work(model, images, labels, f"models[{name!r}]")
-        classes[name] = count_classes(model, images)
+        classes[name] = count_classes(model, images, f"models[{name!r}]")
     if len(set(classes.values())) > 1:
         raise ValueError(f"models must have the same number of classes, not {classes}")
     check_classes(labels, next(iter(classes.values())))

@@ -6,14 +6,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
+from torch.nn.modules import module as every_module
 
 from advlib._convolution import by_patches, by_tiles, from_rows, to_rows
 from advlib.settings import check
 
 SHAPE = (1, 28, 28)
-
-
+PRECISE = (torch.float32, torch.float64)
+"""What the faster way is for: it rounds more than the layers do, which shows in half precision."""
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def _is_traced() -> bool:
+    """Whether torch follows the operations: compiles, exports, traces, or transforms a function."""
+    return (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        or torch._C._are_functorch_transforms_active()
+    )
 
 
 class LeNet(nn.Module):
@@ -23,7 +33,9 @@ class LeNet(nn.Module):
     Weights are drawn from N(0, 0.1^2), biases are 0. `layers` holds the layers; their weights may
     be changed. On a CPU the same numbers are computed faster than layer by layer, see
     `advlib._convolution`, as long as the layers are as they were built: one that is replaced,
-    pruned, parametrized or has a hook is called itself.
+    pruned, parametrized or has a hook is called itself. So are all in second derivatives, in half
+    precision and autocast, and where torch compiles, exports, traces or transforms (`torch.func`)
+    the network. It is built on the CPU, whatever torch's default device.
 
     Parameters
     ----------
@@ -49,7 +61,8 @@ class LeNet(nn.Module):
             raise TypeError(f"classes must be a whole number of at least 2, not {classes!r}")
         if classes < 2:
             raise ValueError(f"classes must be a whole number of at least 2, not {classes!r}")
-        with torch.random.fork_rng([]):  # the layers draw weights of their own first
+        # the layers draw weights of their own first
+        with torch.random.fork_rng([]), torch.device("cpu"):
             self.layers: nn.Sequential = nn.Sequential(
                 nn.Conv2d(1, 20, 5),
                 nn.MaxPool2d(2),
@@ -59,7 +72,7 @@ class LeNet(nn.Module):
                 nn.ReLU(),
                 nn.Conv2d(500, int(classes), 1),
             )
-        self._built: tuple[str, list[str]] = self._describe_layers()
+        self._built: list[Any] = self._describe_layers()
         generator = torch.Generator().manual_seed(check("seed", seed))
         with torch.no_grad():
             for parameter in self.parameters():
@@ -68,13 +81,16 @@ class LeNet(nn.Module):
                 else:
                     parameter.normal_(0, 0.1, generator=generator)
 
-    def _describe_layers(self) -> tuple[str, list[str]]:
-        """What the layers are: their types and sizes, and the names of their parameters."""
-        return repr(self.layers), [name for name, _ in self.layers.named_parameters()]
+    def _describe_layers(self) -> list[Any]:
+        """What the layers are: their types and settings, and their parameters' names and shapes."""
+        modules = [*self.layers.modules()]
+        kinds = [(type(each), each.extra_repr(), "forward" in vars(each)) for each in modules]
+        return kinds + [(name, each.shape) for name, each in self.layers.named_parameters()]
 
     def _is_as_built(self) -> bool:
         """Tell whether the fast path computes what the layers say."""
         hooked = any(getattr(each, hooks) for each in self.layers.modules() for hooks in HOOKS)
+        hooked |= any(getattr(every_module, f"_global{hooks}") for hooks in HOOKS)
         return not hooked and self._describe_layers() == self._built
 
     def forward(self, images: Tensor) -> Tensor:
@@ -87,7 +103,9 @@ class LeNet(nn.Module):
         """
         if images.shape[1:] != SHAPE:
             raise ValueError(f"images must be of shape [N, 1, 28, 28], not {list(images.shape)}")
-        if images.device.type != "cpu" or len(images) == 0 or not self._is_as_built():
+        fast = not _is_traced() and images.device.type == "cpu" and len(images) > 0
+        fast = fast and images.dtype in PRECISE and not torch.is_autocast_enabled("cpu")
+        if not (fast and self._is_as_built()):
             return self.layers(images).flatten(1)  # type: ignore[no-any-return]
         layers: Any = self.layers
         conv1, _, conv2, _, conv3, _, conv4 = layers

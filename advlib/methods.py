@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -80,7 +81,7 @@ def shuffled(
     model: nn.Module, images: Tensor, labels: Tensor, settings: Settings, generator: Generator
 ) -> Iterator[Batch]:
     """The minibatches of an epoch."""
-    order = torch.randperm(len(images), generator=generator).to(images.device)
+    order = torch.randperm(len(images), generator=generator, device="cpu").to(images.device)
     for chosen in torch.split(order, settings.batch_size):
         yield Batch(images[chosen], labels[chosen])
 
@@ -90,8 +91,10 @@ def shuffled_among_adversarial(
 ) -> Iterator[Batch]:
     """The minibatches of an epoch that goes through all images twice: clean, and attacked now."""
     n = len(images)
-    stale = fgsm(model, images, labels, settings.epsilon, loss="log-loss")
-    order = torch.randperm(2 * n, generator=generator).to(images.device)
+    make = partial(fgsm, loss="log-loss", seed=generator.initial_seed())
+    size = 200 + (n % 200 == 1)  # no image is left alone
+    stale = make(model, images, labels, settings.epsilon, batch_size=size)
+    order = torch.randperm(2 * n, generator=generator, device="cpu").to(images.device)
     for chosen in torch.split(order, settings.batch_size):
         perturbed, chosen = chosen >= n, chosen % n
         batch = images[chosen]
@@ -116,6 +119,8 @@ class Method:
         Which of the settings that are for some methods decide the training.
     batches : callable
         The minibatches of an epoch.
+    passes : int
+        How often these go through the images.
     settings : type
         `advlib.settings.Training`, or a class made from it that adds settings of its own.
     """
@@ -124,8 +129,9 @@ class Method:
     title: str
     words: str = ""
     curve: tuple[str, ...] = ("clean", "adversarial")
-    uses: tuple[str, ...] = ("epsilon", "alpha")
+    uses: tuple[str, ...] = ("alpha",)
     batches: Callable[..., Iterator[Batch]] = shuffled
+    passes: int = 1
     settings: type[Training] = Training
 
     def deciding(self, settings: Training) -> dict[str, Any]:
@@ -138,9 +144,7 @@ METHODS = {
     "standard": Method(
         standard, "Standard training", "on clean images alone", curve=("clean",), uses=()
     ),
-    "mixed": Method(
-        mixed, "Mixed training", "on clean and adversarial images together", uses=("epsilon",)
-    ),
+    "mixed": Method(mixed, "Mixed training", "on clean and adversarial images together", uses=()),
     "adversarial": Method(
         adversarial,
         "Adversarial training",
@@ -151,8 +155,9 @@ METHODS = {
         mixed_epochwise,
         "Mixed training, epoch by epoch",
         "on adversarial images made once an epoch",
-        uses=("epsilon",),
+        uses=(),
         batches=shuffled_among_adversarial,
+        passes=2,
     ),
 }
 
@@ -226,7 +231,13 @@ def ranks(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _clean_and_adversarial(model: nn.Module, batch: Batch, epsilon: float) -> tuple[Pass, Pass]:
-    """The clean pass, whose gradient makes the perturbation too, and the pass on the perturbed."""
+    """The clean pass, whose gradient makes the perturbation too, and the pass on the perturbed.
+
+    The direction is the log-loss's in the images' precision, as the slides compute it, and not the
+    exact one of `advlib.fgsm`: the pass is shared with the update. Where a model is confident it is
+    lost to rounding: on the reference run's standard model in more than 5 % of the pixels for 3.5 %
+    of the first 20,000 training images, on its mixed and its adversarial model for none.
+    """
     clean = differentiate(model, batch, of_images=True)
     assert clean.of_images is not None
     images = perturb(batch.images, clean.of_images, epsilon)

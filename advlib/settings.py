@@ -6,16 +6,21 @@ there on. Standard library only: make checks its parameters before any set-up.
 
 import inspect
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any, Self, TypeVar
 
+from advlib.keeping.names import find_path, name_method, split_own
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 DATASETS = ("MNIST", "FashionMNIST", "KMNIST")
 """The data sets by the names of torchvision's classes, which know the rest."""
+TRAINING_IMAGES = 55_000
+"""How many images each of them has for training; 5,000 more validate."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,9 @@ class Rule:
     holds: Callable[[Any], bool]
     none: str = ""
     """What stands for None on a command line, if None is allowed."""
+    read: Callable[[str, str], object] | None = None
+    """Reads what stands on a command line, where the type alone does not say how: the text, and the
+    folder that paths in it are relative to."""
 
     @property
     def allowed(self) -> str:
@@ -68,12 +76,15 @@ class Rule:
         """What is allowed on a command line."""
         return self.condition + (f", or {self.none}" if self.none else "")
 
-    def parse(self, text: str) -> object:
-        """Read what stands on a command line; what is no such value stays text."""
+    def parse(self, text: str, folder: str = "") -> object:
+        """Read what stands on a command line; what is no such value stays text.
+
+        Paths are relative to `folder`, by default where Python runs.
+        """
         if self.none and text == self.none:
             return None
-        if self.kind is tuple:
-            return tuple(text.split(","))
+        if self.read and text:
+            return self.read(text, folder)
         if self.kind is int and re.fullmatch(r"[+-]?[0-9]{1,1000}", text):
             return int(text)
         if self.kind is float and re.fullmatch(
@@ -88,8 +99,40 @@ def one_of(names: Iterable[str]) -> Rule:
     return Rule(str, "one of " + ", ".join(names), lambda value: value in names)
 
 
-def _are_names(values: tuple[Any, ...]) -> bool:
-    named = all(isinstance(v, str) and re.fullmatch("[a-z][a-z0-9-]*", v) for v in values)
+def is_folder(dataset: str) -> bool:
+    """Tell whether a data set is named by a folder: by a path, or by what is a folder here."""
+    separated = os.sep in dataset or "/" in dataset
+    return dataset not in DATASETS and (separated or os.path.isdir(dataset))
+
+
+def name_data(dataset: str) -> str:
+    """Name a data set for people: of a folder's path the last part."""
+    name = os.path.basename(os.path.normpath(dataset))
+    if not is_folder(dataset):
+        return dataset
+    return f"./{name}" if name in DATASETS else name
+
+
+def _find_data(dataset: str, folder: str) -> str:
+    """Make a folder's path absolute; what names a data set stays, or what is neither."""
+    path = find_path(dataset, folder)
+    found = is_folder(dataset) or (dataset not in ("", *DATASETS) and os.path.isdir(path))
+    return path if found else dataset
+
+
+def _find_own(text: str, folder: str) -> str:
+    """Make the path in FILE.py:NAME absolute; other text stays."""
+    own = split_own(text)
+    return f"{find_path(own[0], folder)}:{own[1]}" if own else text
+
+
+def _find_methods(text: str, folder: str) -> tuple[str, ...]:
+    return tuple(_find_own(part, folder) for part in text.split(","))
+
+
+def _are_methods(values: tuple[Any, ...]) -> bool:
+    name = "[A-Za-z][A-Za-z0-9]*([_-][A-Za-z0-9]+)*"
+    named = all(isinstance(v, str) and re.fullmatch(name, name_method(v)) for v in values)
     return named and 1 <= len(values) <= 8 and len(set(values)) == len(values)
 
 
@@ -100,8 +143,27 @@ SIZE_OR_SAME = Rule(float, SIZE.condition, SIZE.holds, none="epsilon")
 RATE = Rule(float, "a finite number above 0", lambda x: x > 0)
 SHARE = Rule(float, "a number from 0 to 1", lambda x: 0 <= x <= 1)
 DECAY = Rule(float, "a number of at least 0 and below 1", lambda x: 0 <= x < 1)
+DATA = Rule(
+    str,
+    f"one of {', '.join(DATASETS)}, or a folder, such as ./mine",
+    lambda value: value in DATASETS or is_folder(value),
+    read=_find_data,
+)
 SEED = Rule(int, "a whole number of at least 0 and below 2^63", lambda n: 0 <= n < 2**63)
-NAMES = Rule(tuple, "one to eight names of training methods, each once", _are_names)
+METHODS = Rule(
+    tuple,
+    "one to eight training methods, each once, by their names (letters, digits, _ and -) or as"
+    " FILE.py:NAME (a path without commas)",
+    _are_methods,
+    read=_find_methods,
+)
+NETWORK = Rule(
+    str,
+    "LeNet, or FILE.py:NAME",
+    lambda value: value == "LeNet" or split_own(value) is not None,
+    read=_find_own,
+)
+FOLDER = Rule(str, "a folder", bool, none="none", read=find_path)
 
 
 def setting(
@@ -137,9 +199,7 @@ class Settings:
 class Training(Settings):
     """What decides a training beside its model, its data and its method."""
 
-    epsilon: float = setting(
-        0.1, SIZE, "Size of the perturbation in training", r"$\epsilon$", some_methods=True
-    )
+    epsilon: float = setting(0.1, SIZE, "Size of the perturbation in training", r"$\epsilon$")
     alpha: float = setting(
         0.5,
         SHARE,
@@ -164,25 +224,41 @@ class Training(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Data(Settings):
-    dataset: str = setting("MNIST", one_of(DATASETS), "Data set")
+class _Subject(Settings):
+    dataset: str = setting("MNIST", DATA, "Data set")
     images: int | None = setting(None, LIMIT, "Training images")
+    network: str = setting("LeNet", NETWORK, "Network")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Experiment(Training, _Data):
+class Experiment(Training, _Subject):
     """The settings of a report: make's parameters, by default the seed's."""
 
     attack_epsilon: float = setting(None, SIZE_OR_SAME, "Size of the perturbation in attacks")
     attacked: int = setting(1000, WHOLE, "Test images that are attacked in every way")
     methods: tuple[str, ...] = setting(
-        ("standard", "mixed", "adversarial"), NAMES, "Training methods"
+        ("standard", "mixed", "adversarial"), METHODS, "Training methods"
     )
+    weights: str | None = setting(None, FOLDER, "Weights, trained elsewhere")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.attack_epsilon is None:  # as large as in training
             object.__setattr__(self, "attack_epsilon", self.epsilon)
+
+
+def repeats_slides(settings: Mapping[str, Any]) -> bool:
+    """Tell whether an experiment is about what the slides' is: network, data, one of the methods.
+
+    A setting that is left out is the default, which is theirs; sizes and numbers are not asked for.
+    """
+    same = all(
+        settings.get(name, declared()[name].default) == declared()[name].default
+        for name in ("dataset", "network", "weights")
+    )
+    return same and not {*Experiment.methods}.isdisjoint(
+        settings.get("methods", Experiment.methods)
+    )
 
 
 def declared(settings: type[Settings] = Experiment) -> dict[str, "Field[Any]"]:

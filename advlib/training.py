@@ -14,19 +14,19 @@ import pandas as pd
 import torch
 from torch import nn
 
-from advlib._care import NotFiniteError, kept_modes
-from advlib._epoch import check_training, train_epoch
+from advlib._care import NotFiniteError
+from advlib._epoch import check_training as check_training  # for who checks before any training
+from advlib._epoch import train_epoch, validate
 from advlib.data import Dataset
-from advlib.evaluation import errors
 from advlib.keeping import checkpoints
+from advlib.keeping.as_found import kept_modes
 from advlib.keeping.identity import running_code, source_of
 from advlib.keeping.progress import show_progress
-from advlib.keeping.seeds import derived_seed, seeded
 from advlib.methods import Method, TakeStep, find_method
 from advlib.settings import Training, declared, shows
 
 FIGURES = ("objective", "top1_error", "top5_error")
-PARTS = ("train", "train_adversarial", "validation")
+PARTS = ("train", "train_adversarial", "validation", "validation_adversarial")
 COLUMNS = ("epoch", *(f"{figure}_{part}" for figure in FIGURES for part in PARTS), "seconds")
 
 
@@ -84,8 +84,9 @@ def train(
     DataFrame
         A row for each epoch: ``epoch``, then ``objective_...``, ``top1_error_...`` and
         ``top5_error_...`` (percent) for ``train`` and ``train_adversarial``, running means over the
-        epoch's minibatches (NaN where there are no adversarial images), and for ``validation``,
-        after the epoch; then ``seconds``.
+        epoch's minibatches (NaN where there are no adversarial images), and for ``validation`` and
+        ``validation_adversarial``, after the epoch; then ``seconds``. Validation images are
+        attacked as in training: by FGSM with the log-loss, of size `epsilon`.
 
     Raises
     ------
@@ -108,7 +109,7 @@ def train(
             f" {', '.join(declared(chosen.settings))}"
         )
     training = _Named(name, chosen, chosen.settings(**settings))
-    check_training(model, data, training.settings.batch_size)
+    check_training(model, data, training.settings.batch_size, chosen.passes)
     place = _find_device(device)
     if folder is None:
         with _trained_on(model, place):
@@ -235,11 +236,10 @@ def _loop(
             begin = time.perf_counter()
             try:
                 trained = train_epoch(model.train(), images, labels, method, settings, epoch)
-                with seeded(derived_seed(settings.seed, epoch, "validation"), device):
-                    validated = errors(model.eval(), *validation)
+                validated = validate(model.eval(), *validation, settings, epoch)
             except NotFiniteError as error:
                 raise _diverged(training, epoch) from error
-            figures = (*trained, validated)
+            figures = (*trained, *validated)
             # NaN only where there were no adversarial images at all
             objectives = [part[0] for part in figures if not math.isnan(part[1])]
             if not all(map(math.isfinite, objectives)):

@@ -1,5 +1,6 @@
 """Models under many attacks, and the worst case of all."""
 
+import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from advlib._care import check_bounds
 from advlib.attacks import EACH_CLASS, Bounds, apgd, fgsm, pgd
 from advlib.evaluation import BATCH_SIZE, check_models, measure_images
 from advlib.intervals import wilson_interval
+from advlib.keeping.as_found import kept_modes, restored
 from advlib.keeping.progress import show_steps
 from advlib.keeping.seeds import derived_seed
 from advlib.settings import SEED, WHOLE, check
@@ -21,7 +23,7 @@ from advlib.settings import SEED, WHOLE, check
 Attack = Callable[..., Tensor]
 """Called like `advlib.fgsm`: with model, images, labels and epsilon, and by name bounds, seed and
 batch_size."""
-WORST = "worst case"
+WORST, STEP = "worst case", "FGSM"
 TRANSFERRED = "APGD, log-odds"
 """The attack whose images are tried on the other models."""
 
@@ -75,7 +77,7 @@ def list_attacks(steps: int = 50) -> dict[str, Attack]:
     """Return the attacks of `robustness` by name: random signs, FGSM, PGD and three of APGD."""
     return {
         "random signs": random_signs,
-        "FGSM": fgsm,
+        STEP: fgsm,
         "PGD": partial(pgd, steps=steps),
         "APGD, log-odds": partial(apgd, steps=steps),
         "APGD, difference": partial(apgd, steps=steps, loss="difference"),
@@ -113,7 +115,7 @@ def robustness(
         The lowest and the highest value allowed, such as ``data.bounds``: what no image can be
         should not count.
     attacks : Mapping, optional
-        Attacks of your own by their names, called like `advlib.fgsm`.
+        Attacks of your own by their names, called like `advlib.fgsm`, with copies of the images.
     steps : int, optional
         How many steps PGD and APGD take.
     seed, batch_size : int, optional
@@ -128,12 +130,14 @@ def robustness(
     ------
     TypeError, ValueError
         If there are no models, their numbers of classes differ, an attack is no function, has a
-        name that is taken or returns what is no such images, or an argument is not as above.
+        name that is taken or returns what is no such images, is further than epsilon from them or
+        outside the bounds, or an argument is not as above.
     """
     epsilon, batch_size = check("epsilon", epsilon), check("batch_size", batch_size)
     steps, seed = WHOLE.check("steps", steps), SEED.check("seed", seed)
     check_models(models, images, labels)
     check_bounds(bounds, images)
+    # the caller's first: what is wrong with them is found before the long work
     rows = _add_own(list_attacks(steps), attacks)
     given = {"bounds": bounds, "seed": seed, "batch_size": batch_size}
     wrong: dict[tuple[str, str], Tensor] = {}
@@ -151,11 +155,13 @@ def robustness(
             test("none", name, images)
             for row, attack in rows.items():
                 report(f"{row} on {name}")
-                with _counted(model) as counted:
+                counter = _counted(model)
+                # whatever the caller's own attack does to what it is given
+                with kept_modes(model), restored(model, images.device), counter as (seen, counted):
                     begin = time.perf_counter()
-                    adversarial = attack(model, images, labels, epsilon, **given)
+                    adversarial = attack(seen, images.clone(), labels.clone(), epsilon, **given)
                     seconds = time.perf_counter() - begin
-                _check_adversarial(adversarial, images, row)
+                _check_adversarial(adversarial, images, row, epsilon, bounds)
                 test(row, name, adversarial)
                 cost[row, name] = counted[0] / len(images), seconds
                 if row == TRANSFERRED:
@@ -172,34 +178,66 @@ def robustness(
 
 
 def _add_own(rows: dict[str, Attack], own: Mapping[str, Attack] | None) -> dict[str, Attack]:
-    """Add the caller's attacks to the rows."""
+    """Put the caller's attacks before the rows."""
     for name, attack in (own or {}).items():
         if name in rows or name in ("none", "transfer", WORST):
             raise ValueError(f"attacks must have names of their own, not {name!r}")
         if not callable(attack):
             raise TypeError(f"attacks[{name!r}] must be a function, not {attack!r}")
-    return {**rows, **(own or {})}
+        _check_call(name, attack)
+    return {**(own or {}), **rows}
 
 
-def _check_adversarial(adversarial: object, images: Tensor, row: str) -> None:
+def _check_call(name: str, attack: Attack) -> None:
+    """Refuse an attack that cannot be called as all are, before any work."""
+    try:
+        signature = inspect.signature(attack)
+    except (TypeError, ValueError):  # of a function that does not say what it takes
+        return
+    try:
+        signature.bind("model", "images", "labels", "epsilon", bounds=0, seed=0, batch_size=0)
+    except TypeError as error:
+        raise TypeError(
+            f"attacks[{name!r}] must take (model, images, labels, epsilon) and, by name, bounds,"
+            f" seed and batch_size (**_ takes what it has no use for): {error}"
+        ) from None
+
+
+def _check_adversarial(
+    adversarial: object, images: Tensor, row: str, epsilon: float, bounds: Bounds | None
+) -> None:
     if not isinstance(adversarial, Tensor) or adversarial.shape != images.shape:
         raise ValueError(
             f"attacks[{row!r}] must return images of shape {list(images.shape)}, not"
             f" {list(adversarial.shape) if isinstance(adversarial, Tensor) else adversarial!r}"
         )
+    rounding = 8 * torch.finfo(images.dtype).eps * max(1.0, float(images.abs().max()) + epsilon)
+    distance = float((adversarial - images).abs().max())
+    if not distance <= epsilon + rounding:
+        raise ValueError(
+            f"attacks[{row!r}] must stay within epsilon, {epsilon:g}, of the images, not move a"
+            f" value by {distance:g}: errors under it would be no worst case of that epsilon"
+        )
+    try:
+        check_bounds(bounds, adversarial)
+    except ValueError as error:
+        raise ValueError(f"attacks[{row!r}] must stay within the bounds: {error}") from None
 
 
 @contextmanager
-def _counted(model: nn.Module) -> Iterator[list[int]]:
+def _counted(model: nn.Module) -> Iterator[tuple[nn.Module, list[int]]]:
     """Count the images that a model is run on with gradients, while inside."""
     count = [0]
 
     def see(_: nn.Module, given: tuple[Tensor, ...]) -> None:
         count[0] += len(given[0]) if torch.is_grad_enabled() else 0
 
+    if isinstance(model, torch.jit.ScriptModule):  # it takes no hook itself
+        mode, model = model.training, nn.Sequential(model)
+        model.training = mode
     handle = model.register_forward_pre_hook(see)
     try:
-        yield count
+        yield model, count
     finally:
         handle.remove()
 

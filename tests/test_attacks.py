@@ -285,6 +285,31 @@ def test_images_outside_their_bounds_are_refused_with_their_range(attack: Any) -
     assert torch.equal(adversarial, images.clamp(0, 1))
 
 
+@pytest.mark.parametrize("attack", [fgsm, pgd, apgd])
+def test_bounds_are_checked_value_by_value(attack: Any) -> None:
+    model, (images, labels) = small_net(), small_images(0)
+    high = torch.ones(images.shape[1:], dtype=torch.float64)
+    high[0, 0, 0] = 1e9  # which says nothing of the others' rounding
+    far = images.clone()
+    far[0, 1, 2, 3] = 1 + 1e-6
+    for bounds, these in (((0, high), far), ((0, torch.inf), images - 5), ((-1e9, 0.5), images)):
+        with pytest.raises(ValueError, match="images must be within the bounds"):
+            attack(model, these, labels, 0.1, bounds=bounds)
+    low = torch.tensor(0.0, requires_grad=True)
+    found = attack(model, images, labels, 0.1, bounds=(low, torch.inf))
+    assert not found.requires_grad
+    assert found.min() >= 0
+    assert found.max() > 1
+
+
+def test_a_model_made_in_inference_mode_is_refused_with_a_word() -> None:
+    with torch.inference_mode():
+        model = nn.Sequential(nn.Flatten(), nn.Linear(72, 4)).double()
+    images, labels = small_images(0)
+    with pytest.raises(ValueError, match=r"model does not take images .*[Ii]nference tensors"):
+        fgsm(model, images, labels)
+
+
 def test_torchs_default_device_makes_no_difference() -> None:
     model, (images, labels) = small_net(), small_images(0)
     expected = [attack(model, images, labels, 0.3, bounds=(0, 1)) for attack in (fgsm, pgd, apgd)]

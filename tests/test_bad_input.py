@@ -323,6 +323,22 @@ def test_a_refused_training_leaves_the_models_mode_and_gradients() -> None:
     assert torch.equal(model.linear.bias.grad, torch.ones(4))
 
 
+def test_an_exported_model_cannot_be_trained_and_can_be_attacked() -> None:
+    """`torch.export` leaves no training mode."""
+    images = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    dynamic = ({0: torch.export.Dim("n", min=1, max=64)},)
+    free = torch.export.export(LeNet(), (images,), dynamic_shapes=dynamic).module()
+    with pytest.raises(TypeError, match=r"^model must .* exported .*train the model that it was"):
+        train(free, random_data(), epochs=1)
+    torch.testing.assert_close(
+        fgsm(free, images, LABELS), fgsm(LeNet(), images, LABELS), rtol=0, atol=1e-6
+    )
+    assert evaluate(free, images, LABELS).n == 6
+    fixed = torch.export.export(LeNet(), (images,)).module()
+    with pytest.raises(ValueError, match=r"^model does not take images of shape \[5, 1, 28, 28\]"):
+        evaluate(fixed, images[:5], LABELS[:5])
+
+
 def test_a_models_own_word_on_its_input_is_passed_on() -> None:
     model = nn.Sequential(nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(6, 4))
     with pytest.raises(ValueError, match=r"model does not take images of shape .*expected 4D"):

@@ -207,6 +207,12 @@ def test_transfer_is_under_an_attack_of_ones_own() -> None:
     assert [*found.error.loc["a"]] == [expected] * 2
 
 
+def test_transfer_refuses_what_is_no_attack() -> None:
+    given: Any = {"images": torch.rand(3, 4), "labels": torch.arange(3), "attack": "pgd"}
+    with pytest.raises(TypeError, match=r"such as advlib\.pgd, not 'pgd'"):
+        transfer({"model": nn.Linear(4, 3)}, **given)
+
+
 def test_transfer_is_at_a_tenth_by_default() -> None:
     model, images, labels = case(0)
     models = {"first": model, "second": case(1)[0]}
@@ -238,7 +244,7 @@ def test_no_batch_is_larger_than_asked_for_and_each_image_is_run_once(
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 10**6), st.floats(0, 1), st.floats(0.01, 0.999))
 def test_wilson_interval_is_scipys(n: int, share: float, level: float) -> None:
-    from scipy.stats import binomtest  # type: ignore[import-untyped]
+    from scipy.stats import binomtest
 
     count = round(share * n)
     low, high = wilson_interval(count, n, level)

@@ -250,12 +250,40 @@ def test_gradients_of_some_parameters_only(frozen: list[int]) -> None:
         assert (a - b).norm() <= 1e-12 * b.norm()
 
 
-def test_a_second_derivative_is_refused() -> None:
-    images = random_images(2).requires_grad_()
-    logits = advlib.LeNet()(images)
-    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        gradient.square().sum().backward()  # type: ignore[no-untyped-call]
+def second_derivatives(model: nn.Module, images: Tensor) -> list[Tensor]:
+    """Of the penalty on the gradient with respect to the images, and of one on the parameters'."""
+    images = images.clone().requires_grad_()
+    parameters = [*model.parameters()]
+    loss = model(images).logsumexp(1).sum()
+    found = torch.autograd.grad(loss, [images, *parameters], create_graph=True)
+    penalty = torch.stack([gradient.square().sum() for gradient in found]).sum()
+    return [*found, *torch.autograd.grad(penalty, [images, *parameters])]
+
+
+def test_second_derivatives_are_the_layers() -> None:
+    model, images = advlib.LeNet().double(), random_images(3).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(0.3)  # so that the softmax is not saturated
+    ours, theirs = (second_derivatives(net, images) for net in (model, Plain(model)))
+    for a, b in zip(ours, theirs, strict=True):
+        assert b.norm() > 0
+        assert (a - b).norm() <= 1e-9 * b.norm()
+
+
+def test_what_follows_the_operations_sees_the_layers() -> None:
+    """`torch.func`, `torch.export` and `torch.jit.trace` cannot look into the fast path."""
+    model, images = advlib.LeNet(), random_images(3)
+    expected = Plain(model)(images)
+    traced: Any = torch.jit.trace(model, images)  # type: ignore[no-untyped-call]
+    shapes = ({0: torch.export.Dim("n", min=1, max=1024)},)
+    exported = torch.export.export(model, (images,), dynamic_shapes=shapes).module()
+    for other in (traced, exported):
+        torch.testing.assert_close(other(images), expected)
+    gradient = torch.func.grad(lambda x: model(x).logsumexp(1).sum())(images)
+    images.requires_grad_()
+    (wanted,) = torch.autograd.grad(model(images).logsumexp(1).sum(), images)
+    torch.testing.assert_close(gradient, wanted)
 
 
 def test_state_dict_round_trip() -> None:
@@ -300,7 +328,30 @@ def _drop(model: advlib.LeNet) -> None:
     model.layers.insert(6, nn.Dropout(0.0))
 
 
-@pytest.mark.parametrize("change", [_replace_a_pooling, _prune, _hook, _parametrize, _pad, _drop])
+def _override(model: advlib.LeNet) -> None:
+    model.layers[5].forward = lambda given: given.relu() * 2
+
+
+def _take_another_of_the_name(model: advlib.LeNet) -> None:
+    class ReLU(nn.ReLU):
+        def forward(self, input: Tensor) -> Tensor:
+            return super().forward(input) * 2
+
+    model.layers[5] = ReLU()
+
+
+def _reshape_a_weight(model: advlib.LeNet) -> None:
+    """Of half the size, over what is then the upper left of the features."""
+    layer: Any = model.layers[4]
+    layer.weight = nn.Parameter(layer.weight[:, :, :3, :3].detach().clone())
+    model.layers[6] = nn.Sequential(model.layers[6], nn.AdaptiveAvgPool2d(1))
+
+
+CHANGES = [_replace_a_pooling, _prune, _hook, _parametrize, _pad, _drop]
+CHANGES += [_override, _take_another_of_the_name, _reshape_a_weight]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_layers_that_are_not_as_built_are_called_themselves(
     change: Callable[[advlib.LeNet], None],
 ) -> None:
@@ -310,3 +361,35 @@ def test_layers_that_are_not_as_built_are_called_themselves(
     expected = model.layers(images).flatten(1)
     assert torch.equal(model(images), expected)
     assert change is _drop or not torch.allclose(before, expected, rtol=1e-3)
+
+
+def test_hooks_on_all_modules_are_called() -> None:
+    model, images, seen = advlib.LeNet(), random_images(3), []
+    hooked = nn.modules.module.register_module_forward_hook(
+        lambda module, given, found: seen.append(type(module).__name__)
+    )
+    try:
+        model(images)
+    finally:
+        hooked.remove()
+    assert seen.count("Conv2d") == 4
+    assert seen.count("MaxPool2d") == 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_layer_by_layer(dtype: torch.dtype) -> None:
+    """What is faster rounds more."""
+    model, images = advlib.LeNet().to(dtype), random_images(5).to(dtype)
+    assert torch.equal(model(images), model.layers(images).flatten(1))
+    model, images = advlib.LeNet(), random_images(5)
+    with torch.autocast("cpu", dtype):
+        assert torch.equal(model(images), model.layers(images).flatten(1))
+
+
+def test_torchs_default_device_makes_no_difference() -> None:
+    expected = advlib.LeNet(seed=3).state_dict(), advlib.pretrained("mixed").state_dict()
+    with torch.device("meta"):
+        found = advlib.LeNet(seed=3).state_dict(), advlib.pretrained("mixed").state_dict()
+    for wanted, got in zip(expected, found, strict=True):
+        for name, tensor in wanted.items():
+            assert torch.equal(got[name], tensor)

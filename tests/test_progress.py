@@ -31,7 +31,7 @@ def fail(epoch):
     if epoch == 2:
         raise ZeroDivisionError
 """
-FIRST = r"mixed: +0/3 \[00:00<\?\]"
+FIRST = r"mixed: +0/3 \[\d\d:\d\d<\?\]"
 LAST = r" 3/3 \[.*, objective \d\.\d{4}, validation error \d+\.00 %\]"
 FAILING = "with after_each_epoch(fail):\n    train()"
 

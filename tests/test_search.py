@@ -1,7 +1,13 @@
 """PGD and APGD, and what all attacks share: against ART and foolbox, float64, and properties."""
 
+import math
+import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +20,10 @@ from test_attacks import small_images, small_net
 from torch import Tensor, nn
 
 import advlib
+from advlib._search import _checkpoints
 from advlib.attacks import EACH_CLASS, LOSSES, apgd, fgsm, pgd
 
+ROOT = Path(__file__).parents[1]
 few = settings(max_examples=15, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
 Attack = Callable[..., Tensor]
@@ -86,6 +94,22 @@ def test_the_direction_is_exact_in_half_precision() -> None:
         model.double()
 
 
+def test_half_precision_does_not_underflow_within_a_network() -> None:
+    """Small weights before large ones: on the way back the gradient is below half's smallest."""
+    torch.manual_seed(0)
+    small, large = nn.Linear(72, 40), nn.Linear(40, 4)
+    with torch.no_grad():
+        small.weight.mul_(1e-3)
+        large.weight.mul_(3e-3)
+    model, (images, labels) = nn.Sequential(nn.Flatten(), small, nn.Tanh(), large), small_images(0)
+    model.half().double()  # the same weights
+    expected = (fgsm(model, images, labels, 0.125) - images).sign()
+    half = images.half()
+    found = (fgsm(model.half(), half, labels, 0.125) - half).sign().double()
+    assert (found == expected).double().mean() > 0.9
+    assert (found == 0).double().mean() < 0.02
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_gradients_are_those_of_finite_differences(name: str) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -124,6 +148,30 @@ def test_a_step_of_pgd_from_the_image_is_fgsm(seed: int, bounded: bool) -> None:
     assert torch.equal(one, fgsm(small_net(seed), images, labels, 0.1, bounds=bounds))
 
 
+def test_apgd_looks_back_at_the_papers_steps() -> None:
+    """Croce and Hein 2020, section 3.1, in exact fractions: p of 0.22, 0.41, 0.57, 0.70 and on."""
+    shares = [Fraction(0), Fraction(22, 100)]
+    while shares[-1] < 1:
+        shares.append(
+            shares[-1] + max(shares[-1] - shares[-2] - Fraction(3, 100), Fraction(6, 100))
+        )
+    for steps in (10, 50, 100, 200, 1000):
+        assert _checkpoints(steps) == sorted({math.ceil(p * steps) for p in shares[1:-1]})
+    assert _checkpoints(100)[:4] == [22, 41, 57, 70]
+
+
+@pytest.mark.parametrize("times", [2.0**-60, 2.0**20])
+def test_the_size_of_the_loss_makes_no_difference_to_apgd(times: float) -> None:
+    model, (images, labels) = small_net(), small_images(0, n=30)
+
+    def scaled(logits: Tensor, labels: Tensor) -> Tensor:
+        return times * LOSSES["difference"](logits, labels)
+
+    given: dict[str, Any] = {"steps": 12, "bounds": (0, 1)}
+    expected = apgd(model, images, labels, 0.05, loss="difference", **given)
+    assert torch.equal(apgd(model, images, labels, 0.05, loss=scaled, **given), expected)
+
+
 @pytest.mark.parametrize("name", ITERATED)
 @few
 @given(seed=seeds, batch_size=st.integers(1, 6))
@@ -147,7 +195,7 @@ def test_more_steps_of_the_same_size_turn_no_fewer(seed: int, epsilon: float) ->
         found = pgd(model, images, labels, epsilon, steps=steps, step_size=size, seed=1)
         now = turned(model, found, labels)
         assert not (before & ~now).any()
-        before = now if steps > 1 else before  # from the second step on, who is turned stays
+        before = now
 
 
 @pytest.mark.parametrize("name", ["pgd", "apgd", "apgd, each"])
@@ -310,6 +358,22 @@ def test_a_model_that_ends_in_a_softmax_is_noticed(run: Callable[..., Any]) -> N
         run(nn.Sequential(model, nn.LogSoftmax(1)), images, labels)
 
 
+def test_each_model_that_ends_in_a_softmax_is_named_where_it_is_attacked() -> None:
+    """Python shows a warning once for each line that it points to."""
+    (images, labels), models = small_images(0), {}
+    for seed in range(2):
+        models[f"soft {seed}"] = nn.Sequential(small_net(seed), nn.Softmax(1))
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("default")
+        advlib.transfer(models, images, labels)
+        fgsm(models["soft 0"], images, labels)
+        fgsm(models["soft 1"], images, labels)
+    assert {warning.filename for warning in warned} == {__file__}
+    said = [str(warning.message).partition(" returns")[0] for warning in warned]
+    assert {"models['soft 0']", "models['soft 1']"} <= {*said}
+    assert len({warning.lineno for warning in warned}) == 3
+
+
 def test_batch_norm_and_a_last_minibatch_of_one_image_are_found_before_any_work() -> None:
     model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(784), nn.Linear(784, 10))
     data = random_data(train=61)
@@ -317,3 +381,93 @@ def test_batch_norm_and_a_last_minibatch_of_one_image_are_found_before_any_work(
         advlib.train(model, data, epochs=1, batch_size=20)
     assert len(advlib.train(model, data, epochs=1, batch_size=21)) == 1
     assert len(advlib.train(advlib.LeNet(), data, epochs=1, batch_size=20)) == 1
+    images, labels = data.train.images, data.train.labels
+    with pytest.raises(ValueError, match="batch_size must be another than 20: it leaves a last"):
+        advlib.pgd(model.train(), images, labels, batch_size=20)
+    with pytest.raises(ValueError, match="batch_size must be another than 20: it leaves a last"):
+        advlib.evaluate(model, images, labels, batch_size=20)
+    assert advlib.fgsm(model.eval(), images, labels, batch_size=20).shape == images.shape
+
+
+def _without_statistics() -> nn.Module:
+    norm = nn.BatchNorm1d(784, track_running_stats=False)
+    return nn.Sequential(nn.Flatten(), norm, nn.Linear(784, 10)).eval()
+
+
+def _scripted() -> nn.Module:
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(784), nn.Linear(784, 10))
+    scripted: nn.Module = torch.jit.script(model.train())
+    return scripted
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script")
+@pytest.mark.parametrize("make", [_without_statistics, _scripted])
+@pytest.mark.parametrize("run", [fgsm, pgd, apgd, advlib.evaluate])
+def test_batch_norm_by_the_batchs_statistics_of_any_kind(
+    make: Callable[[], nn.Module], run: Attack
+) -> None:
+    model, data = make(), random_data(train=21)
+    images, labels = data.train.images, data.train.labels
+    for batch_size in (20, 1):
+        with pytest.raises(ValueError, match=f"batch_size must be another than {batch_size}: it"):
+            run(model, images, labels, batch_size=batch_size)
+    run(model, images, labels, batch_size=21)
+
+
+def test_an_epoch_of_two_passes_leaves_no_image_alone() -> None:
+    """Mixed training epoch by epoch has minibatches of clean and adversarial images together."""
+    given: dict[str, Any] = {"method": "mixed-epochwise", "epochs": 1}
+
+    def train(images: int, batch_size: int) -> object:
+        model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(784), nn.Linear(784, 10))
+        return advlib.train(model, random_data(train=images), batch_size=batch_size, **given)
+
+    with pytest.raises(ValueError, match="batch_size must be another than 17: it"):
+        train(400, 17)  # 800 images are 47 minibatches, and one is left
+    with pytest.raises(ValueError, match="batch_size must be another than 1: it"):
+        train(20, 1)
+    for images, batch_size in ((401, 20), (401, 100), (201, 150)):
+        train(images, batch_size)
+
+
+@pytest.mark.parametrize("attack", [advlib.pgd, advlib.apgd])
+def test_turned_images_stay_in_the_batch_that_batch_norm_looks_at(attack: Attack) -> None:
+    """A training with such an attack would stop as soon as one image alone is left."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    sizes = []
+    model[1].register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    images, labels = torch.rand(9, 1, 2, 2), torch.arange(9) % 2
+    found = attack(model, images, labels, 0.3, steps=9, restarts=2, bounds=(0, 1))
+    assert {*sizes} <= {9, 2}, "all of them, or the two that count the classes"
+    assert model(images).argmax(1).eq(labels).sum() > model(found).argmax(1).eq(labels).sum()
+
+
+PEAK = """
+import sys, torch, advlib
+from benchmarks.memory import peak
+torch.set_num_threads(1)
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+images, labels = torch.rand(40_000, 1, 28, 28), torch.arange(40_000) % 10
+attack, given = getattr(advlib, sys.argv[1]), eval(sys.argv[2])
+attack(model, images[:1000], labels[:1000], bounds=(0, 1), **given)
+before = peak()
+attack(model, images, labels, bounds=(0, 1), **given)
+print((peak() - before) * 1e6 / images.nbytes)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("attack", ["fgsm", "pgd", "apgd"])
+def test_memory_grows_by_no_more_than_the_images(attack: str) -> None:
+    """What is made is as large as what is given; 10 % for what lies between."""
+    given = "{}" if attack == "fgsm" else "{'steps': 2}"
+    found = subprocess.run(
+        [sys.executable, "-c", PEAK, attack, given],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(found.stdout) < 1.1

@@ -123,10 +123,10 @@ class Stepwise(Training):
 
 
 def test_what_decides_are_the_settings_that_a_method_uses_and_its_own() -> None:
-    everywhere = {*declared(Training)} - {"epsilon", "alpha"}
+    everywhere = {*declared(Training)} - {"alpha"}
     assert set(METHODS["standard"].deciding(Training())) == everywhere
-    assert set(METHODS["mixed"].deciding(Training())) == everywhere | {"epsilon"}
-    assert set(METHODS["adversarial"].deciding(Training())) == everywhere | {"epsilon", "alpha"}
+    assert set(METHODS["mixed"].deciding(Training())) == everywhere
+    assert set(METHODS["adversarial"].deciding(Training())) == everywhere | {"alpha"}
     own = Method(METHODS["standard"].step, "Stepwise", uses=(), settings=Stepwise)
     assert own.deciding(Stepwise(steps=3)) == METHODS["standard"].deciding(Training()) | {
         "steps": 3

@@ -149,21 +149,19 @@ def test_epochwise_mixed_training_agrees_with_a_plain_reference_in_float64() -> 
 @pytest.mark.parametrize("method", METHODS)
 def test_what_a_history_holds(method: str) -> None:
     history = advlib.train(Noisy(), NOISE, method=method, epochs=2)
-    assert list(history) == [
-        *("epoch", "objective_train", "objective_train_adversarial", "objective_validation"),
-        *("top1_error_train", "top1_error_train_adversarial", "top1_error_validation"),
-        *("top5_error_train", "top5_error_train_adversarial", "top5_error_validation"),
-        "seconds",
-    ]
+    parts = ("train", "train_adversarial", "validation", "validation_adversarial")
+    figures = ("objective", "top1_error", "top5_error")
+    columns = [f"{figure}_{part}" for figure in figures for part in parts]
+    assert list(history) == ["epoch", *columns, "seconds"]
     assert history.epoch.tolist() == [1, 2]
     assert history.epoch.dtype == "int64"
     for name, column in history.drop(columns="epoch").items():
         assert column.dtype == "float64"
-        undefined = method == "standard" and str(name).endswith("adversarial")
+        undefined = method == "standard" and str(name).endswith("train_adversarial")
         assert column.isna().all() if undefined else column.notna().all()
         if "error" in str(name) and not undefined:
             assert column.between(0, 100).all()
-    for part in ("train", "validation"):
+    for part in ("train", "validation", "validation_adversarial"):
         assert (history[f"top5_error_{part}"] <= history[f"top1_error_{part}"]).all()
     assert (history.seconds > 0).all()
 
@@ -190,10 +188,12 @@ def test_the_columns_of_an_epoch_are_means_over_its_images(method: str) -> None:
     )
     reference = Plain64("standard")
     images, labels = small.train.images, small.train.labels
+    few = images[:50], labels[:50]
     expected = {
         "train": (images, labels),
         "train_adversarial": (images + 0.1 * reference.signs(images, labels), labels),
-        "validation": (images[:50], labels[:50]),
+        "validation": few,
+        "validation_adversarial": (images[:50] + 0.1 * reference.signs(*few), labels[:50]),
     }
     if method == "standard":
         del expected["train_adversarial"]
@@ -226,6 +226,40 @@ def test_the_same_seed_gives_the_same_bits(network: Callable[[], nn.Module], met
     assert same_bits(models[0], models[1])
     assert not same_bits(models[0], models[2])
     assert first.objective_train.tolist() != other.objective_train.tolist()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_torchs_default_device_makes_no_difference(method: str) -> None:
+    given: dict[str, Any] = {"method": method, "epochs": 1, "device": "cpu"}
+    model, other = advlib.LeNet(seed=1), advlib.LeNet(seed=1)
+    history = advlib.train(model, NOISE, **given)
+    with torch.device("meta"):
+        assert_same_history(advlib.train(other, NOISE, **given), history)
+    assert same_bits(model, other)
+
+
+def test_the_noise_of_an_epochs_attack_is_the_trainings() -> None:
+    """Two trainings, and two epochs, do not see the same dropout."""
+    seen: list[Tensor] = []
+
+    class Watched(Noisy):
+        def forward(self, images: Tensor) -> Tensor:
+            logits = super().forward(images)
+            if images.requires_grad and self.training:  # in an attack; not in this method's steps
+                seen.append(logits.detach())
+            return logits
+
+    torch.manual_seed(0)
+    initial = Watched().state_dict()
+    for seed in (0, 1):
+        model = Watched()
+        model.load_state_dict(initial)
+        given: dict[str, Any] = {"method": "mixed-epochwise", "epochs": 2, "learning_rate": 1e-30}
+        advlib.train(model, NOISE, seed=seed, **given)
+    assert len(seen) == 4
+    for i in range(4):
+        for j in range(i):
+            assert not torch.allclose(seen[i], seen[j], rtol=1e-3)
 
 
 def test_derived_seeds_are_fixed_and_apart() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from engine import random_data
 from test_attacks import small_images, small_net
 from torch import Tensor, nn
 
@@ -32,7 +33,7 @@ def test_the_rows_are_the_attacks_and_the_worst_case_is_image_by_image(
     images, labels = small_images(0, n=40)
 
     def turn(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, **_: Any) -> Tensor:
-        return images.flip(3)
+        return images + (images.flip(3) - images).clamp(-epsilon, epsilon)
 
     found = advlib.robustness(
         models, images, labels, 0.05, steps=4, attacks={"turn": turn}, **GIVEN
@@ -45,7 +46,7 @@ def test_the_rows_are_the_attacks_and_the_worst_case_is_image_by_image(
             "none": wrong(model, images, labels),
             "FGSM": wrong(model, fgsm(model, images, labels, 0.05, **GIVEN), labels),
             "PGD": wrong(model, pgd(model, images, labels, 0.05, steps=4, **GIVEN), labels),
-            "turn": wrong(model, images.flip(3), labels),
+            "turn": wrong(model, turn(model, images, labels, 0.05), labels),
         }
         for row, loss in (("log-odds",) * 2, ("difference",) * 2, (EACH_CLASS,) * 2):
             made = apgd(model, images, labels, 0.05, steps=4, loss=loss, **GIVEN)
@@ -95,7 +96,22 @@ def test_random_signs_change_every_pixel_by_as_much() -> None:
     ("wrong", "error", "message"),
     [
         ({"attacks": {"FGSM": fgsm}}, ValueError, "names of their own, not 'FGSM'"),
+        (
+            {"attacks": {"far": lambda m, x, y, e, **_: x + 2 * e}},
+            ValueError,
+            r"attacks\['far'\] must stay within epsilon, 0.1, .* not move a value by 0.2",
+        ),
+        (
+            {"attacks": {"out": lambda m, x, y, e, **_: x - e}, "bounds": (0, 1)},
+            ValueError,
+            r"attacks\['out'\] must stay within the bounds: images must be within the bounds",
+        ),
         ({"attacks": {"mine": 3}}, TypeError, r"attacks\['mine'\] must be a function, not 3"),
+        (
+            {"attacks": {"mine": lambda model, images, labels, epsilon: images}},
+            TypeError,
+            r"attacks\['mine'\] must take .* by name, bounds, seed and batch_size .*'bounds'",
+        ),
         ({"attacks": {"mine": lambda *_, **__: None}}, ValueError, "must return images of shape"),
         ({"steps": 0}, ValueError, "steps must be"),
         ({"bounds": (0.4, 0.6)}, ValueError, "images must be within the bounds"),
@@ -107,3 +123,46 @@ def test_bad_arguments(wrong: dict[str, Any], error: type[Exception], message: s
     given: dict[str, Any] = {"models": {"m": small_net()}, "steps": 1, **wrong}
     with pytest.raises(error, match=message):
         advlib.robustness(images=images, labels=labels, **given)
+
+
+def test_a_scripted_model_is_attacked_as_the_one_it_was_made_of() -> None:
+    """It takes no hooks, by which the passes are counted."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)).eval()
+    test = random_data(10, 10).test
+    scripted: Any = torch.jit.script(model)
+    both = [
+        advlib.robustness({"model": each}, test.images, test.labels, epsilon=0.1)
+        for each in (model, scripted)
+    ]
+    for name in ("error", "passes"):
+        assert getattr(both[0], name).equals(getattr(both[1], name)), name
+    assert not scripted.training
+
+
+def test_an_attack_of_ones_own_works_on_copies_and_leaves_the_models_mode() -> None:
+    torch.manual_seed(0)
+    layers = nn.Flatten(), nn.Dropout(0.5), nn.Linear(72, 4)
+    model, (images, labels) = nn.Sequential(*layers).double().eval(), small_images(0, n=40)
+    before = images.clone()
+    given: dict[str, Any] = {"steps": 2, "bounds": (0, 1)}
+
+    def careless(
+        model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, **_: Any
+    ) -> Tensor:
+        model.train()
+        labels.zero_()
+        return images.add_(epsilon).clamp_(0, 1)
+
+    def further(model: nn.Module, images: Tensor, *_: Any, **__: Any) -> Tensor:
+        return images.add_(0.3).clamp_(0, 1)
+
+    expected = advlib.robustness({"model": model}, images, labels, 0.05, **given)
+    found = advlib.robustness(
+        {"model": model}, images, labels, 0.05, attacks={"careless": careless}, **given
+    )
+    assert torch.equal(images, before)
+    assert not any(module.training for module in model.modules())
+    rows = [row for row in expected.error.index if row != WORST]
+    assert found.error.loc[rows].equals(expected.error.loc[rows])
+    with pytest.raises(ValueError, match=r"must stay within epsilon, 0\.05"):
+        advlib.robustness({"m": model}, images, labels, 0.05, attacks={"further": further}, **given)

@@ -67,6 +67,11 @@ def code_digest(places: Iterable[Place], library: Mapping[str, str]) -> str:
     return hashlib.sha256(repr(sorted(reached.items())).encode()).hexdigest()
 
 
+def code_of_files(texts: Mapping[str, str]) -> str:
+    """Return the digest of the texts of a user's files and of what they reach in the library."""
+    return code_digest([(name, "*") for name in texts], {**_IMPORTED, **texts})
+
+
 class _Module:
     """A module's statements by the names that they define, and what it imports of the library.
 

@@ -379,14 +379,7 @@ def test_settings_that_decide_nothing_do_not_count(tmp_path: Path) -> None:
     model, again = advlib.LeNet(), advlib.LeNet()
     advlib.train(model, DATA, run=tmp_path / "a", **settings)
     shutil.copytree(tmp_path / "a", tmp_path / "\N{GREEK SMALL LETTER BETA} b")  # may be moved
-    advlib.train(
-        again,
-        DATA,
-        run=tmp_path / "\N{GREEK SMALL LETTER BETA} b",
-        epsilon=0.3,
-        alpha=0,
-        **settings,
-    )
+    advlib.train(again, DATA, run=tmp_path / "\N{GREEK SMALL LETTER BETA} b", alpha=0, **settings)
     assert same_bits(model, again)
 
 

@@ -34,8 +34,8 @@ CHANGES: list[tuple[str, str, str, set[str]]] = [
     ("methods", "class Pass(", "def added(x):\n    return x\n\n\nclass Pass(", NONE),
     (
         "evaluation",
-        "    n: int",
-        '    median: float = figure("Median", "median")\n    n: int',
+        "    n: int = field()",
+        '    median: float = figure("Median", "median")\n    n: int = field()',
         NONE,
     ),
     ("evaluation", "        error=100 *", "        error=100.0 *", NONE),
@@ -52,7 +52,7 @@ CHANGES: list[tuple[str, str, str, set[str]]] = [
     ("methods", "for chosen in (~batch.pert", "for chosen in (batch.pert", {"mixed-epochwise"}),
     ("methods", "clean.of_images, epsilon)", "clean.of_images, 1.0)", {"mixed", "adversarial"}),
     ("attacks", 'reduction="none"', 'reduction="sum"', {"mixed-epochwise"}),
-    ("_search", "gradient.sign(), alpha", "gradient.sgn(), alpha", ALL - {"standard"}),
+    ("_search", "gradient.sign(), alpha", "gradient.sgn(), alpha", ALL),
     ("methods", "objective.mean()", "objective.sum()", ALL),
     # the loop, the data, the network
     ("training", "range(len(history) + 1,", "range(len(history) + 2,", ALL),
