@@ -1,11 +1,12 @@
-"""Data sets of 28 x 28 digits or garments, split and scaled as in the slides.
+"""Data sets of small images, split and scaled: the slides' way, or the plain one.
 
-The last 5,000 training images validate. From every image in pixels of [0, 1] the mean image of the
-training images is subtracted; one affine map then takes the minimum and the maximum of the first
-training image to 0 and 1, and all the others to about that range: the training scale.
+The last 5,000 training images validate, a tenth of a user's own where there are fewer than 50,000.
+From every image in pixels of [0, 1] the mean image of the training images is subtracted. Of grey
+images of 28 x 28 pixels in IDX files, such as MNIST's, one affine map then takes the minimum and
+the maximum of the first training image to 0 and 1, and all the others to about that range. What
+comes out is the training scale.
 """
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from advlib.keeping import idx
-from advlib.settings import check
+from advlib.keeping import folder_data, idx
+from advlib.keeping.layout import count_held_out
+from advlib.settings import DATASETS, check
 
 VALIDATION_IMAGES = 5_000
+SLIDES, PLAIN = "slides", "plain"
+"""The two kinds of preprocessing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +31,9 @@ class Split:
     Attributes
     ----------
     images : torch.Tensor
-        float32 [N, 1, 28, 28], on the training scale.
+        float32 [N, C, H, W], on the training scale.
     labels : torch.Tensor
-        int64 [N], from 0 to 9.
+        int64 [N], from 0 on.
     """
 
     images: Tensor
@@ -50,19 +54,26 @@ class Dataset:
     Attributes
     ----------
     name : str
-        One of `advlib.settings.DATASETS`.
+        One of `advlib.settings.DATASETS`, or that of the folder.
     classes : tuple of str
-        The names of the ten classes.
+        The names of the classes.
     train, validation, test : Split
         The three parts.
     mean_image : torch.Tensor
-        float64 [1, 28, 28], in pixels of [0, 1]: the mean of all training images, those that
+        float64 [C, H, W], in pixels of [0, 1]: the mean of all training images, those that
         `load_data`'s `images` leaves out included.
     low, high : float
         What is 0 and 1 on the training scale, in pixels after the subtraction of `mean_image`.
     fingerprint : str
         SHA-256 of what decides the data: the contents of the files and the number of training
         images.
+    preprocessing : str
+        ``"slides"``, with `low` and `high` from the first training image, or ``"plain"``: 0 and 1.
+    pictures : bool
+        Whether it came as pictures in folders, not as IDX files.
+    evenly : tuple of str
+        Those of ``"train"`` and ``"test"`` in which every beginning has each class by its share, in
+        an order that the content fixes. The others are in the order of their file.
     """
 
     name: str
@@ -74,10 +85,13 @@ class Dataset:
     low: float
     high: float
     fingerprint: str
+    preprocessing: str = SLIDES
+    pictures: bool = False
+    evenly: tuple[str, ...] = ()
 
     @property
     def bounds(self) -> tuple[Tensor, Tensor]:
-        """The lowest and the highest valid pixel on the training scale: float32 [1, 28, 28]."""
+        """The lowest and the highest valid pixel on the training scale: float32 [C, H, W]."""
         black = torch.zeros(self.mean_image.shape, device="cpu")
         return self.to_inputs(black), self.to_inputs(black + 1)
 
@@ -87,7 +101,7 @@ class Dataset:
         Parameters
         ----------
         pixels : torch.Tensor
-            Floating point, [..., 1, 28, 28]; [0, 1] is black to white.
+            Floating point, [..., C, H, W]; [0, 1] is black to white.
 
         Returns
         -------
@@ -108,7 +122,7 @@ class Dataset:
         Parameters
         ----------
         images : torch.Tensor
-            Floating point, [..., 1, 28, 28].
+            Floating point, [..., C, H, W].
 
         Returns
         -------
@@ -132,23 +146,30 @@ class Dataset:
             kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
             raise TypeError(f"{argument} must be a tensor of floating-point numbers, not {kind}")
         if images.shape[-3:] != self.mean_image.shape:
+            shape = ", ".join(map(str, self.mean_image.shape))
             raise ValueError(
-                f"{argument} must have the shape [..., 1, 28, 28], not {list(images.shape)}"
+                f"{argument} must have the shape [..., {shape}], not {list(images.shape)}"
             )
         return self.mean_image.to(images.dtype).to(images.device)
 
 
 def load_data(
-    name: str = "MNIST", folder: str | os.PathLike[str] | None = None, images: int | None = None
+    name: str | os.PathLike[str] = "MNIST",
+    folder: str | os.PathLike[str] | None = None,
+    images: int | None = None,
 ) -> Dataset:
-    """Load a data set, split and scaled as in the slides.
+    """Load a data set, split and scaled.
 
     Parameters
     ----------
-    name : str
-        One of `advlib.settings.DATASETS`.
+    name : str or path-like
+        One of `advlib.settings.DATASETS`, split and scaled as in the slides. Or the path of a
+        folder with data of your own: four IDX files as MNIST has them, or pictures as
+        ``train/CLASS/*.png`` and ``test/CLASS/*.png``, grey or colour, all of one size. Pictures
+        are put in an order that their content fixes, in which every part of it that is used has
+        each class by its share.
     folder : path-like, optional
-        A folder with the four IDX files of the data set, gzipped or not. If it has a file
+        With a data set's name: a folder with its four IDX files, gzipped or not. If it has a file
         SHA256SUMS, they are checked against it. Without a folder MNIST comes with this package,
         and the others are downloaded once; both are kept in the cache folder (`cache_folder`).
     images : int, optional
@@ -158,12 +179,12 @@ def load_data(
     Returns
     -------
     Dataset
-        The data, in memory: 220 MB for 70,000 images.
+        The data, in memory: 220 MB for 70,000 images of 28 x 28 pixels.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is wrong.
+        If an argument is wrong, or the files of a folder do not fit each other.
     DamagedFileError
         If a file is damaged or not what its name says; a ValueError.
     FileNotFoundError
@@ -173,59 +194,78 @@ def load_data(
     OSError
         If the cache folder cannot be written.
     """
-    name, images = check("dataset", name), check("images", images)
-    source = idx.find(name, folder)
-    pixels, labels, checksums = idx.read_pair(source, idx.TRAIN)
-    count = len(labels) - VALIDATION_IMAGES
+    name = check("dataset", os.fspath(name) if isinstance(name, os.PathLike) else name)
+    images = check("images", images)
+    if name in DATASETS:
+        content = idx.read_known(name, folder)
+    elif folder is None:
+        content = folder_data.read_folder(Path(name))
+    else:
+        raise ValueError(f"folder goes with the name of a data set; {name!r} is a folder itself")
+    return _prepare(content, images)
+
+
+def _prepare(content: idx.Content, images: int | None) -> Dataset:
+    """Split and scale a data set."""
+    pixels, labels = content.train
+    held_out = count_held_out(len(labels)) if content.own else VALIDATION_IMAGES
+    count = len(labels) - held_out
     if count < 1:
         raise ValueError(
-            f"{source / idx.TRAIN[0]} has {len(labels)} images; more than {VALIDATION_IMAGES} are "
-            f"needed, because the last {VALIDATION_IMAGES} validate"
+            f"{content.first} has {len(labels)} images; more than {held_out} are needed, because "
+            f"the last {held_out} validate"
         )
     if images is not None and images > count:
-        raise ValueError(f"images must be at most {count}, all that {name} has, not {images}")
+        raise ValueError(
+            f"images must be at most {count}, all that {content.name} has, not {images}"
+        )
     used = count if images is None else images
-    mean, low, high = _scale(pixels[:count], source)
-    train = Split(_scaled(pixels[:used], mean, low, high), labels[:used].clone())
-    validation = Split(_scaled(pixels[count:], mean, low, high), labels[count:].clone())
-    del pixels
-    pixels, labels, test_checksums = idx.read_pair(source, idx.TEST)
+    mean = _mean(pixels[:count])
+    slides = not content.pictures and pixels.shape[1:] == (1, 28, 28)
+    low, high = _ends(pixels[0], mean, content.first) if slides else (0.0, 1.0)
+    parts = (pixels[:used], labels[:used]), (pixels[count:], labels[count:]), content.test
+    train, validation, test = (
+        Split(_scaled(images, mean, low, high), classes.clone()) for images, classes in parts
+    )
     return Dataset(
-        name=name,
-        classes=idx.classes(name),
+        name=content.name,
+        classes=content.classes,
         train=train,
         validation=validation,
-        test=Split(_scaled(pixels, mean, low, high), labels),
+        test=test,
         mean_image=mean,
         low=low,
         high=high,
-        fingerprint=_fingerprint(*checksums, *test_checksums, str(used)),
+        fingerprint=folder_data.digest([*content.checksums, str(used)]),
+        preprocessing=SLIDES if slides else PLAIN,
+        pictures=content.pictures,
+        evenly=content.evenly,
     )
 
 
-def _scale(pixels: Tensor, source: Path) -> tuple[Tensor, float, float]:
-    """Return the mean image in pixels and the two ends of the training scale."""
+def _mean(pixels: Tensor) -> Tensor:
+    """Return the mean image of uint8 [N, C, H, W] in pixels of [0, 1]."""
     total = pixels.numpy().sum(axis=0, dtype=np.int64)  # whole numbers: exact
-    mean = torch.from_numpy(total / (255 * len(pixels))).unsqueeze(0)
-    first = pixels[0].double() / 255 - mean
-    low, high = first.min().item(), first.max().item()
+    return torch.from_numpy(total / (255 * len(pixels)))
+
+
+def _ends(first: Tensor, mean: Tensor, source: Path) -> tuple[float, float]:
+    """Return the two ends of the slides' training scale."""
+    less = first.double() / 255 - mean
+    low, high = less.min().item(), less.max().item()
     if low == high:
         raise ValueError(
-            f"{source / idx.TRAIN[0]}: the first image less the mean image is the same everywhere, "
-            "so that there is no scale"
+            f"{source}: the first image less the mean image is the same everywhere, so that there "
+            "is no scale"
         )
-    return mean, low, high
+    return low, high
 
 
 def _scaled(pixels: Tensor, mean: Tensor, low: float, high: float) -> Tensor:
-    """Take uint8 [N, 28, 28] to float32 [N, 1, 28, 28], rounded once."""
-    images = torch.empty(len(pixels), 1, 28, 28, dtype=torch.float32, device="cpu")
+    """Take uint8 [N, C, H, W] to float32 of this shape, rounded once."""
+    images = torch.empty(pixels.shape, dtype=torch.float32, device="cpu")
     # A part at a time: all of them in float64 would take twice the memory of the result.
     for start in range(0, len(pixels), 500):
-        part = pixels[start : start + 500].unsqueeze(1).double() / 255
+        part = pixels[start : start + 500].double() / 255
         images[start : start + 500] = (part - mean - low) / (high - low)
     return images
-
-
-def _fingerprint(*parts: str) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

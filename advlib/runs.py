@@ -1,13 +1,16 @@
 """Trained models: those of an experiment, kept in a folder of runs, and those of the package."""
 
 import hashlib
+import inspect
 import json
 import os
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
@@ -17,7 +20,7 @@ from advlib.keeping import checkpoints
 from advlib.keeping.files import cache_folder
 from advlib.keeping.folders import REFERENCE
 from advlib.keeping.identity import source_of
-from advlib.keeping.seeds import derived_seed
+from advlib.keeping.seeds import derived_seed, seeded
 from advlib.lenet import LeNet
 from advlib.methods import find_method
 from advlib.settings import Experiment, Training, declared
@@ -57,6 +60,7 @@ def trained(
     settings: Training,
     *,
     network: Callable[..., nn.Module] = LeNet,
+    code: str = "",
     device: str = "auto",
     runs: str | os.PathLike[str] | None = None,
 ) -> Run:
@@ -76,8 +80,10 @@ def trained(
         The experiment's; some count only for the methods that use them. The seed is the
         experiment's.
     network : callable, optional
-        A function or class of ``seed`` and ``classes``, it gives the model; one of your own is
+        A function or class that gives the model, called as `build_network` does; one of your own is
         known by the code in its file.
+    code : str, optional
+        What else decides the numbers, such as a digest of files of your own.
     device : str, optional
         As for `advlib.train`.
     runs : path-like, optional
@@ -99,20 +105,38 @@ def trained(
     }
     own = row.settings(**given)
     deciding = row.deciding(own)
-    code = deciding_code(row, network, load_data)
-    if not network.__module__.startswith("advlib."):
-        code += source_of(network)
+    if not code and not network.__module__.startswith("advlib."):
+        code = source_of(network)
+    code = deciding_code(row, network, load_data) + code
     key = json.dumps(
         [method, deciding, data.fingerprint, code, str(torch.__version__)], sort_keys=True
     )
     name = f"{method}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     kept = Path(runs or os.environ.get("ADVLIB_RUNS") or cache_folder() / "runs").absolute()
-    model = network(
-        seed=derived_seed(own.seed, method, "weights"), classes=len(data.classes)
-    ).eval()
+    model = build_network(network, data, derived_seed(own.seed, method, "weights")).eval()
     shuffles = {**given, "seed": derived_seed(own.seed, method, "shuffles")}
     history = train(model, data, method=method, device=device, run=kept / name, **shuffles)
     return Run(kept / name, method, deciding, model, history)
+
+
+def build_network(network: Callable[..., nn.Module], data: Dataset, seed: int) -> nn.Module:
+    """Call a class or function with those of ``classes``, ``shape`` and ``seed`` that it takes.
+
+    `shape` is that of an image, (C, H, W). The random numbers of torch, NumPy and Python are seeded
+    around the call and left as found.
+    """
+    takes = inspect.signature(network).parameters
+    known = {"classes": len(data.classes), "shape": tuple(data.mean_image.shape), "seed": seed}
+    given = {name: value for name, value in known.items() if name in takes}
+    states = random.getstate(), np.random.get_state()
+    try:
+        with seeded(seed, torch.device("cpu")):
+            random.seed(seed)
+            np.random.seed(seed % 2**32)
+            return network(**given)
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
 
 
 def pretrained(name: str) -> LeNet:

@@ -8,16 +8,26 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
 from advlib.keeping import files
+from advlib.keeping.names import name_method
+from advlib.settings import Experiment, repeats_slides
 
 MATTER = ("front-matter.ipynb", "back-matter.ipynb")
 LEFT_OUT = {"notebook-only", "parameters", "injected-parameters"}
 """Tags of cells that the report does not show, nor what they display."""
+
+CONDITIONS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
+    "slides": lambda settings: settings.get("about_slides", repeats_slides(settings)),
+    "lenet": lambda settings: settings.get("network", Experiment.network) == Experiment.network,
+    "trained": lambda settings: settings.get("weights") is None,
+}
+"""What an experiment may be: cells with the tag ``if-NAME`` are shown only where it is, those with
+``unless-NAME`` only where it is not."""
 
 Cells = list[tuple[int, dict[str, Any]]]
 
@@ -36,6 +46,9 @@ class Notebook:
     """How long its execution took."""
     cells: Cells
     """The cells that the report shows, as they are in the file, with their numbers from 1."""
+    code: list[tuple[int, str, bool]]
+    """The code of all cells, also of those that are not shown, with their numbers, and whether they
+    give the parameters."""
     shown: list[tuple[dict[str, Any], dict[str, Any]]]
     """Of each figure and table what it says of itself (`advlib.chapters.captions`), and its content
     by media type."""
@@ -87,7 +100,8 @@ def _number(name: str) -> float | None:
 
 
 def _place(notebook: Notebook) -> tuple[float, str, int, str]:
-    name, methods = notebook.path.name, notebook.experiment.get("methods", [])
+    name = notebook.path.name
+    methods = [name_method(method) for method in notebook.experiment.get("methods", [])]
     method = notebook.parameters.get("method")
     turn = methods.index(method) if method in methods else len(methods)
     return _number(name) or 0.0, notebook.source, turn, name
@@ -108,14 +122,17 @@ def _read(path: Path) -> Notebook:
         about = metadata.get("papermill", {})
         parameters = dict(about.get("parameters", {}))
         own = path.stem.removesuffix(f"-{parameters.get('method')}")
-        cells = [(n, cell) for n, cell in enumerate(content["cells"], start=1) if _is_shown(cell)]
+        experiment = dict(metadata.get("advlib", {}).get("experiment", {}))
+        numbered = enumerate(content["cells"], start=1)
+        cells = [(n, cell) for n, cell in numbered if _is_shown(cell, experiment)]
         return Notebook(
             path=path,
             source=PurePath(about.get("input_path") or own).name.removesuffix(".ipynb"),
             parameters=parameters,
-            experiment=dict(metadata.get("advlib", {}).get("experiment", {})),
+            experiment=experiment,
             seconds=about.get("duration"),
             cells=cells,
+            code=_read_code(content["cells"]),
             shown=_figures_and_tables(cells),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -124,8 +141,25 @@ def _read(path: Path) -> Notebook:
         ) from error
 
 
-def _is_shown(cell: dict[str, Any]) -> bool:
-    return LEFT_OUT.isdisjoint(cell["metadata"].get("tags", []))
+def _is_shown(cell: dict[str, Any], experiment: Mapping[str, Any]) -> bool:
+    tags = cell["metadata"].get("tags", [])
+    return LEFT_OUT.isdisjoint(tags) and all(
+        is_so(experiment) == (tag == f"if-{name}")
+        for name, is_so in CONDITIONS.items()
+        for tag in tags
+        if tag in (f"if-{name}", f"unless-{name}")
+    )
+
+
+def _read_code(cells: list[dict[str, Any]]) -> list[tuple[int, str, bool]]:
+    """Return code with the number of its cell; of the parameters, those that were given."""
+    tags = [set(cell["metadata"].get("tags", [])) for cell in cells]
+    given = "injected-parameters" if any("injected-parameters" in t for t in tags) else "parameters"
+    return [
+        (n, "".join(cell.get("source", "")), given in t)
+        for n, (cell, t) in enumerate(zip(cells, tags, strict=True), start=1)
+        if cell["cell_type"] == "code" and (given in t or "parameters" not in t)
+    ]
 
 
 def _without_once(notebook: Notebook) -> Notebook:

@@ -9,6 +9,7 @@ import symtable
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from advlib.keeping import folders
 from advlib.keeping.folders import PACKAGE, PROJECT
@@ -33,7 +34,7 @@ def find_imports(path: Path) -> tuple[frozenset[Path], frozenset[Path]]:
     data: set[Path] = set()
     for node in _run_nodes(ast.parse(read_code(path), str(path))):
         for name in _dotted_names(node):
-            parts = _public_home(name).split(".")
+            parts = find_home(name).split(".")
             if parts[0] != "advlib":
                 continue
             modules |= {f for n in range(1, len(parts) + 1) for f in _module_files(parts[:n])}
@@ -44,14 +45,28 @@ def find_imports(path: Path) -> tuple[frozenset[Path], frozenset[Path]]:
 
 def read_code(path: Path) -> str:
     """Return a file's Python; of a notebook, that of its code cells without IPython's magics."""
-    text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
-        return text
-    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
-    return "\n".join(_without_magics("".join(cell["source"])) for cell in cells)
+        return path.read_text(encoding="utf-8")
+    cells = [cell for cell in read_cells(path) if cell["cell_type"] == "code"]
+    return "\n".join(remove_magics("".join(cell["source"])) for cell in cells)
 
 
-def _without_magics(code: str) -> str:
+def read_cells(notebook: Path) -> list[dict[str, Any]]:
+    """Return a notebook's cells.
+
+    Raises
+    ------
+    ValueError
+        If it is no notebook.
+    """
+    try:
+        cells: list[dict[str, Any]] = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(f"{notebook} is not a notebook ({error!r}); restore it") from error
+    return cells
+
+
+def remove_magics(code: str) -> str:
     lines = [] if code.startswith("%%") else code.splitlines()
     return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
 
@@ -59,7 +74,7 @@ def _without_magics(code: str) -> str:
 def find_assigned(code: str) -> frozenset[str]:
     """Return the names that a cell gives a value; none of one that is no Python."""
     try:
-        symbols = symtable.symtable(_without_magics(code), "cell", "exec").get_symbols()
+        symbols = symtable.symtable(remove_magics(code), "cell", "exec").get_symbols()
     except SyntaxError:
         return frozenset()
     return frozenset(symbol.get_name() for symbol in symbols if symbol.is_assigned())
@@ -88,7 +103,7 @@ def _dotted_names(node: ast.AST) -> set[str]:
     return set()
 
 
-def _public_home(name: str) -> str:
+def find_home(name: str) -> str:
     """Return a dotted name, one of the package's public face by its module's."""
     package, _, rest = name.partition(".")
     return f"advlib.{_homes()[rest]}.{rest}" if package == "advlib" and rest in _homes() else name

@@ -11,6 +11,7 @@ import os
 import runpy
 import select
 import sys
+import time
 from contextlib import suppress
 
 SIDE_BY_SIDE = 3
@@ -25,18 +26,36 @@ def share_cores() -> int:
 
 
 class _Terminal(logging.Handler):
-    """Writes to a copy of the standard output, of which ipykernel takes the original."""
+    """Writes to a copy of the standard output, of which ipykernel takes the original.
+
+    Who is slow to read, on a busy machine, is waited for: the line may be the notebook's last. Who
+    does not read is waited for once, and no more until there is room again.
+    """
+
+    PATIENCE = 10
+    """Seconds."""
 
     def __init__(self) -> None:
         super().__init__()
         self.descriptor = os.dup(1)
+        self.patience = self.PATIENCE
 
     def emit(self, record: logging.LogRecord) -> None:
         line = f"    {record.getMessage()}\n".encode(errors="backslashreplace")
         with suppress(OSError):  # no reason to lose a training
-            # nor to wait: where nobody reads, a pipe fills up; Windows cannot tell of it
-            if os.name == "nt" or select.select([], [self.descriptor], [], 0)[1]:
-                os.write(self.descriptor, line)
+            self._write(line)
+
+    def _write(self, line: bytes) -> None:
+        end = time.monotonic() + self.patience
+        while line:
+            left = max(0, end - time.monotonic())
+            # Windows cannot tell whether there is room
+            if os.name != "nt" and not select.select([], [self.descriptor], [], left)[1]:
+                self.patience = 0
+                return
+            with suppress(BlockingIOError):  # others write there too
+                line = line[os.write(self.descriptor, line) :]
+        self.patience = self.PATIENCE
 
 
 def main() -> None:

@@ -7,17 +7,25 @@ needs the standard library only (reading a parameter set needs PyYAML).
     python -m advlib.experiment.parameters --yaml=FILE EPSILON=0.2    writes all of them to FILE
 """
 
+import hashlib
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from advlib.keeping.folders import METHOD_TEXTS, PARAMETER_SETS
-from advlib.settings import Experiment, check, declared
+from advlib.experiment import inputs
+from advlib.experiment.inputs import known_methods
+from advlib.experiment.readiness import check_ready
+from advlib.keeping.folders import PARAMETER_SETS
+from advlib.keeping.names import find_path, name_method, split_own
+from advlib.settings import Experiment, check, declared, is_folder
 
 NAMES = tuple(declared(Experiment))
 """The parameters of an experiment, in their order."""
+LONGEST = 160
+"""Letters of the longest name of a report's folder."""
 
 
 def parse(name: str, text: str) -> tuple[str, Any]:
@@ -43,21 +51,20 @@ def sets() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in PARAMETER_SETS.glob("*.yaml")))
 
 
-def _check_set(name: str) -> str:
-    if name not in sets():
-        raise ValueError(f"PARAMETERS must be one of {', '.join(sets())}, not {name!r}")
-    return name
+def _is_own_set(name: str) -> bool:
+    return name.endswith((".yaml", ".yml")) or os.sep in name
 
 
-def _check_methods(names: Iterable[str]) -> None:
-    """Refuse methods that the report has no text about."""
-    for name in names:
-        if name not in _known_methods():
-            raise ValueError(f"METHODS must be of {', '.join(_known_methods())}, not {name!r}")
-
-
-def _known_methods() -> list[str]:
-    return sorted(path.stem for path in METHOD_TEXTS.glob("*.md"))
+def _find_set(name: str) -> Path:
+    """Return the file of a parameter set: one of ours by its name, or a user's by its path."""
+    path = Path(find_path(name)) if _is_own_set(name) else PARAMETER_SETS / f"{name}.yaml"
+    if not path.is_file() or name not in (*sets(), *[name] * _is_own_set(name)):
+        missing = f" ({path} is no file)" if _is_own_set(name) else ""
+        raise ValueError(
+            f"PARAMETERS must be one of {', '.join(sets())}, or a file such as"
+            f" my/experiment.yaml, not {name!r}{missing}"
+        )
+    return path
 
 
 def folder_name(set_name: str, overrides: Mapping[str, object]) -> str:
@@ -66,14 +73,29 @@ def folder_name(set_name: str, overrides: Mapping[str, object]) -> str:
     For example ``"seed-epochs5-epsilon0.2"``: names in alphabetical order, values in one form
     (``0.20`` and ``0.2`` are the same folder).
     """
-    parts = [_check_set(set_name)]
+    path = _find_set(set_name)
+    parts = [_name_paths(path.stem, str(path)) if _is_own_set(set_name) else set_name]
     for name in sorted(overrides):
         value = check(name, overrides[name])
         text = declared()[name].metadata["rule"].none if value is None else str(value)
         if isinstance(value, float):
             text = text.removesuffix(".0")
-        parts.append(name + ("+".join(value) if isinstance(value, tuple) else text))
-    return "-".join(parts)
+        if name == "methods":
+            text = _name_paths("+".join(map(name_method, value)), *filter(split_own, value))
+        elif name == "network":
+            text = _name_paths((split_own(value) or ("", value))[1], *[value] * (value != "LeNet"))
+        elif value is not None and (name == "weights" or is_folder(str(value))):
+            text = _name_paths(Path(value).name, value)
+        parts.append(name + text)
+    name = "-".join(parts)
+    return name if len(name) <= LONGEST else _name_paths(name[: LONGEST - 9], name)
+
+
+def _name_paths(name: str, *paths: str) -> str:
+    """Return a name in safe letters and, if there are any, a digest of paths that it stands for."""
+    safe = re.sub("[^A-Za-z0-9_.+-]+", "_", name).strip("._")
+    digest = hashlib.sha256("\0".join(paths).encode(errors="surrogateescape")).hexdigest()[:8]
+    return f"{safe}-{digest}" if paths else safe
 
 
 def resolve(set_name: str, overrides: Mapping[str, object] | None = None) -> Experiment:
@@ -84,22 +106,39 @@ def resolve(set_name: str, overrides: Mapping[str, object] | None = None) -> Exp
     TypeError, ValueError
         If a value is not allowed, or the file of the set is not one.
     """
+    path = _find_set(set_name)
+    content = _read_set(path)
+    for name in overrides or {}:
+        if name not in NAMES:
+            raise ValueError(f"there is no parameter {name!r}; there are {', '.join(NAMES)}")
+    try:
+        experiment = Experiment(**{**content, **(overrides or {})})
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{error} (parameter set {path})") from None
+    return experiment if "images" in (overrides or {}) else inputs.limit_images(experiment)
+
+
+def _read_set(path: Path) -> dict[str, Any]:
+    """Read a parameter set; paths in a user's own are relative to it."""
     import yaml
 
-    path = PARAMETER_SETS / f"{_check_set(set_name)}.yaml"
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or not set(content) <= set(NAMES):
         raise ValueError(f"{path} must give some of {', '.join(NAMES)} and nothing else")
-    for name in overrides or {}:
-        if name not in NAMES:
-            raise ValueError(f"there is no parameter {name!r}; there are {', '.join(NAMES)}")
-    try:
-        return Experiment(**{**content, **(overrides or {})})
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{error} (parameter set {path})") from None
+    return {name: _read_value(name, value, path.parent) for name, value in content.items()}
+
+
+def _read_value(name: str, value: Any, folder: Path) -> Any:
+    """Read a text as on make's command line: YAML takes 1e-3 and all for texts, and paths are."""
+    rule = declared()[name].metadata["rule"]
+    if isinstance(value, str):
+        return rule.parse(value, str(folder))
+    if rule.read and isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return tuple(part for each in value for part in rule.read(each, str(folder)))
+    return value
 
 
 def _write(path: Path, experiment: Experiment) -> None:
@@ -110,9 +149,12 @@ def _write(path: Path, experiment: Experiment) -> None:
 
     values = {name: getattr(experiment, name) for name in NAMES}
     plain = {name: [*v] if isinstance(v, tuple) else v for name, v in values.items()}
-    text = yaml.safe_dump(plain, sort_keys=False).encode()
+    # what the user's own files are is in comments: with others the notebooks are executed again
+    comments = "".join(f"# {line}\n" for line in inputs.describe_inputs(experiment))
+    text = (comments + yaml.safe_dump(plain, sort_keys=False)).encode()
     if path.exists() and path.read_bytes() == text:
         return
+    inputs.check_content(experiment)
     path.parent.mkdir(parents=True, exist_ok=True)
     waiting = f"waiting: another make is at {path}"
     with files.hold_lock(path.with_name(".lock"), lambda: print(waiting)):
@@ -121,9 +163,12 @@ def _write(path: Path, experiment: Experiment) -> None:
 
 
 def _help() -> str:
-    rows = {"PARAMETERS": f"a parameter set: {', '.join(sets())} (in notebooks/parameters)"}
+    rows = {
+        "PARAMETERS": f"a parameter set: {', '.join(sets())} (in notebooks/parameters), or a file"
+        " of your own, FILE.yaml"
+    }
     rows |= {name.upper(): each.metadata["rule"].said for name, each in declared().items()}
-    rows["METHODS"] += f", with commas: {', '.join(_known_methods())}"
+    rows["METHODS"] += f", with commas: {', '.join(known_methods())}"
     return "\n".join(f"  {name:<14} {words}" for name, words in rows.items())
 
 
@@ -139,23 +184,25 @@ def read_arguments(arguments: Iterable[str]) -> tuple[str, dict[str, Any]]:
             set_name = value
         else:
             overrides.update([parse(name, value)])
-    _check_methods(overrides.get("methods", ()))
     return set_name, overrides
 
 
-def read_methods(set_name: str, overrides: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the training methods of an experiment, also before the set-up, without PyYAML."""
+def resolve_early(set_name: str, overrides: Mapping[str, object]) -> Experiment:
+    """Resolve an experiment also before the set-up, without PyYAML, for its methods and paths.
+
+    What a parameter set of ours gives besides is then left out; a user's own needs the set-up.
+    """
     try:
         import yaml  # noqa: F401
     except ModuleNotFoundError:
-        text = (PARAMETER_SETS / f"{_check_set(set_name)}.yaml").read_text(encoding="utf-8")
-        if "methods" not in overrides and re.search("^methods:", text, re.MULTILINE):
-            raise ValueError(f"{set_name}.yaml names methods: make .venv/ready first") from None
-        methods: tuple[str, ...] = check("methods", overrides.get("methods", Experiment.methods))
-        return methods
-    methods = resolve(set_name, overrides).methods
-    _check_methods(methods)
-    return methods
+        text = _find_set(set_name).read_text(encoding="utf-8")
+        named = [n for n in ("methods", "network", "weights", "dataset") if n not in overrides]
+        if _is_own_set(set_name) or re.search(f"^({'|'.join(named)}):", text, re.MULTILINE):
+            raise ValueError(
+                f"{set_name} cannot be read before the set-up: make .venv/ready first"
+            ) from None
+        return Experiment(**overrides)  # type: ignore[arg-type]
+    return resolve(set_name, overrides)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -167,8 +214,11 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if not first.startswith("--yaml="):
             raise ValueError(f"expected --help or --yaml=FILE first, not {first!r}")
-        _write(Path(first.removeprefix("--yaml=")), resolve(*read_arguments(given)))
-    except (TypeError, ValueError, OSError) as error:
+        experiment, path = resolve(*read_arguments(given)), Path(first.removeprefix("--yaml="))
+        inputs.check_early(experiment)
+        check_ready(experiment, path.parent)
+        _write(path, experiment)
+    except (TypeError, ValueError, OSError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

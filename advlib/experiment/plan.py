@@ -7,18 +7,20 @@ variables and rules, one after another with "@@" between them, because make read
 """
 
 import ast
-import json
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from advlib.experiment.imports import find_sources
-from advlib.experiment.parameters import folder_name, read_arguments, read_methods
+from advlib.experiment import inputs
+from advlib.experiment.imports import find_sources, read_cells
+from advlib.experiment.parameters import folder_name, read_arguments, resolve_early
 from advlib.keeping.folders import BUILD, MATTER, NOTEBOOKS, PACKAGE, PROJECT, STYLE
+from advlib.keeping.names import find_shown, name_method
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def find_chapters() -> list[Path]:
 @cache
 def find_parameters(notebook: Path) -> frozenset[str]:
     """Return the names of a notebook's parameters."""
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    cells = read_cells(notebook)
     code = ["".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])]
     nodes = ast.walk(ast.parse("\n".join(code), str(notebook)))
     return frozenset(
@@ -51,8 +53,8 @@ def find_parameters(notebook: Path) -> frozenset[str]:
 def plan_chapters(folder: Path, methods: Sequence[str]) -> list[Execution]:
     """Return the executions of the chapters: the one with a `method` once for each method.
 
-    A chapter that trains if it must (it has `epochs`) comes after the trainings, or, where it does
-    not ask for all `methods`, after the first.
+    A chapter that shows one model (it has `shown`) comes after that one's training, one that asks
+    for all `methods` after all trainings.
     """
     trainings = [
         folder / f"{source.stem}-{method}.ipynb"
@@ -69,8 +71,12 @@ def plan_chapters(folder: Path, methods: Sequence[str]) -> list[Execution]:
                 for method in methods
             ]
             continue
-        after = trainings if "methods" in named else trainings[:1] if "epochs" in named else []
-        found.append(Execution(source, folder / source.name, after=tuple(after)))
+        after, options = trainings if "methods" in named else [], ""
+        if "shown" in named:
+            shown = find_shown(methods)
+            options = f"-p shown {shown}"
+            after = trainings[[*methods].index(shown) :: len(methods)]
+        found.append(Execution(source, folder / source.name, options, tuple(after)))
     return found
 
 
@@ -119,7 +125,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         set_name, overrides = read_arguments(arguments)
         name = folder_name(set_name, overrides)
-        print("@@".join(write_rules(name, read_methods(set_name, overrides))))
+        experiment = resolve_early(set_name, overrides)
+        inputs.check_early(experiment)
+        lines = write_rules(name, [*map(name_method, experiment.methods)])
+        print("@@".join([*lines, f"begun := {time.time()}"]))
     except (TypeError, ValueError, OSError, SyntaxError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -60,19 +60,27 @@ def write(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
     remove_others(tables, folder)
 
 
-def contents(tables: Mapping[str, pd.DataFrame], folder: Path) -> dict[Path, bytes]:
-    """Return what `write` writes, by path: the CSV files, then their checksums."""
+def contents(
+    tables: Mapping[str, pd.DataFrame], folder: Path, others: Mapping[str, bytes] | None = None
+) -> dict[Path, bytes]:
+    """Return what `write` writes, by path: the CSV files, other files, then their checksums."""
     texts = {f"{label}.csv": to_csv(frame).encode() for label, frame in tables.items()}
+    texts |= others or {}
     checksums = {name: hashlib.sha256(texts[name]).hexdigest() for name in sorted(texts)}
     sums = files.checksum_lines(checksums)
     return {folder / name: text for name, text in {**texts, "SHA256SUMS": sums}.items()}
 
 
 def remove_others(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
-    """Remove the CSV files that are of other results."""
-    for path in folder.glob("*.csv"):
+    """Remove the CSV files of figures and tables that are of other results."""
+    for path in _find_tables(folder):
         if path.stem not in tables:
             path.unlink()
+
+
+def _find_tables(folder: Path) -> list[Path]:
+    """Return the CSV files of figures and tables, sorted."""
+    return sorted([*folder.glob("fig-*.csv"), *folder.glob("tbl-*.csv")])
 
 
 def to_csv(frame: pd.DataFrame) -> str:
@@ -114,7 +122,7 @@ def from_csv(text: str) -> pd.DataFrame:
 
 def _reference() -> dict[str, pd.DataFrame]:
     check_sums(folders.RESULTS)
-    frames = {file.stem: _read(file) for file in sorted(folders.RESULTS.glob("*.csv"))}
+    frames = {file.stem: _read(file) for file in _find_tables(folders.RESULTS)}
     if not frames:
         raise FileNotFoundError(
             f"the reference run's results are missing: no CSV file in {folders.RESULTS}"

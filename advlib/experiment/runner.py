@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from advlib.experiment.imports import find_assigned
+from advlib.experiment.inputs import is_about_slides
 from advlib.experiment.kernel import share_cores
 from advlib.keeping import files
 from advlib.keeping.folders import PACKAGE
@@ -37,15 +38,17 @@ from jupyter_client.manager import AsyncKernelManager  # noqa: E402
 PERSONAL = frozenset({"MPLBACKEND", "PYTHONINSPECT", "PYTHONOPTIMIZE", "PYTHONSTARTUP"})
 PERSONAL |= {"PYTHONBREAKPOINT", "PYTHONSAFEPATH", "PYTHONWARNINGS"}
 """What a user's environment may say, and no report depends on."""
+SOCKET, LONGEST = "socket", 100
+"""The name of a kernel's sockets, and how long a system lets a socket's path be, nearly."""
 
 
 class _Kernel(AsyncKernelManager):
-    """A kernel of this Python, whatever kernels are registered on the machine; no network ports."""
+    """A kernel of this Python, whatever kernels are registered; no network ports if possible."""
 
     def __init__(self, **options: Any) -> None:
-        if os.name != "nt":
-            # a short path: those of sockets are limited to about 100 characters
-            options |= {"transport": "ipc", "ip": str(Path(os.environ["IPYTHONDIR"]) / "socket")}
+        folder = os.environ["IPYTHONDIR"]
+        if _can_hold_sockets(folder):
+            options |= {"transport": "ipc", "ip": str(Path(folder) / SOCKET)}
         super().__init__(**options)
 
     @property
@@ -172,7 +175,7 @@ def _check_parameters(source: Path) -> None:
 @contextmanager
 def _surroundings() -> Iterator[None]:
     """Set what the kernel inherits."""
-    folder = tempfile.mkdtemp(prefix="advlib-")
+    folder = _make_folder()
     path = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
     Path(folder, "matplotlibrc").touch()
     for name in PERSONAL & os.environ.keys():
@@ -188,6 +191,23 @@ def _surroundings() -> Iterator[None]:
         yield
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_folder() -> str:
+    """Make a temporary folder, outside $TMPDIR where that is too deep for sockets."""
+    folder = tempfile.mkdtemp(prefix="advlib-")
+    if _can_hold_sockets(folder):
+        return folder
+    try:
+        elsewhere = tempfile.mkdtemp(prefix="advlib-", dir="/tmp")
+    except OSError:  # the kernel listens on ports then
+        return folder
+    os.rmdir(folder)
+    return elsewhere
+
+
+def _can_hold_sockets(folder: str) -> bool:
+    return os.name != "nt" and len(os.fsencode(f"{folder}/{SOCKET}-5")) <= LONGEST
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -206,6 +226,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=[],
         metavar="FILE",
         help="files; a target that is newer than all was executed by another make meanwhile",
+    )
+    parser.add_argument(
+        "--since",
+        type=float,
+        default=-math.inf,
+        metavar="SECONDS",
+        help="when make began, since 1970: an older target is executed anew, as make -B asks",
     )
     options = parser.parse_args(arguments)
     try:
@@ -229,14 +256,20 @@ def _make(options: argparse.Namespace) -> int:
         lambda: print(f"{target}: waiting, another make executes it", flush=True),
     ):
         newest = max((path.stat().st_mtime for path in options.made_from), default=math.inf)
-        if target.exists() and target.stat().st_mtime > newest:
+        # ctime is when it was written: mtime is what it was made from
+        if (
+            target.exists()
+            and target.stat().st_mtime > newest
+            and target.stat().st_ctime > options.since
+        ):
             print(f"{target}: another make has executed it", flush=True)
             return 0
         print(f"{target}", flush=True)
         failed_name(target).unlink(missing_ok=True)
         with options.parameters.open(encoding="utf-8") as file:  # its errors name the file
             known = yaml.safe_load(file)
-        execute(source, target, select(source, known, dict(options.given)), known)
+        about = {**known, "about_slides": is_about_slides(known)}
+        execute(source, target, select(source, known, dict(options.given)), about)
     print(f"    {time.time() - begin:.1f} s", flush=True)
     return 0
 

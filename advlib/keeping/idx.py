@@ -7,17 +7,14 @@ folder, checked before every use and made again when it is damaged.
 import contextlib
 import gzip
 import os
-import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
-from http.client import HTTPException
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.error import URLError
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
+from advlib.keeping import downloads
 from advlib.keeping.files import (
     DamagedFileError,
     cache_folder,
@@ -29,16 +26,20 @@ from advlib.keeping.files import (
     write_checksums,
 )
 from advlib.keeping.folders import MNIST
+from advlib.keeping.layout import KNOWN
+
+if TYPE_CHECKING:  # make looks for the data each time, and torch takes seconds
+    from torch import Tensor
 
 TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 CLASSES = 10
 CHECKSUMS = "SHA256SUMS"
+GZIP = b"\x1f\x8b"
 BUNDLED = MNIST
 FILES = TRAIN + TEST
 # What torchvision's reader raises on a file that is not IDX or is cut short.
 _NOT_IDX = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
-_NO_NETWORK = (RuntimeError, URLError, ConnectionError, TimeoutError, HTTPException)
 
 
 def find(name: str, folder: str | os.PathLike[str] | None) -> Path:
@@ -64,15 +65,9 @@ def find(name: str, folder: str | os.PathLike[str] | None) -> Path:
 
 
 def classes(name: str) -> tuple[str, ...]:
-    """Return the names of a data set's classes."""
+    """Return the names of a known data set's classes."""
     # torchvision's names of MNIST's classes are "0 - zero" and so on.
-    return tuple(str(label).split(" - ")[0] for label in _torchvision_class(name).classes)
-
-
-def _torchvision_class(name: str) -> Any:
-    import torchvision.datasets  # late: it takes a second or two
-
-    return getattr(torchvision.datasets, name)
+    return tuple(str(label).split(" - ")[0] for label in downloads.find_class(name).classes)
 
 
 def _forms(folder: Path, file: str) -> tuple[Path, Path]:
@@ -83,36 +78,92 @@ def _which_files() -> str:
     return f"the folder must have the files {', '.join(FILES)}, each gzipped (.gz) or not"
 
 
-def read_pair(folder: Path, files: tuple[str, str]) -> tuple[Tensor, Tensor, list[str]]:
-    """Read images, uint8 [N, 28, 28], their labels, int64 [N], and the SHA-256 of both files.
+@dataclass(frozen=True, eq=False)
+class Content:
+    """A data set as its files have it.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    classes : tuple of str
+        The names of the classes.
+    train, test : tuple of torch.Tensor
+        Images, uint8 [N, C, H, W], and their labels, int64 [N], counted from 0.
+    checksums : list of str
+        Of what decides all this.
+    first : Path
+        The file of the first training image.
+    own : bool
+        Whether it is a user's own, and not one of the known data sets.
+    pictures : bool
+        Whether it has pictures, not IDX files.
+    evenly : tuple of str
+        Those of "train" and "test" that are not in their file's order, but in one in which every
+        beginning has each class by its share.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: "tuple[Tensor, Tensor]"
+    test: "tuple[Tensor, Tensor]"
+    checksums: list[str]
+    first: Path
+    own: bool = False
+    pictures: bool = False
+    evenly: tuple[str, ...] = ()
+
+
+def read_known(name: str, folder: str | os.PathLike[str] | None) -> Content:
+    """Read a known data set, 28 x 28 pixels and ten classes; folder and errors as for `find`.
 
     Raises
     ------
     DamagedFileError
-        If a file is not what its name says, or not what the folder's SHA256SUMS records.
+        If a file is not what its name says, not what the folder's SHA256SUMS records, or known to
+        be of another data set than `name`.
     """
-    (pixels, pixels_checksum), (labels, labels_checksum) = (_read(folder, file) for file in files)
-    path = folder / files[0]
-    if pixels.shape[1:] != (28, 28):
-        raise DamagedFileError(f"{path}: images must be 28 x 28, not {list(pixels.shape[1:])}")
-    if not 0 < len(pixels) == len(labels):
-        raise DamagedFileError(
-            f"{path} has {len(pixels)} images and {files[1]} {len(labels)} labels; they must be as "
-            "many, and at least one"
-        )
-    if labels.max() >= CLASSES:
-        raise DamagedFileError(
-            f"{folder / files[1]}: labels must be from 0 to {CLASSES - 1}, not {labels.max()}"
-        )
-    return pixels, labels, [pixels_checksum, labels_checksum]
+    source = find(name, folder)
+    parts: list[tuple[Tensor, Tensor]] = []
+    checksums = []
+    for files in (TRAIN, TEST):
+        images, labels = (next(p for p in _forms(source, file) if p.is_file()) for file in files)
+        pixels, values, sums = read_pair(images, labels, name=name)
+        if pixels.shape[1:] != (28, 28):
+            raise DamagedFileError(f"{images}: images must be 28 x 28, not {[*pixels.shape[1:]]}")
+        if values.max() >= CLASSES:
+            raise DamagedFileError(
+                f"{labels}: labels must be from 0 to {CLASSES - 1}, not {values.max()}"
+            )
+        parts.append((pixels.unsqueeze(1), values))
+        checksums += sums
+    return Content(name, classes(name), parts[0], parts[1], checksums, source / TRAIN[0])
 
 
-def _read(folder: Path, file: str) -> tuple[Tensor, str]:
+def read_pair(images: Path, labels: Path, *, name: str = "") -> "tuple[Tensor, Tensor, list[str]]":
+    """Read images, uint8 [N, H, W], their labels, int64 [N], and the SHA-256 of both contents.
+
+    Raises
+    ------
+    DamagedFileError
+        If a file is not what its name says, or not what the SHA256SUMS beside it records.
+    """
+    pixels, pixels_checksum = _read(images, "images", name)
+    values, labels_checksum = _read(labels, "labels", name)
+    if not 0 < len(pixels) == len(values):
+        raise DamagedFileError(
+            f"{images} has {len(pixels)} images and {labels.name} {len(values)} labels; they must "
+            "be as many, and at least one"
+        )
+    return pixels, values, [pixels_checksum, labels_checksum]
+
+
+def _read(source: Path, kind: str, name: str) -> "tuple[Tensor, str]":
     from torchvision.datasets import mnist
 
-    read = mnist.read_image_file if "images" in file else mnist.read_label_file
-    source = next(path for path in _forms(folder, file) if path.is_file())
-    recorded = folder / CHECKSUMS
+    file = source.name.removesuffix(".gz")
+    read = mnist.read_image_file if kind == "images" else mnist.read_label_file
+    recorded = source.with_name(CHECKSUMS)
     expected = read_checksums(recorded).get(file) if recorded.is_file() else None
     with _unpacked(source) as path:
         checksum = sha256(path)
@@ -121,23 +172,42 @@ def _read(folder: Path, file: str) -> tuple[Tensor, str]:
                 f"{source} is damaged: its content does not have the SHA-256 that "
                 f"{recorded} records; get the file again"
             )
+        known = _find_known(source, checksum) if name else ""
+        if known not in ("", name):
+            raise DamagedFileError(
+                f"{source} is not of {name}: it is a file of {known}; load it as {known}, or get"
+                f" {name}'s"
+            )
         try:
             return read(str(path)), checksum
         except _NOT_IDX as error:
             raise DamagedFileError(
-                f"{source} is not a whole IDX file of {file.split('-')[1]}; get it again "
+                f"{source} is not a whole IDX file of {kind}; get it again "
                 f"({type(error).__name__}: {error})"
             ) from error
 
 
+def _find_known(source: Path, checksum: str) -> str:
+    """Return the data set that a file is known to be of, by its SHA-256 unpacked or its MD5 packed.
+
+    Empty if it is none's: a user may have data of their own.
+    """
+    known = (name for name, checksums in KNOWN.items() if checksum in checksums)
+    return next(known, "") or downloads.find_packed(source)
+
+
 @contextlib.contextmanager
 def _unpacked(source: Path) -> Iterator[Path]:
-    """Give the path of an IDX file that is not gzipped, for torchvision reads no other."""
-    if source.suffix != ".gz":
-        yield source
-        return
+    """Give the path of an IDX file that is not gzipped, for torchvision reads no other.
+
+    What it is its first two bytes say, not its name: a browser may unpack a file and leave that.
+    """
+    with source.open("rb") as file:
+        if file.read(2) != GZIP:
+            yield source
+            return
     with tempfile.TemporaryDirectory() as temporary:
-        plain = Path(temporary) / source.stem
+        plain = Path(temporary) / "plain"
         _gunzip(source, plain, "get the file again")
         yield plain
 
@@ -148,7 +218,8 @@ def _gunzip(packed: Path, plain: Path, remedy: str) -> None:
             while part := source.read(1 << 20):
                 target.write(part)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DamagedFileError(f"{packed} is damaged ({error}); {remedy}") from error
+        problem = f"{type(error).__name__}: {error}"
+        raise DamagedFileError(f"{packed} is damaged ({problem}); {remedy}") from error
 
 
 def _cached(name: str) -> Path:
@@ -164,7 +235,9 @@ def _cached(name: str) -> Path:
                 if name == "MNIST":
                     _unpack_bundled(folder)
                 else:
-                    _download(name, folder)
+                    downloads.download(name, folder, FILES, _which_files())
+                    sums = {file: sha256(folder / file) for file in FILES}
+                    write_checksums(folder / CHECKSUMS, sums)
     except TimeoutError:
         raise
     except OSError as error:
@@ -198,31 +271,3 @@ def _unpack_bundled(folder: Path) -> None:
                     f"{packed} is damaged: its content does not have the SHA-256 that "
                     f"{BUNDLED / CHECKSUMS} records; {remedy}"
                 )
-
-
-def _download(name: str, folder: Path) -> None:
-    # a name that remove_temporaries knows
-    with tempfile.TemporaryDirectory("-download", ".part-", folder) as temporary:
-        try:
-            with _quiet_unless_terminal():
-                made = _torchvision_class(name)(temporary, train=False, download=True)
-        except _NO_NETWORK as error:
-            raise RuntimeError(
-                f"{name} could not be downloaded ({' '.join(str(error).split())}). Without a "
-                f'network, pass the folder that has it: load_data("{name}", folder=...); '
-                + _which_files()
-            ) from error
-        for file in FILES:
-            with replace_file(folder / file) as target:
-                os.replace(Path(made.raw_folder) / file, target)
-    write_checksums(folder / CHECKSUMS, {file: sha256(folder / file) for file in FILES})
-
-
-@contextlib.contextmanager
-def _quiet_unless_terminal() -> Iterator[None]:
-    """Keep torchvision's progress bars out of notebooks and logs."""
-    if sys.stderr.isatty():
-        yield
-        return
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
-        yield

@@ -56,11 +56,6 @@ def training_curve(history: pd.DataFrame, method: str, quantity: str) -> "pd.Ser
     return history[shown].sum(axis=1, skipna=False)
 
 
-def name_curve(method: str) -> str:
-    """Say what the training curve of a method shows."""
-    return f"training, {' plus '.join(find_method(method).curve)} images"
-
-
 def ends(history: pd.DataFrame, method: str) -> pd.DataFrame:
     """Return the first and the last value of every curve: quantity, split, first, last."""
     rows = []
@@ -93,18 +88,17 @@ def epochwise_readings() -> dict[str, pd.DataFrame]:
 
 
 def settings_found(found: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """Return the settings that results were made with; None, which no table holds, for NaN.
-
-    Results from before attacks had an epsilon of their own have that of the training.
-    """
+    """Return the settings that results were made with; None, which no table holds, for NaN."""
     row = found["tbl-settings"].astype(object).iloc[0]
-    values = {str(name): None if pd.isna(value) else value for name, value in row.items()}
-    return {"attack_epsilon": values["epsilon"], **values}
+    settings = {str(name): None if pd.isna(value) else value for name, value in row.items()}
+    if methods := settings.get("methods"):
+        settings["methods"] = tuple(str(methods).split(", "))
+    return settings
 
 
 def methods_found(found: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Return the methods that results are of: the slides' in their order, then others."""
-    return slides.in_order(found[TRANSFER_LABELS["error"]].index)
+    """Return the methods that results are of, in the order of their chapters."""
+    return slides.order_chapters(found[TRANSFER_LABELS["error"]].index)
 
 
 def published_gaps(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

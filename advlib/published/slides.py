@@ -6,7 +6,7 @@ them, and where they come from. `advlib.published.findings` computes what is wro
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -123,10 +123,16 @@ def published_method(method: str, settings: Mapping[str, object]) -> str | None:
     return method if applies(settings) and method in METHODS else None
 
 
-def in_order(methods: Iterable[str], order: Sequence[str] = METHODS) -> list[str]:
-    """Return methods in the slides' order, and those that they do not know after these."""
+def order_transfer(methods: Iterable[str]) -> list[str]:
+    """Return methods as the transfer tables have them: those of the slides in their order there."""
     methods = list(methods)
-    return sorted(methods, key=lambda m: order.index(m) if m in order else len(order))
+    return list(TRANSFER_ORDER) if methods == list(METHODS) else methods
+
+
+def order_chapters(methods: Iterable[str]) -> list[str]:
+    """Return methods as the chapters have them; the inverse of `order_transfer`."""
+    methods = list(methods)
+    return list(METHODS) if methods == list(TRANSFER_ORDER) else methods
 
 
 def confidence_identity() -> pd.DataFrame:

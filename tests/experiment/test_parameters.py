@@ -17,8 +17,8 @@ from advlib.experiment.parameters import (
     folder_name,
     main,
     parse,
-    read_methods,
     resolve,
+    resolve_early,
     sets,
 )
 from advlib.keeping.folders import PROJECT
@@ -39,6 +39,8 @@ ROOT = PROJECT
         ("IMAGES", "007", ("images", 7)),
         ("BATCH_SIZE", "50", ("batch_size", 50)),
         ("DATASET", "FashionMNIST", ("dataset", "FashionMNIST")),
+        ("DATASET", "/some/../data/", ("dataset", "/data")),
+        ("DATASET", "./x", ("dataset", os.path.abspath("x"))),
         ("SEED", "+3", ("seed", 3)),
         ("METHODS", "standard", ("methods", ("standard",))),
         ("METHODS", "mixed,standard", ("methods", ("mixed", "standard"))),
@@ -71,7 +73,8 @@ def test_parse(name: str, text: str, expected: tuple[str, object]) -> None:
         ("METHODS", "mixed,mixed", "METHODS must be .* each once"),
         ("METHODS", ",".join("abcdefghi"), "METHODS must be one to eight"),
         ("METHODS", "../x", "METHODS must be one to eight"),
-        ("DATASET", "../x", "DATASET must be one of MNIST, FashionMNIST, KMNIST"),
+        ("DATASET", "CIFAR10", "DATASET must be one of MNIST, FashionMNIST, KMNIST, or a folder"),
+        ("DATASET", "", "DATASET must be one of"),
     ],
 )
 def test_parse_rejects(name: str, text: str, words: str) -> None:
@@ -142,6 +145,19 @@ def test_resolve_checks_overrides() -> None:
         resolve("none")
 
 
+def test_a_parameter_sets_values_are_as_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """YAML 1.1 takes 1e-3 for a text."""
+    text = (
+        "learning_rate: 1e-3\nimages: all\nattack_epsilon: epsilon\nepsilon: 0.2\nweights: none\n"
+    )
+    (tmp_path / "mine.yaml").write_text(text)
+    monkeypatch.setattr(parameters, "PARAMETER_SETS", tmp_path)
+    found = resolve("mine")
+    assert (found.learning_rate, found.images, found.attack_epsilon) == (1e-3, None, 0.2)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -149,9 +165,9 @@ def test_resolve_checks_overrides() -> None:
         ("- 1", "must give some of dataset"),
         ("epochs", "must give some of dataset"),
         ("epsiln: 1", "must give some of dataset"),
-        ("learning_rate: 1e-3", "learning_rate must be"),  # YAML 1.1 reads it as text
+        ("learning_rate: 1e--3", "learning_rate must be"),
         ("epochs: 0", "epochs must be .*mine.yaml"),
-        ("methods: mixed", "methods must be .*mine.yaml"),
+        ("methods: Mixed training", "methods must be .*mine.yaml"),
         ("\udcff", "is not YAML"),
     ],
 )
@@ -170,12 +186,15 @@ def test_methods_of_a_set_need_the_set_up(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "mine.yaml").write_text("epochs: 1\nmethods: [mixed, standard]\n")
     (tmp_path / "plain.yaml").write_text("epochs: 1\n")
     monkeypatch.setattr(parameters, "PARAMETER_SETS", tmp_path)
-    assert read_methods("mine", {}) == ("mixed", "standard")
+    assert resolve_early("mine", {}).methods == ("mixed", "standard")
+    own = str(tmp_path / "mine.yaml")
+    assert resolve_early(own, {}).methods == ("mixed", "standard")
     monkeypatch.setitem(sys.modules, "yaml", None)
-    with pytest.raises(ValueError, match=r"make \.venv/ready first"):
-        read_methods("mine", {})
-    assert read_methods("mine", {"methods": ("mixed",)}) == ("mixed",)
-    assert read_methods("plain", {}) == Experiment().methods
+    for name in ("mine", own):
+        with pytest.raises(ValueError, match=r"make \.venv/ready first"):
+            resolve_early(name, {})
+    assert resolve_early("mine", {"methods": ("mixed",)}).methods == ("mixed",)
+    assert resolve_early("plain", {}).methods == Experiment().methods
 
 
 def test_help_says_what_each_parameter_may_be(capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,7 +203,7 @@ def test_help_says_what_each_parameter_may_be(capsys: pytest.CaptureFixture[str]
     assert [*lines] == ["PARAMETERS", *map(str.upper, NAMES)]
     assert lines["METHODS"].endswith(f": {', '.join(sorted(METHODS))}")
     assert lines["PARAMETERS"].startswith("a parameter set: quick, seed")
-    for name in NAMES:
+    for name in [name for name in NAMES if name != "weights"]:  # any path may be a folder's
         with pytest.raises(ValueError, match="must be") as error:
             parse(name.upper(), "?")
         allowed = str(error.value).split("must be ")[1].split(", not '?'")[0]

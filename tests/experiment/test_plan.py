@@ -56,7 +56,7 @@ def test_chapters_are_in_the_order_of_their_numbers(
 
 def test_a_chapter_names_the_settings_that_it_takes() -> None:
     for chapter in find_chapters():
-        assert find_parameters(chapter) <= {*declared(), "method"}
+        assert find_parameters(chapter) <= {*declared(), "method", "shown"}
     assert find_parameters(NOTEBOOKS / "1-data.ipynb") == {"dataset", "images", "epsilon"}
 
 
@@ -69,6 +69,11 @@ def test_what_is_executed_after_what() -> None:
     assert [*found] == [*names[:place], *trainings, *names[place + 1 :]]
     assert all(after[name] == trainings for name in names[place + 1 :])
     assert after["2-adversarial-examples"] == trainings[:1]
+    assert found["2-adversarial-examples"].options == "-p shown standard"
     assert not any(after[name] for name in ("1-data", *trainings))
     assert found["3-training-mixed"].options == "-p method mixed"
+    others = {each.target.stem: each for each in plan_chapters(Path("out"), ["free", "mixed"])}
+    (first,) = others["2-adversarial-examples"].after
+    assert (first.stem, others[first.stem].options) == ("3-training-free", "-p method free")
+    assert others["2-adversarial-examples"].options == "-p shown free"
     assert found["3-training-mixed"].source == NOTEBOOKS / "3-training.ipynb"

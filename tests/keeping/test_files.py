@@ -190,7 +190,7 @@ import sys, time
 from advlib.keeping import files
 with files.lock(sys.argv[1]):
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
