@@ -11,5 +11,5 @@ END
 fi
 # .make/jupyter/labconfig has the defaults; what a user has chosen in JupyterLab goes before them
 export JUPYTER_CONFIG_PATH="$PWD/.make/jupyter${JUPYTER_CONFIG_PATH:+:$JUPYTER_CONFIG_PATH}"
-exec "$1" -m jupyterlab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks/1-data.ipynb \
+exec "$1" -m jupyterlab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks/explore.ipynb \
     ${ROOT:+--allow-root}

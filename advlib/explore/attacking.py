@@ -1,0 +1,274 @@
+"""What the panel computes: one image attacked, and what every network makes of it."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from advlib.attacks import apgd, fgsm, perturb, pgd
+from advlib.data import Dataset
+from advlib.evaluation import evaluate
+
+ATTACKS: dict[str, Callable[..., Tensor]] = {"FGSM": fgsm, "PGD": pgd, "APGD": apgd}
+ONE_STEP = "FGSM"
+COARSE, CHUNK, LARGEST = 10, 200, 1000
+"""How `find_smallest_epsilon` searches: steps, images' reach at once, and end, in thousandths."""
+BATCH, TRIED = 25, 1000
+"""Images that `find_fooled` attacks at once, and at most."""
+REMEMBERED = 500
+"""Smallest epsilons that are kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """An image [1, 1, 28, 28] on the training scale, its true class, and where it comes from."""
+
+    image: Tensor
+    label: int
+    source: int | str
+    """A test image's number, or the name of a picture's file."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the image is attacked, and which network."""
+
+    model: str
+    attack: str = ONE_STEP
+    epsilon: float = 0.1
+    steps: int = 20
+    valid: bool = False
+    """Whether the adversarial image is to have valid pixels."""
+
+    @property
+    def steps_argument(self) -> dict[str, int]:
+        """The argument `steps` for those attacks that have it."""
+        return {} if self.attack == ONE_STEP else {"steps": self.steps}
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a network makes of the image.
+
+    Attributes
+    ----------
+    label : int
+        The true class.
+    probabilities : Tensor
+        float64 [2, classes]: of the image, and of the adversarial one.
+    known : bool
+        Whether the smallest epsilon has been looked for.
+    smallest : float, optional
+        See `find_smallest_epsilon`.
+    """
+
+    label: int
+    probabilities: Tensor
+    known: bool
+    smallest: float | None
+
+    @property
+    def before(self) -> int:
+        """The class it predicts for the image."""
+        return int(self.probabilities[0].argmax())
+
+    @property
+    def after(self) -> int:
+        """The class it predicts for the adversarial image."""
+        return int(self.probabilities[1].argmax())
+
+    @property
+    def verdict(self) -> str:
+        """Whether the attack turns a right prediction into a wrong one, in words."""
+        if self.before != self.label:
+            return "wrong before"
+        return "holds" if self.after == self.label else "fooled"
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """An attack on one image: the adversarial one, and by network what it makes of it.
+
+    Where a network cannot be asked, its outcome is the error's words.
+    """
+
+    sample: Sample
+    choice: Choice
+    adversarial: Tensor
+    outcomes: Mapping[str, Outcome | str]
+
+
+@dataclass
+class Workshop:
+    """The data, the networks, and the smallest epsilons found so far."""
+
+    data: Dataset
+    models: dict[str, nn.Module]
+    _smallest: OrderedDict[object, float | None] = field(default_factory=OrderedDict)
+
+    def take_test_image(self, index: int) -> Sample:
+        """Return a test image by its number."""
+        test = self.data.test
+        return Sample(test.images[[index]], int(test.labels[index]), index)
+
+    def attack(self, sample: Sample, choice: Choice) -> Result:
+        """Attack one network on an image, and ask all; a smallest epsilon only if it is known.
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            If the network that is attacked is none. What goes wrong with another is its outcome.
+        """
+        labels, models = torch.tensor([sample.label], device=sample.image.device), self.models
+        adversarial = make_adversarial(
+            models[choice.model], sample.image, labels, choice, self.data
+        )
+        both, outcomes = torch.cat([sample.image, adversarial]), dict[str, Outcome | str]()
+        for name, model in models.items():
+            key = _key(model, sample, choice)
+            try:
+                probabilities = predict(model, both, len(self.data.classes))
+            except Exception as error:  # of any kind: the network may be anybody's
+                outcomes[name] = describe(error)
+                continue
+            known = key in self._smallest
+            outcomes[name] = Outcome(sample.label, probabilities, known, self._smallest.get(key))
+        return Result(sample, choice, adversarial, outcomes)
+
+    def complete(self, result: Result, give_up: Callable[[], bool] = lambda: False) -> Result:
+        """Look for the smallest epsilons that a result lacks; `give_up` is asked before each."""
+        outcomes, models = dict(result.outcomes), self.models
+        for name, outcome in result.outcomes.items():
+            if isinstance(outcome, str) or outcome.known or name not in models or give_up():
+                continue
+            try:
+                found = find_smallest_epsilon(
+                    models[name], result.sample, self.data, result.choice.valid
+                )
+            except Exception as error:
+                outcomes[name] = describe(error)
+                continue
+            self._smallest[_key(models[name], result.sample, result.choice)] = found
+            outcomes[name] = replace(outcome, known=True, smallest=found)
+        while len(self._smallest) > REMEMBERED:
+            self._smallest.popitem(last=False)
+        return replace(result, outcomes=outcomes)
+
+    def _is_fooled(self, index: int, choice: Choice) -> bool:
+        outcome = self.attack(self.take_test_image(index), choice).outcomes[choice.model]
+        return isinstance(outcome, Outcome) and outcome.verdict == "fooled"
+
+    def find_fooled(
+        self, choice: Choice, seed: int, give_up: Callable[[], bool] = lambda: False
+    ) -> int | None:
+        """Return a test image, drawn at random, that the attack turns from right to wrong.
+
+        Parameters
+        ----------
+        choice : Choice
+            The attack and the network.
+        seed : int
+            Of the order in which they are tried, at most `TRIED`.
+        give_up : callable, optional
+            Asked after every `BATCH` images.
+
+        Returns
+        -------
+        int, optional
+            Its number; None if none is found.
+        """
+        test, model = self.data.test, self.models[choice.model]
+        stream = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(test), generator=stream, device="cpu")[:TRIED]
+        for start in range(0, len(order), BATCH):
+            part = order[start : start + BATCH]
+            images, labels = test.images[part], test.labels[part]
+            adversarial = make_adversarial(model, images, labels, choice, self.data)
+            before, after = (
+                predict(model, each, len(self.data.classes)).argmax(1)
+                for each in (images, adversarial)
+            )
+            for index in part[(before == labels) & (after != labels)].tolist():
+                # alone, as it is shown: a start at random is then another than among others
+                if self._is_fooled(index, choice):
+                    return int(index)
+            if give_up():
+                break
+        return None
+
+
+def _key(model: nn.Module, sample: Sample, choice: Choice) -> object:
+    """What a smallest epsilon depends on."""
+    return model, sample.image.numpy().tobytes(), sample.label, choice.valid
+
+
+def make_adversarial(
+    model: nn.Module, images: Tensor, labels: Tensor, choice: Choice, data: Dataset
+) -> Tensor:
+    """Attack images [N, 1, 28, 28] as chosen; the same as the call that the panel shows."""
+    bounds = {"bounds": data.bounds} if choice.valid else {}
+    return ATTACKS[choice.attack](
+        model, images, labels, epsilon=choice.epsilon, **choice.steps_argument, **bounds
+    )
+
+
+def predict(model: nn.Module, images: Tensor, classes: int) -> Tensor:
+    """Return the probabilities float64 [N, classes].
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the network gives no finite logits of that shape.
+    """
+    # of one image, for its checks: it says clearly what is wrong
+    evaluate(model, images[:1], torch.zeros(1, dtype=torch.int64, device=images.device))
+    with torch.random.fork_rng([]), torch.no_grad():
+        logits: Tensor = model(images.clone())
+    if logits.shape[1] != classes:
+        raise ValueError(
+            f"model must return logits of {classes} classes, as the data has, not of"
+            f" {logits.shape[1]}"
+        )
+    probabilities = logits.double().softmax(1)
+    if not probabilities.isfinite().all():
+        raise ValueError("model must return finite logits, not infinite ones")
+    return probabilities
+
+
+def find_smallest_epsilon(
+    model: nn.Module, sample: Sample, data: Dataset, valid: bool
+) -> float | None:
+    """Find the smallest epsilon at which FGSM, made on this network, turns its prediction.
+
+    FGSM's direction does not depend on epsilon, so that one gradient serves all. The multiples of
+    0.01 up to 1 are tried; then, below the first that turns the prediction, those of 0.001. FGSM is
+    not monotone: the prediction may turn and turn back between two multiples of 0.01, and a larger
+    epsilon may turn nothing.
+
+    Returns
+    -------
+    float, optional
+        0 where the prediction is wrong without an attack, None where no epsilon turns it.
+    """
+    labels = torch.tensor([sample.label], device=sample.image.device)
+    direction = fgsm(model, sample.image, labels, epsilon=1.0) - sample.image
+
+    def first_wrong(thousandths: Sequence[int]) -> int | None:
+        images = torch.cat([perturb(sample.image, direction, n / 1000) for n in thousandths])
+        images = images.clamp(*data.bounds) if valid else images
+        wrong = predict(model, images, len(data.classes)).argmax(1) != sample.label
+        return thousandths[int(wrong.int().argmax())] if wrong.any() else None
+
+    for start in range(0, LARGEST, CHUNK):
+        coarse = first_wrong(range(start, min(start + CHUNK, LARGEST) + COARSE, COARSE))
+        if coarse is not None:
+            fine = first_wrong(range(coarse - COARSE + 1, coarse + 1)) if coarse else 0
+            return (coarse if fine is None else fine) / 1000
+    return None
+
+
+def describe(error: BaseException) -> str:
+    """Say an error in one line."""
+    return " ".join(f"{error or type(error).__name__}".split())

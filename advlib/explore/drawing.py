@@ -1,0 +1,236 @@
+"""What the panel shows, as HTML: images as PNG, bars as SVG, and tables for screen readers."""
+
+import base64
+import io
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from torch import Tensor
+
+from advlib.chapters.figures import BLUE, VERMILLION
+from advlib.chapters.wording import percent
+from advlib.data import Dataset
+from advlib.explore.attacking import LARGEST, Outcome, Result
+from advlib.explore.pictures import Picture
+
+STYLE = (Path(__file__).parent / "panel.css").read_text(encoding="utf-8")
+ROW, WIDTH, LABEL = 17, 250, 16
+"""Of the bars: the height of a class, the width, and what of it the class's name takes."""
+
+Pixels = npt.NDArray[np.float64]
+
+
+def write_style() -> str:
+    """Return the panel's style sheet as HTML."""
+    return f"<style>{STYLE}</style>"
+
+
+def draw_image(pixels: Pixels, words: str, side: int = 168) -> str:
+    """Return pixels [H, W] or [H, W, 3] of [0, 1] as an HTML image; its text is for those who
+    cannot see it."""
+    values = (pixels.clip(0, 1) * 255).round().astype(np.uint8)
+    file = io.BytesIO()
+    picture = Image.fromarray(values)
+    picture.thumbnail((400, 400), Image.Resampling.BOX)
+    picture.save(file, "PNG", compress_level=1)
+    coded = base64.b64encode(file.getvalue()).decode()
+    height, width = values.shape[:2]
+    longer = max(height, width)
+    size = f'width="{round(side * width / longer)}" height="{round(side * height / longer)}"'
+    kind = ' class="pixels"' if longer <= 64 else ""
+    return f'<img{kind} {size} alt="{escape(words)}" src="data:image/png;base64,{coded}">'
+
+
+def as_printed(pixels: Tensor) -> Pixels:
+    """Return pixels [..., H, W] as MNIST is printed, dark on light, [H, W]."""
+    return np.asarray(1 - pixels.reshape(pixels.shape[-2:]).double().numpy().clip(0, 1))
+
+
+def colour_change(change: Pixels) -> Pixels:
+    """Return a change of pixels [H, W] as colours: lighter is blue, darker vermillion, none white.
+
+    The largest change has the full colour.
+    """
+    share = change / (np.abs(change).max() or 1)
+    ends = [np.array([int(c[n : n + 2], 16) / 255 for n in (1, 3, 5)]) for c in (VERMILLION, BLUE)]
+    colour = np.where(share[..., None] > 0, *ends)
+    return np.asarray(1 - np.abs(share)[..., None] * (1 - colour))
+
+
+def draw_images(result: Result, data: Dataset) -> str:
+    """Return the image, the perturbation and the adversarial image as HTML."""
+    clean, adversarial = (
+        data.to_pixels(each) for each in (result.sample.image, result.adversarial)
+    )
+    change = (adversarial - clean).reshape(clean.shape[-2:]).double().numpy()
+    true, choice = data.classes[result.sample.label], result.choice
+    largest = f"{100 * float(np.abs(change).max()):.1f}"
+    source = result.sample.source
+    place = f"test image {source}" if isinstance(source, int) else source
+    cells = (
+        (
+            draw_image(as_printed(clean), f"The image: {place}, of class {true}"),
+            "image",
+            f"{place}, class {true}",
+        ),
+        (
+            draw_image(
+                colour_change(change),
+                f"The perturbation, no pixel by more than {largest} % of black to white",
+            ),
+            "+ perturbation",
+            f"ε = {choice.epsilon:.3f}: {largest} % of black to white",
+        ),
+        (
+            draw_image(as_printed(adversarial), f"The adversarial image, in which one sees {true}"),
+            "= adversarial image",
+            f"{choice.attack} on {choice.model}",
+        ),
+    )
+    return "".join(
+        f"<figure>{image}<figcaption><b>{escape(title)}</b><br>{escape(words)}</figcaption></figure>"
+        for image, title, words in cells
+    )
+
+
+def draw_result(result: Result, data: Dataset) -> str:
+    """Return all that an attack leads to as HTML."""
+    cards = "".join(
+        draw_card(name, outcome, data.classes, name == result.choice.model)
+        for name, outcome in result.outcomes.items()
+    )
+    return (
+        f'<div class="advx"><div class="advx-images">{draw_images(result, data)}</div>'
+        f'<p class="advx-summary" role="status">{escape(summarize(result))}</p>'
+        f'<div class="advx-key"><span class="before"></span> probability of each class before'
+        f' <span class="after"></span> and after the attack</div>'
+        f'<div class="advx-cards">{cards}</div>{NAME_SLIDERS}</div>'
+    )
+
+
+def summarize(result: Result) -> str:
+    """Say in a sentence who is fooled."""
+    by = dict[str, list[str]]()
+    for name, outcome in result.outcomes.items():
+        by.setdefault(outcome if isinstance(outcome, str) else outcome.verdict, []).append(name)
+    words = [
+        f"{heading}: {', '.join(by[verdict])}"
+        for verdict, heading in (
+            ("fooled", "Fooled"),
+            ("holds", "Not fooled"),
+            ("wrong before", "Wrong without an attack"),
+        )
+        if verdict in by
+    ]
+    return ". ".join(words) + "."
+
+
+def draw_card(name: str, outcome: Outcome | str, classes: tuple[str, ...], attacked: bool) -> str:
+    """Return what one network makes of the image as HTML."""
+    mark = " <small>attacked</small>" * attacked
+    head = f'<div class="advx-name">{escape(name)}{mark}</div>'
+    start = f'<section class="advx-card{" attacked" * attacked}" aria-label="{escape(name)}">'
+    if isinstance(outcome, str):
+        return f'{start}{head}<p class="advx-error" role="alert">{escape(outcome)}</p></section>'
+    kind = outcome.verdict.replace(" ", "-")
+    lines = "".join(
+        f'<div class="advx-line"><span class="{when}"></span>{when} <b>{escape(classes[found])}</b>'
+        f" <span>{percent(100 * float(probabilities[found]), 1)}</span></div>"
+        for when, found, probabilities in zip(
+            ("before", "after"), (outcome.before, outcome.after), outcome.probabilities, strict=True
+        )
+    )
+    return (
+        f'{start}{head}<span class="advx-verdict {kind}">{outcome.verdict}</span>{lines}'
+        f"{_draw_bars(outcome, classes)}{_write_table(outcome, classes)}"
+        f'<p class="advx-smallest" title="{SMALLEST}">{write_smallest(outcome)}</p></section>'
+    )
+
+
+# ipywidgets gives its sliders no name that a screen reader finds; this does, once they are there.
+NAME_SLIDERS = (
+    '<img class="advx-hidden" alt="" src="data:," onerror="this.closest(\'.advx-panel\')'
+    "?.querySelectorAll('.widget-slider').forEach(each => each.querySelector('[role=slider]')"
+    "?.setAttribute('aria-label', each.querySelector('label').textContent))\">"
+)
+SMALLEST = (
+    "FGSM made on this network, looked for in steps of 0.01 up to 1 and then of 0.001; FGSM is not"
+    " monotone, so an epsilon between these may do as well"
+)
+
+
+def write_smallest(outcome: Outcome) -> str:
+    """Say the smallest epsilon at which FGSM fools a network."""
+    if not outcome.known:
+        return "FGSM fools it from ε = …"
+    if outcome.smallest is None:
+        return f"FGSM fools it at no ε up to {LARGEST / 1000:g}"
+    if outcome.smallest == 0:
+        return "it is wrong without an attack"
+    return f"FGSM fools it from ε = <b>{outcome.smallest:.3f}</b>"
+
+
+def _draw_bars(outcome: Outcome, classes: tuple[str, ...]) -> str:
+    """Two bars a class, before and after; the true class on a band. The table has the words."""
+    label = LABEL if max(map(len, classes)) <= 2 else 76
+    parts = [f'<rect class="true" y="{outcome.label * ROW}" width="{WIDTH}" height="{ROW}"/>']
+    for n, name in enumerate(classes):
+        weight = ' class="label"' if n == outcome.label else ""
+        parts.append(f'<text{weight} x="{label - 5}" y="{n * ROW + 12.5}">{escape(name)}</text>')
+        for shift, when, row in zip(
+            (2, 9), ("before", "after"), outcome.probabilities, strict=True
+        ):
+            width = max(float(row[n]) * (WIDTH - label - 2), 0.5)
+            place = f'x="{label}" y="{n * ROW + shift}" width="{width:.1f}" height="6"'
+            parts.append(f'<rect class="{when}" {place}/>')
+    height = ROW * len(classes)
+    return f'<svg viewBox="0 0 {WIDTH} {height}" aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def _write_table(outcome: Outcome, classes: tuple[str, ...]) -> str:
+    """The probabilities for a screen reader, which is told nothing of the bars."""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>'
+        + "".join(f"<td>{percent(100 * float(each[n]))}</td>" for each in outcome.probabilities)
+        + "</tr>"
+        for n, name in enumerate(classes)
+    )
+    head = (
+        '<tr><th scope="col">class</th><th scope="col">before</th><th scope="col">after</th></tr>'
+    )
+    return f'<table class="advx-hidden"><thead>{head}</thead><tbody>{rows}</tbody></table>'
+
+
+def draw_steps(picture: Picture, word: str, similar: bool) -> str:
+    """Return how a picture came to the data's form as HTML, with the word on its likeness."""
+    figures = "".join(
+        f"<figure>{draw_image(each.pixels, each.words, 104)}<figcaption>{number}. "
+        f"{escape(each.words)}</figcaption></figure>"
+        for number, each in enumerate(picture.steps, 1)
+    )
+    kind = "advx-note" if similar else "advx-warning"
+    return (
+        f'<div class="advx"><div class="advx-steps">{figures}</div>'
+        f'<p class="{kind}" role="status">{escape(word)}</p></div>'
+    )
+
+
+def write_note(words: str, kind: str = "note") -> str:
+    """Return a line of words as HTML: a "note", "busy" or an "error"; nothing where there are none.
+
+    The last is read out at once by a screen reader.
+    """
+    if not words:
+        return ""
+    role = "alert" if kind == "error" else "status"
+    return f'<div class="advx"><p class="advx-{kind}" role="{role}">{escape(words)}</p></div>'
+
+
+def write_code(lines: Iterable[str]) -> str:
+    """Return lines of code as HTML that can be selected and copied."""
+    code = escape("\n".join(lines))
+    return f'<div class="advx"><pre class="advx-code" tabindex="0"><code>{code}</code></pre></div>'

@@ -1,0 +1,78 @@
+"""How long it takes from the slider to the picture, in JupyterLab in a headless Chromium.
+
+python -m benchmarks.slider [ATTACK [STEPS]]
+
+The slider of epsilon is moved key by key; a move's time ends with the frame that follows the first
+change of what is shown.
+"""
+
+import os
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import browser
+
+NOTEBOOK = browser.ROOT / "notebooks" / "explore.ipynb"
+MOVES, WARM_UP = 200, 10
+MEASURE = """async (moves) => {
+  const handles = document.querySelectorAll('.advx-panel [role=slider]');
+  const slider = [...handles].find(each => each.getAttribute('aria-label') === 'ε');
+  const shown = document.querySelector('.advx-images').closest('.widget-html-content');
+  const times = [];
+  slider.focus();
+  for (let n = 0; n < moves; n++) {
+    const key = n % 60 < 30 ? 'ArrowRight' : 'ArrowLeft';
+    const begin = performance.now();
+    await new Promise((done, fail) => {
+      const seen = new MutationObserver(() => { seen.disconnect(); done(); });
+      seen.observe(shown, {childList: true, subtree: true});
+      slider.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));
+      setTimeout(fail, 20000, 'nothing changes');
+    });
+    await new Promise(requestAnimationFrame);
+    times.push(performance.now() - begin);
+    await new Promise(done => setTimeout(done, 50));
+  }
+  return times;
+}"""
+
+
+def measure(attack: str, steps: int) -> list[float]:
+    """Return each move's time in milliseconds."""
+    chromium = browser.find_chromium()
+    assert chromium is not None, "there is no Chromium (apt install chromium)"
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        browser.serve_lab(Path(folder)) as address,
+        browser.open_browser(chromium) as headless,
+    ):
+        text = NOTEBOOK.read_text(encoding="utf-8")
+        start = f"panel.controls.steps.value = {steps}; panel.controls.attack.value = '{attack}'"
+        changed = text.replace('"panel = Panel()\\n"', f'"panel = Panel()\\n", "{start}\\n"')
+        assert changed != text
+        Path(folder, NOTEBOOK.name).write_text(changed, encoding="utf-8")
+        page: Any = headless.new_page(viewport={"width": 1280, "height": 1400})
+        browser.open_notebook(page, address, NOTEBOOK.name)
+        browser.run_all(page)
+        page.locator(".advx-panel .advx-smallest b").first.wait_for()
+        page.wait_for_timeout(3000)
+        times: list[float] = page.evaluate(MEASURE, WARM_UP + MOVES)
+        return times[WARM_UP:]
+
+
+def main(attack: str = "FGSM", steps: str = "20") -> None:
+    """Measure and print."""
+    times = sorted(measure(attack, int(steps)))
+    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
+    print(
+        f"{attack}, {len(times)} moves on {os.cpu_count()} cores: median"
+        f" {statistics.median(times):.0f} ms, 95 of 100 within"
+        f" {times[round(0.95 * len(times)) - 1]:.0f} ms, worst {times[-1]:.0f} ms (load {load})"
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

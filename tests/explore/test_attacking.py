@@ -1,0 +1,189 @@
+"""What the panel computes, beside the library's own calls."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import advlib
+from advlib.explore import attacking
+from advlib.explore.attacking import Choice, Outcome, Workshop, find_smallest_epsilon
+from advlib.explore.code import write_lines
+from advlib.explore.networks import load_ours
+
+DATA = advlib.load_data("MNIST", images=1)
+OURS = load_ours()
+
+
+@pytest.fixture
+def workshop() -> Workshop:
+    return Workshop(DATA, dict(OURS))
+
+
+class Constant(nn.Module):
+    """Gives the same logits whatever it is shown."""
+
+    def __init__(self, logits: Any) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, images: Tensor) -> Any:
+        if not isinstance(self.logits, Tensor):
+            return self.logits
+        return self.logits.expand(len(images), -1) + 0 * images.flatten(1).sum(1, keepdim=True)
+
+
+@pytest.mark.parametrize(
+    ("choice", "call", "settings"),
+    [
+        (Choice("standard"), advlib.fgsm, {"epsilon": 0.1}),
+        (Choice("mixed", epsilon=0.2, valid=True), advlib.fgsm, {"epsilon": 0.2, "bounds": True}),
+        (Choice("mixed", "PGD", 0.15, 7), advlib.pgd, {"epsilon": 0.15, "steps": 7}),
+        (Choice("standard", "APGD", 0.02, 5), advlib.apgd, {"epsilon": 0.02, "steps": 5}),
+    ],
+    ids=["FGSM", "FGSM, valid", "PGD", "APGD"],
+)
+def test_an_attack_is_the_librarys(
+    workshop: Workshop, choice: Choice, call: Any, settings: dict[str, Any]
+) -> None:
+    result = workshop.attack(workshop.take_test_image(8), choice)
+    images, labels = DATA.test.images[[8]], DATA.test.labels[[8]]
+    if "bounds" in settings:
+        settings["bounds"] = DATA.bounds
+    adversarial = call(OURS[choice.model], images, labels, **settings)
+    assert torch.equal(result.adversarial, adversarial)
+    for name, model in OURS.items():
+        outcome = result.outcomes[name]
+        assert isinstance(outcome, Outcome)
+        found = advlib.evaluate(model, adversarial, labels)
+        assert 100 * float(outcome.probabilities[1].max()) == pytest.approx(
+            found.confidence, abs=1e-2
+        )  # float32 rounds with the size of the batch
+        assert (outcome.after == 5) == (found.error == 0)
+        clean_error = advlib.evaluate(model, images, labels).error
+        verdict = "wrong before" if clean_error else "fooled" if found.error else "holds"
+        assert outcome.verdict == verdict
+
+
+@pytest.mark.parametrize("choice", [Choice("mixed", "APGD", 0.12, 9, True), Choice("standard")])
+def test_the_three_lines_give_the_same(workshop: Workshop, choice: Choice) -> None:
+    result = workshop.attack(workshop.take_test_image(17), choice)
+    lines = write_lines(result, DATA, {choice.model: f"advlib.pretrained({choice.model!r})"})
+    assert len(lines) == 3
+    names: dict[str, Any] = {}
+    exec("\n".join(lines), names)
+    assert torch.equal(names["adversarial"], result.adversarial)
+
+
+@pytest.mark.parametrize("valid", [False, True])
+@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("index", [8, 17])
+def test_the_smallest_epsilon_is_where_fgsm_begins_to_fool(
+    workshop: Workshop, name: str, index: int, valid: bool
+) -> None:
+    """By one call of the library after another: on the hundredths, then on the thousandths."""
+    sample, bounds = workshop.take_test_image(index), DATA.bounds if valid else None
+    labels = torch.tensor([sample.label])
+
+    def fools(thousandths: int) -> bool:
+        images = advlib.fgsm(
+            OURS[name], sample.image, labels, epsilon=thousandths / 1000, bounds=bounds
+        )
+        return advlib.evaluate(OURS[name], images, labels).error == 100
+
+    coarse = next(n for n in range(0, 1001, 10) if fools(n))
+    fine = next(n for n in range(coarse - 9, coarse + 1) if fools(n))
+    assert find_smallest_epsilon(OURS[name], sample, DATA, valid) == fine / 1000
+
+
+def test_the_smallest_epsilon_at_the_ends(workshop: Workshop) -> None:
+    sample = workshop.take_test_image(8)
+    right, wrong = (Constant(10 * torch.eye(10)[n]) for n in (sample.label, 0))
+    assert find_smallest_epsilon(right, sample, DATA, False) is None
+    assert find_smallest_epsilon(wrong, sample, DATA, False) == 0
+
+
+def test_the_smallest_epsilon_is_looked_for_once(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = workshop.take_test_image(8)
+    completed = workshop.complete(workshop.attack(sample, Choice("standard")))
+    monkeypatch.setattr(attacking, "find_smallest_epsilon", lambda *_: pytest.fail("again"))
+    again = workshop.complete(workshop.attack(sample, Choice("standard", epsilon=0.2)))
+    for name in OURS:
+        first, second = completed.outcomes[name], again.outcomes[name]
+        assert isinstance(first, Outcome)
+        assert isinstance(second, Outcome)
+        assert first.known
+        assert second.known
+        assert first.smallest == second.smallest
+
+
+def test_an_image_is_found_that_is_fooled(workshop: Workshop) -> None:
+    choice = Choice("adversarial", epsilon=0.1)
+    index = workshop.find_fooled(choice, seed=3)
+    assert index is not None
+    outcome = workshop.attack(workshop.take_test_image(index), choice).outcomes["adversarial"]
+    assert isinstance(outcome, Outcome)
+    assert outcome.verdict == "fooled"
+    assert workshop.find_fooled(Choice("standard", epsilon=0.0), 0, lambda: True) is None
+
+
+@pytest.mark.parametrize(
+    ("logits", "words"),
+    [
+        (torch.zeros(7), "logits of 10 classes, as the data has, not of 7"),
+        (torch.full((10,), torch.nan), "logits that are NaN"),
+        (torch.full((10,), torch.inf), "finite logits"),
+        ({"logits": 0}, "a floating-point tensor of logits, not dict"),
+        (torch.zeros(10, 1, 1, 1), "model"),
+    ],
+    ids=["classes", "NaN", "infinite", "a dictionary", "shape"],
+)
+def test_a_network_that_returns_something_else_says_so_in_its_place(
+    workshop: Workshop, logits: Any, words: str
+) -> None:
+    workshop.models = {**OURS, "odd": Constant(logits)}
+    result = workshop.complete(workshop.attack(workshop.take_test_image(8), Choice("standard")))
+    said = result.outcomes["odd"]
+    assert isinstance(said, str)
+    assert words in said
+    assert all(isinstance(result.outcomes[name], Outcome) for name in OURS)
+
+
+def test_data_of_ones_own_is_the_panels(workshop: Workshop) -> None:
+    """A folder's name alone would not find it."""
+    result = workshop.attack(workshop.take_test_image(3), Choice("mixed"))
+    lines = write_lines(result, replace(DATA, name="mine"), {"mixed": "panel.models['mixed']"})
+    assert lines[1] == "data, model = panel.data, panel.models['mixed']"
+
+
+def test_torchs_state_and_default_device_make_no_difference(workshop: Workshop) -> None:
+    choice, sample = Choice("mixed", epsilon=0.2), workshop.take_test_image(3)
+    expected = workshop.complete(workshop.attack(sample, choice))
+    before = torch.get_rng_state()
+    fooled = workshop.find_fooled(choice, 5)
+    assert torch.equal(before, torch.get_rng_state())
+    with torch.device("meta"):
+        again = Workshop(DATA, dict(OURS))
+        found = again.complete(again.attack(again.take_test_image(3), choice))
+        assert again.find_fooled(choice, 5) == fooled
+    assert torch.equal(found.adversarial, expected.adversarial)
+    for name, outcome in expected.outcomes.items():
+        got = found.outcomes[name]
+        assert isinstance(outcome, Outcome)
+        assert isinstance(got, Outcome)
+        assert torch.equal(got.probabilities, outcome.probabilities)
+        assert got.smallest == outcome.smallest
+
+
+def test_what_is_found_is_fooled_also_when_it_is_attacked_alone(workshop: Workshop) -> None:
+    choice = Choice("mixed", "PGD", 0.1, 2, True)
+    for seed in range(6):
+        index = workshop.find_fooled(choice, seed)
+        assert index is not None
+        outcome = workshop.attack(workshop.take_test_image(index), choice).outcomes["mixed"]
+        assert isinstance(outcome, Outcome)
+        assert outcome.verdict == "fooled"

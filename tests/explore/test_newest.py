@@ -1,0 +1,33 @@
+"""A slider that moves fast: the newest position counts, and no work queues."""
+
+import threading
+
+from advlib.explore.newest import NewestFirst
+
+
+def test_of_what_waits_the_newest_is_done() -> None:
+    newest, begun, go, done = NewestFirst(), threading.Event(), threading.Event(), list[int]()
+
+    def first() -> None:
+        begun.set()
+        assert go.wait(600)
+        done.append(0)
+
+    newest.ask(first)
+    assert begun.wait(600)
+    assert not newest.is_outdated()
+    for n in range(1, 100):
+        newest.ask(lambda n=n: done.append(n))  # type: ignore[misc]
+    assert newest.is_outdated()
+    assert not newest.wait(0)
+    go.set()
+    assert newest.wait(600)
+    assert done == [0, 99]
+
+
+def test_it_works_again_after_it_was_idle() -> None:
+    newest, done = NewestFirst(), list[int]()
+    for n in range(3):
+        newest.ask(lambda n=n: done.append(n))  # type: ignore[misc]
+        assert newest.wait(600)
+    assert done == [0, 1, 2]

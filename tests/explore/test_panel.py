@@ -1,0 +1,309 @@
+"""The panel without a browser: its widgets are moved as a browser does."""
+
+import base64
+import datetime
+import io
+import re
+import threading
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+import advlib
+from advlib import runs
+from advlib.explore.attacking import Choice, Outcome, Result, Sample, Workshop
+from advlib.explore.networks import find_runs, open_run
+from advlib.explore.panel import FIRST, Panel
+from advlib.settings import Training
+
+ROOT = Path(__file__).parents[2]
+DATA = advlib.load_data("MNIST", images=10_000)
+
+
+@pytest.fixture
+def panel() -> Panel:
+    return Panel(data=DATA)
+
+
+def settle(panel: Panel) -> Any:
+    assert panel.newest.wait(600)
+    return panel.result
+
+
+def text(widget: Any) -> str:
+    return unescape(re.sub("<[^>]+>", " ", widget.value))
+
+
+def code_of(panel: Panel) -> str:
+    found = re.search("<code>(.*?)</code>", panel.parts["code"].value, re.DOTALL)
+    assert found
+    return unescape(found[1])
+
+
+def upload(panel: Panel, content: bytes, name: str) -> None:
+    file = {
+        "name": name,
+        "type": "image/png",
+        "size": len(content),
+        "content": memoryview(content),
+        "last_modified": datetime.datetime.now(tz=datetime.UTC),
+    }
+    panel.controls.picture.value = (file,)
+
+
+def picture_of(index: int) -> bytes:
+    pixels = 1 - DATA.to_pixels(DATA.test.images[index])[0].double().numpy().clip(0, 1)
+    file = io.BytesIO()
+    Image.fromarray((np.kron(pixels, np.ones((5, 5))) * 255).astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_it_begins_with_a_result(panel: Panel) -> None:
+    result = panel.result
+    assert result is not None
+    assert result.choice == Choice("standard", "FGSM", 0.1, 20, False)
+    assert all(isinstance(each, Outcome) and each.known for each in result.outcomes.values())
+    assert "Fooled: standard, adversarial. Not fooled: mixed." in text(panel.parts["result"])
+
+
+def test_every_control_is_labelled(panel: Panel) -> None:
+    for name, control in vars(panel.controls).items():
+        for each in control if isinstance(control, list) else [control]:
+            assert getattr(each, "description", "-") or name == "in_pixels", name
+
+
+def test_each_control_changes_the_choice(panel: Panel) -> None:
+    c = panel.controls
+    assert c.steps.disabled
+    c.attack.value, c.model.value, c.epsilon.value, c.steps.value = "PGD", "mixed", 0.15, 3
+    c.valid.value, c.index.value = True, 17
+    assert not c.steps.disabled
+    result = settle(panel)
+    assert result.choice == Choice("mixed", "PGD", 0.15, 3, True)
+    assert (result.sample.source, result.sample.label) == (17, 7)
+    assert "22.2 % of black to white" in text(c.in_pixels)
+    c.digits[3].click()
+    assert settle(panel).sample.source == 18
+    c.digits[3].click()
+    assert settle(panel).sample.source == 30
+    c.another.click()
+    assert settle(panel).sample.source == c.index.value
+    c.fooled.click()
+    settle(panel)
+    assert settle(panel).outcomes["mixed"].verdict == "fooled"
+
+
+def test_where_nothing_is_fooled_it_says_so(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("advlib.explore.attacking.TRIED", 50)
+    panel.controls.epsilon.value = 0
+    panel.controls.fooled.click()
+    settle(panel)
+    assert "test images fools standard with FGSM at ε = 0.000" in text(panel.parts["note"])
+
+
+def test_fast_moves_do_not_queue(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the first move is computed a hundred more come: the last alone is computed then."""
+    begun, go, computed = threading.Event(), threading.Event(), list[float]()
+    attack = Workshop.attack
+
+    def slow(self: Workshop, sample: Any, choice: Choice) -> Any:
+        computed.append(choice.epsilon)
+        begun.set()
+        assert go.wait(600)
+        return attack(self, sample, choice)
+
+    monkeypatch.setattr(Workshop, "attack", slow)
+    panel.controls.epsilon.value = 0.2
+    assert begun.wait(600)
+    for n in range(100):
+        panel.controls.epsilon.value = 0.3 + n / 1000
+    go.set()
+    assert settle(panel).choice.epsilon == 0.399
+    assert computed == [0.2, 0.399]
+
+
+def test_a_longer_attack_shows_that_it_is_at_work(panel: Panel) -> None:
+    notes: list[str] = []
+    panel.parts["note"].observe(lambda change: notes.append(change["new"]), "value")
+    panel.controls.steps.value = 100
+    panel.controls.attack.value = "APGD"
+    settle(panel)
+    assert any("advx-busy" in note and "APGD is at work, 100 steps" in note for note in notes)
+    assert panel.parts["note"].value == ""
+
+
+def test_a_picture_of_ones_own(panel: Panel, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine's.png").write_bytes(picture_of(3000))
+    panel.controls.code_shown.value = True
+    upload(panel, picture_of(3000), "mine's.png")
+    result = settle(panel)
+    assert result.sample.source == "mine's.png"
+    assert result.sample.label == int(DATA.test.labels[3000])
+    assert text(panel.parts["steps"]).count("7. on the training scale") == 1
+    assert "no promise" in text(panel.parts["steps"])
+    names: dict[str, Any] = {}
+    exec(code_of(panel), names)
+    assert torch.equal(names["adversarial"], result.adversarial)
+    panel.controls.true_class.value = 1
+    assert settle(panel).sample.label == 1
+
+
+def test_errors_are_in_the_panel(panel: Panel) -> None:
+    upload(panel, b"no picture", "note.txt")
+    settle(panel)
+    assert "note.txt is no PNG" in text(panel.parts["steps"])
+    refused = panel.parts["refused"]
+    panel.add("seven", nn.Sequential(nn.Flatten(), nn.Linear(784, 7)))
+    assert "seven is not added: model must return logits of 10 classes" in text(refused)
+    panel.add("none", "a word")  # type: ignore[arg-type]
+    assert "none is not added: model must be a torch.nn.Module" in text(refused)
+    assert list(panel.models) == ["standard", "mixed", "adversarial"]
+    panel.add("good", nn.Sequential(nn.Flatten(), nn.Linear(784, 10)))
+    assert text(refused) == ""
+
+
+def test_a_refusal_outlasts_the_attack_that_is_at_work(panel: Panel, monkeypatch: Any) -> None:
+    begun, go = threading.Event(), threading.Event()
+    attack = Workshop.attack
+
+    def slow(self: Workshop, sample: Sample, choice: Choice) -> Result:
+        begun.set()
+        assert go.wait(600)
+        return attack(self, sample, choice)
+
+    monkeypatch.setattr(Workshop, "attack", slow)
+    panel.controls.epsilon.value = 0.2
+    assert begun.wait(600)
+    panel.add("seven", nn.Sequential(nn.Flatten(), nn.Linear(784, 7)))
+    go.set()
+    settle(panel)
+    assert "seven is not added" in text(panel.parts["refused"])
+    panel.controls.epsilon.value = 0.3
+    assert text(panel.parts["refused"]) == ""
+    settle(panel)
+
+
+def test_a_network_that_ends_in_a_softmax_is_noticed(panel: Panel) -> None:
+    panel.add("soft", nn.Sequential(panel.models["standard"], nn.Softmax(1)))
+    assert "soft is added; its error on 1,000 test images is" in text(panel.parts["runs"])
+    assert "Beware: model returns probabilities:" in text(panel.parts["runs"])
+
+
+class Sick(nn.Module):
+    """Breaks when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(784, 10)
+        self.broken = False
+
+    def forward(self, images: Tensor) -> Any:
+        logits = self.layer(images.flatten(1))
+        return logits * torch.nan if self.broken else logits
+
+
+def test_a_network_that_breaks_says_so_and_the_panel_goes_on(panel: Panel) -> None:
+    panel.add("sick", Sick())
+    settle(panel)
+    sick: Any = panel.models["sick"]
+    sick.broken = True
+    panel.controls.epsilon.value = 0.2
+    assert "NaN" in settle(panel).outcomes["sick"]
+    assert "NaN" in text(panel.parts["result"])
+    panel.controls.model.value = "sick"
+    assert settle(panel) is None
+    assert "NaN" in text(panel.parts["note"])
+    panel.controls.model.value = "mixed"
+    assert settle(panel).outcomes["mixed"].known
+    assert panel.parts["note"].value == ""
+
+
+def test_a_network_of_ones_own_in_three_lines(panel: Panel) -> None:
+    """Those of the notebook."""
+    cells = nbformat.read(ROOT / "notebooks" / "explore.ipynb", 4).cells
+    (code,) = re.findall(r"```python\n(.*?)```", "\n".join(c.source for c in cells), re.DOTALL)
+    assert len(code.splitlines()) == 3
+    torch.manual_seed(0)
+    names: dict[str, Any] = {"panel": panel}
+    exec(code, names)
+    panel.controls.model.value = "mine"
+    panel.controls.code_shown.value = True
+    result = settle(panel)
+    assert [*result.outcomes] == ["standard", "mixed", "adversarial", "mine"]
+    exec(code_of(panel), names)
+    assert torch.equal(names["adversarial"], result.adversarial)
+    images, labels = DATA.test.images[[8]], DATA.test.labels[[8]]
+    assert torch.equal(advlib.fgsm(names["mine"], images, labels, 0.1), result.adversarial)
+    assert not panel.models["mine"].training
+
+
+def test_a_reports_runs_are_listed_and_added(
+    panel: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADVLIB_RUNS", str(tmp_path))
+    panel.controls.networks_shown.value = True
+    assert "There are no trainings in report/build yet" in text(panel.parts["runs"])
+    few = advlib.load_data("MNIST", images=200)
+    settings = Training(epochs=1, epsilon=0.25, learning_rate=0.01)
+    run = runs.trained("adversarial", few, settings)
+    panel.controls.networks_shown.value = False
+    panel.controls.networks_shown.value = True
+    (name,) = panel.controls.run.options
+    assert name.startswith("adversarial, 1 epoch, ε 0.25, α 0.5, rate 0.01, ")
+    panel.controls.add_run.click()
+    assert not panel.parts["note"].value
+    panel.controls.model.value = name
+    panel.controls.code_shown.value = True
+    result = settle(panel)
+    names: dict[str, Any] = {}
+    exec(code_of(panel), names)
+    assert torch.equal(names["adversarial"], result.adversarial)
+    expected = advlib.fgsm(run.model, DATA.test.images[[8]], DATA.test.labels[[8]], 0.1)
+    assert torch.equal(result.adversarial, expected)
+    assert "its error on 1,000 test images is" in text(panel.parts["runs"])
+
+
+def test_a_damaged_run_and_one_of_another_network_say_so(tmp_path: Path) -> None:
+    from advlib.keeping import checkpoints
+
+    (tmp_path / "odd-1").mkdir()
+    record = {"identity": {"settings": {"method": "mine", "epochs": 2}}, "history": [{}]}
+    checkpoints.save(tmp_path / "odd-1" / checkpoints.NAME, {"x": torch.zeros(2)}, record)
+    (tmp_path / "bad-2").mkdir()
+    (tmp_path / "bad-2" / checkpoints.NAME).write_bytes(b"nothing")
+    words = {run.folder.name: run.words for run in find_runs(tmp_path)}
+    assert words == {"odd-1": "mine, 1 of 2 epochs, 1", "bad-2": "bad-2: damaged"}
+    with pytest.raises(ValueError, match="holds a network that is no LeNet"):
+        open_run(tmp_path / "odd-1")
+
+
+def test_it_is_shown_as_widget_picture_and_text(panel: Panel) -> None:
+    bundle = panel._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    picture = base64.b64decode(bundle["image/png"])
+    with Image.open(io.BytesIO(picture)) as opened:
+        assert opened.width > 600
+    assert len(picture) < 60_000
+    with torch.no_grad():
+        before = panel.models["standard"](DATA.test.images[FIRST : FIRST + 1]).softmax(1)
+    assert f"standard: 5 at {100 * float(before.max()):.1f}" in bundle["text/plain"]
+
+
+def test_the_notebook_is_short_and_stores_what_can_be_seen_without_a_kernel() -> None:
+    """No widget, which is nothing without its kernel, and no script: a picture and text."""
+    notebook = nbformat.read(ROOT / "notebooks" / "explore.ipynb", 4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert sum(len(cell.source.splitlines()) for cell in code) < 40
+    (output,) = [output for cell in code for output in cell.outputs]
+    assert set(output.data) == {"image/png", "text/plain"}
+    assert "widgets" not in notebook.metadata
+    text_now = Panel(data=DATA)._repr_mimebundle_()["text/plain"]
+    assert output.data["text/plain"].splitlines()[0] == text_now.splitlines()[0]
