@@ -23,6 +23,7 @@ def publish(
     data: pd.DataFrame | None = None,
     alt: str | None = None,
     seconds: float | None = None,
+    images: int | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> None:
     """Display a figure or table and then its caption, which begins with "Figure *name*".
@@ -43,6 +44,8 @@ def publish(
         A figure's text alternative.
     seconds
         How long the training took whose numbers it shows; for the provenance, and no part of them.
+    images
+        How many images the shares among the numbers are of, where `data` does not say it.
     metadata
         More of the output's metadata, by media type.
 
@@ -65,6 +68,8 @@ def publish(
         about["data"] = split(data)
     if seconds is not None:
         about["seconds"] = float(seconds)
+    if images is not None:
+        about["images"] = int(images)
     show: Any = publish_display_data  # IPython has no types for it
     show(content, metadata={"advlib": about, **(metadata or {})})
     text = f"**{kind.capitalize()} *{label.removeprefix(prefix)}*.** {caption}"

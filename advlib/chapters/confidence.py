@@ -9,7 +9,7 @@ from torch import nn
 
 from advlib.attacks import ATTACKS
 from advlib.chapters import figures, tables
-from advlib.chapters.figures import Array, new_figure, styled
+from advlib.chapters.figures import ABREAST, CURVES, Array, draw_panels, new_figure, styled
 from advlib.data import Dataset
 from advlib.evaluation import measure_images
 
@@ -56,6 +56,39 @@ def compute_calibration_error(confidence: Array, correct: Array) -> float:
     return float(100 * (distance * bins["images"]).sum() / bins["images"].sum())
 
 
+def list_bins(found: Certainties) -> pd.DataFrame:
+    """Return the bins of `compute_reliability` of all models and images, in percent, as one table.
+
+    Columns: model, split (clean or adversarial), bin (from 1), confidence, accuracy, n.
+    """
+    parts = [
+        compute_reliability(*pair).reset_index().assign(model=name, split=images)
+        for name, each in found.items()
+        for images, pair in each.items()
+    ]
+    bins = pd.concat(parts, ignore_index=True).rename(columns={"images": "n"})
+    bins["bin"] += 1
+    bins[["confidence", "accuracy"]] *= 100
+    return bins[["model", "split", "bin", "confidence", "accuracy", "n"]]
+
+
+def list_risks(found: Certainties, shares: int) -> pd.DataFrame:
+    """Return the error on the most confident images, for so many shares of all, evenly apart.
+
+    Columns: model, split (clean or adversarial), coverage and error in percent, n.
+    """
+    rows = []
+    for name, each in found.items():
+        for images, pair in each.items():
+            risk = compute_risk(*pair)
+            kept = np.unique(np.ceil(len(risk) * np.arange(1, shares + 1) / shares).astype(int))
+            coverage = 100 * kept / len(risk)
+            rows += [
+                (name, images, *row) for row in zip(coverage, risk[kept - 1], kept, strict=True)
+            ]
+    return pd.DataFrame(rows, columns=["model", "split", "coverage", "error", "n"])
+
+
 def compute_risk(confidence: Array, correct: Array) -> Array:
     """Return the error in percent on the k most confident images, for each k from 1 on."""
     order = np.argsort(-confidence, kind="stable")
@@ -71,17 +104,20 @@ def show_reliability(found: Certainties) -> None:
         f"Reliability: accuracy against confidence, in {BINS} bins of confidence; the area of a dot"
         " is the number of its images. On the diagonal a model is as often right as it is"
         " confident; below it is too confident.",
-        "A panel for each model: dots of the clean images lie near the diagonal, those of the "
-        "adversarial images below it.",
+        "A panel for each model, with a curve of dots for the clean images, one for the "
+        "adversarial images, and the diagonal.",
+        list_bins(found),
     )
 
 
 @styled
 def draw_reliability(found: Certainties) -> Figure:
     """Draw a panel for each model."""
-    figure = new_figure(2.5)
-    panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
-    for axes, (name, each) in zip(panels, found.items(), strict=True):
+    figure = new_figure(0.4 + 2.1 * -(-len(found) // ABREAST))
+    for name, leftmost, (axes,) in draw_panels(figure, [*found]):
+        each = found[name]
+        if leftmost:
+            axes.set_ylabel("accuracy (%)")
         axes.plot([0, 100], [0, 100], color="0.7", linewidth=0.6)
         for images, colour in zip(IMAGES, ("C0", "C1"), strict=True):
             bins = compute_reliability(*each[images])
@@ -95,8 +131,7 @@ def draw_reliability(found: Certainties) -> Figure:
                 label=f"{images} images",
             )
         axes.set(title=f"{name} model", xlabel="confidence (%)", xlim=(0, 102), ylim=(-3, 103))
-    panels[0].set_ylabel("accuracy (%)")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
@@ -107,20 +142,22 @@ def show_risk(found: Certainties) -> None:
         "fig-risk",
         "Risk against coverage: the error on those images that a threshold on the confidence keeps,"
         " against their share of all. Clean images and adversarial ones, each for themselves.",
-        "Two panels with a curve for each model. On clean images the error falls towards zero as "
-        "fewer images are kept; on adversarial images it does so for some models only.",
+        "Two panels, of clean and of adversarial images, with a curve of the error for each model "
+        "over the share of the images that are kept.",
+        list_risks(found, 20),
     )
 
 
 @styled
 def draw_risk(found: Certainties) -> Figure:
     """Draw a panel for clean and one for adversarial images."""
-    figure = new_figure(2.3)
+    figure, risks = new_figure(2.3 if len(found) <= ABREAST else 2.5), list_risks(found, 100)
     for axes, images in zip(figure.subplots(1, 2), IMAGES, strict=True):
-        for (name, each), line in zip(found.items(), ("-", "--", ":", "-.") * 2, strict=False):
-            risk = compute_risk(*each[images])
-            shown = np.linspace(0, len(risk) - 1, min(len(risk), 200)).astype(int)
-            axes.plot(100 * (shown + 1) / len(risk), risk[shown], line, label=f"{name} model")
+        for name, curve in zip(found, CURVES, strict=False):
+            shown = risks[(risks["model"] == name) & (risks["split"] == images)]
+            axes.plot(
+                "coverage", "error", data=shown, **curve, markevery=0.2, label=f"{name} model"
+            )
         axes.set(title=f"{images} images", xlabel="coverage (%)", xlim=(0, 100))
         axes.set_ylim(bottom=0)
     figure.axes[0].set_ylabel("error (%)")

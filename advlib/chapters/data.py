@@ -6,18 +6,34 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advlib.chapters import figures, tables
-from advlib.chapters.figures import WIDTH, draw_image, draw_mosaic, new_figure, styled
+from advlib.chapters.figures import (
+    SHOWN,
+    blank,
+    divide,
+    draw_image,
+    draw_mosaic,
+    is_on_paper,
+    measure_column,
+    measure_names,
+    new_figure,
+    styled,
+)
 from advlib.chapters.wording import escape
 from advlib.data import Dataset
 
+COUNTS = {2: "two", 3: "three", 4: "four"}
 
-def show_digits(data: Dataset) -> None:
+
+def show_images(data: Dataset) -> None:
     """Show images of each class."""
+    rows, shown = count_rows(data), data.classes[:SHOWN]
+    of = "each class" if len(shown) == len(data.classes) else f"each of the first {SHOWN} classes"
+    first = "training image" if rows == 1 else f"{COUNTS[rows]} training images"
     figures.show(
-        draw_digits(data),
-        "fig-digits",
-        f"The first four training images of each class of {escape(data.name)}, in pixels.",
-        f"Four training images of each of the classes {', '.join(data.classes)}.",
+        draw_images(data, rows),
+        "fig-images",
+        f"The first {first} of {of} of {escape(data.name)}, in pixels.",
+        f"The first {first} of each of the classes {', '.join(shown)}.",
     )
 
 
@@ -41,7 +57,7 @@ def show_preprocessing(data: Dataset) -> None:
         "Preprocessing: the first training image in pixels, the mean image in pixels, and the "
         "first image on the training scale.",
         "Three images: the first training image, the blurred mean of all training images, and the "
-        "first image less the mean, on a grey ground.",
+        "first image less the mean.",
     )
 
 
@@ -55,38 +71,50 @@ def count_classes(data: Dataset) -> pd.DataFrame:
         },
         index=list(data.classes),
     )
-    counts.loc["all"] = counts.sum()
-    return counts
+    return pd.concat([counts, counts.sum().to_frame("all").T])  # a class may be named so, too
+
+
+def count_rows(data: Dataset) -> int:
+    """Return how many images of each class fit on a page."""
+    return max(1, 4 // len(divide(len(data.classes[:SHOWN]))))
 
 
 @styled
-def draw_digits(data: Dataset, rows: int = 4) -> Figure:
+def draw_images(data: Dataset, rows: int = 4) -> Figure:
     """Draw the first training images of each class, in pixels: a column of `rows` for each."""
     images, labels = data.train.images, data.train.labels
-    height, width = images.shape[-2:]
-    cells = np.zeros((rows, len(data.classes), height, width))
-    for column in range(len(data.classes)):
-        first = images[(labels == column).nonzero()[:rows, 0]]
-        cells[: len(first), column] = data.to_pixels(first)[:, 0]
-    figure = new_figure(WIDTH * rows / len(data.classes) + 0.3)
-    axes = figure.subplots()
-    draw_mosaic(axes, cells, data.classes)
+    shape = images.shape[1:]
+    parts = divide(len(data.classes[:SHOWN]))
+    columns = len(parts[0])
+    ratio = shape[1] / shape[2]
+    high = rows * ratio * measure_column(columns) + measure_names(data.classes, columns)
+    figure = new_figure(len(parts) * high + 0.12)
+    for axes, part in zip(figure.subplots(len(parts), 1, squeeze=False)[:, 0], parts, strict=True):
+        cells = blank((rows, columns, *shape), on_paper=is_on_paper(data))
+        for column, label in enumerate(part):
+            first = images[(labels == label).nonzero()[:rows, 0]]
+            cells[: len(first), column] = data.to_pixels(first)
+        names = [data.classes[label] for label in part]
+        draw_mosaic(axes, cells, names, on_paper=is_on_paper(data))
     return figure
 
 
 @styled
 def draw_preprocessing(data: Dataset) -> Figure:
     """Draw the first training image in pixels, the mean image, and the first as an input."""
-    first = data.train.images[:1]
+    first = data.train.images[0]
     panels = (
-        ("first training image", data.to_pixels(first)[0, 0], (0, 1), "pixel"),
-        ("mean image", data.mean_image[0], (0, 1), "pixel"),
-        ("as the network sees it", first[0, 0], (float(first.min()), float(first.max())), "input"),
+        ("first training image", data.to_pixels(first), (0, 1), "pixel"),
+        ("mean image", data.mean_image, (0, 1), "pixel"),
+        ("as the network sees it", first, (float(first.min()), float(first.max())), "input"),
     )
     figure = new_figure(1.9)
     for axes, (title, image, limits, unit) in zip(figure.subplots(1, 3), panels, strict=True):
-        drawn = draw_image(axes, np.asarray(image), limits)
+        drawn = draw_image(axes, np.asarray(image), limits, on_paper=is_on_paper(data))
         axes.set_title(title)
+        if len(image) > 1:  # of colours there is no bar
+            axes.set_xlabel(f"{unit}, {limits[0]:.2f} to {limits[1]:.2f}")
+            continue
         bar = figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.04, ticks=MaxNLocator(5))
         bar.outline.set_visible(False)
         bar.set_label(unit)

@@ -1,6 +1,7 @@
 """What a chapter begins with: its settings, its data, and how it writes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from IPython.display import Markdown
@@ -8,7 +9,7 @@ from IPython.display import Markdown
 from advlib.chapters.wording import change, escape, interval, number, percent, write_list
 from advlib.data import Dataset, load_data
 from advlib.experiment.kernel import share_cores
-from advlib.settings import Experiment
+from advlib.settings import DATASETS, Experiment
 
 __all__ = [
     "Markdown",
@@ -30,4 +31,7 @@ def open_experiment(names: Mapping[str, object]) -> tuple[Experiment, Dataset]:
     """
     torch.set_num_threads(share_cores())
     experiment = Experiment.chosen(names)
-    return experiment, load_data(experiment.dataset, images=experiment.images)
+    data = load_data(experiment.dataset, images=experiment.images)
+    if data.name in DATASETS:  # in whatever folder it lies
+        experiment = replace(experiment, dataset=data.name)
+    return experiment, data

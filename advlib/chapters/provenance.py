@@ -1,5 +1,6 @@
 """Where results come from: machine, software, the code's version, and the time each part took."""
 
+import json
 import os
 import platform
 import subprocess
@@ -12,7 +13,7 @@ from advlib.experiment.executed import Notebook, read_chapters
 from advlib.experiment.kernel import share_cores
 from advlib.keeping.folders import PACKAGE
 
-PACKAGES = ("advlib", "torch", "torchvision", "numpy", "pandas", "matplotlib", "papermill", "typst")
+PACKAGES = ("advlib", "torch", "torchvision", "numpy", "pandas", "matplotlib", "papermill")
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def environment(device: str = "auto") -> dict[str, str]:
         "Device": torch.cuda.get_device_name() if device.startswith("cuda") else device,
         "Python": platform.python_version(),
         **{package: package_version(package) for package in PACKAGES},
+        "Typst": typst_version(),
         "Commit": commit() or "not in a git repository",
         "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
@@ -67,6 +69,14 @@ def package_version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def typst_version() -> str:
+    """Return the version of Typst, which the PDF names; that of its package may be another."""
+    import typst
+
+    said = typst.query(b"#metadata(str(sys.version)) <version>", "<version>", field="value")
+    return str(json.loads(said)[0])
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
@@ -90,8 +100,9 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 def commit(package: Path = PACKAGE) -> str | None:
     """Return the git commit of a package's files, "with changes" where they differ from it.
 
-    None when git does not track them: a package that is installed inside some other project's
-    repository is no part of it.
+    The reference run's files are left out: a report that becomes the reference is made twice, and
+    the second quotes what the first has written. None when git does not track the package's files:
+    a package that is installed inside some other project's repository is no part of it.
 
     Parameters
     ----------
@@ -102,7 +113,8 @@ def commit(package: Path = PACKAGE) -> str | None:
     if not _output(*git, "ls-files", "__init__.py"):
         return None
     name = _output(*git, "rev-parse", "--short=12", "--verify", "HEAD")
-    changed = _output(*git, "status", "--porcelain")
+    others = (f":(top,exclude){name}" for name in ("advlib/reference", "report/reference"))
+    changed = _output(*git, "status", "--porcelain", "--", ":/", *others)
     return f"{name}, with changes" if name and changed else name
 
 

@@ -12,10 +12,11 @@ import pandas as pd
 from advlib.chapters.captions import publish
 from advlib.chapters.wording import difference, escape, number
 
-BRACKETS = (
+CORRECTED = (
     "In brackets: the number as it should have been printed "
-    "([published numbers](../report/back-matter.ipynb)); the difference is to that."
+    "([published numbers](../report/back-matter.ipynb))."
 )
+BRACKETS = CORRECTED.removesuffix(".") + "; the difference is to that."
 
 
 class Markup(str):
@@ -30,19 +31,21 @@ def show(
     caption: str,
     data: pd.DataFrame | None = None,
     align: str | None = None,
+    images: int | None = None,
 ) -> None:
     """Display a table of strings, as they are to be read, with all that the report needs of it.
 
     Its index is not shown. `label` is "tbl-" and its name, `caption` is Markdown, `data` are the
-    numbers in full precision, and `align` has a letter per column, "l" or "r"; by default the first
-    column is set left, the others right.
+    numbers in full precision, shares of so many `images`, and `align` has a letter per column, "l"
+    or "r"; by default the first column is set left, the others right.
     """
     align = align or "l" + "r" * (frame.shape[1] - 1)
     if len(align) != frame.shape[1] or set(align) - {"l", "r"}:
         raise ValueError(f"align must be {frame.shape[1]} letters l or r, got {align!r}")
     rows = [[str(column) for column in frame.columns], *frame.to_numpy().tolist()]
     table = _pipe(rows, align)
-    publish("table", label, caption, {"text/markdown": table, "text/plain": table}, data)
+    content = {"text/markdown": table, "text/plain": table}
+    publish("table", label, caption, content, data, images=images)
 
 
 def lay_out(
@@ -52,6 +55,11 @@ def lay_out(
     body = frame.map(write)
     body.insert(0, heading, [str(name) for name in frame.index])
     return body
+
+
+def read_cell(frame: pd.DataFrame, row: str, column: str) -> float:
+    """Return one of a table's numbers."""
+    return float(frame.at[row, column])  # type: ignore[arg-type]
 
 
 def write_published(ours: float, printed: float | None, right: float | None) -> tuple[str, str]:

@@ -1,6 +1,8 @@
 """The chapter on the network, the settings and one training."""
 
+import math
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
@@ -11,32 +13,40 @@ from torch import nn
 from advlib.architecture import architecture_table
 from advlib.chapters import figures, tables
 from advlib.chapters.figures import new_figure, styled
-from advlib.chapters.tables import BRACKETS, Markup, write_published
-from advlib.chapters.wording import interval, number, percent, write_list, write_setting
+from advlib.chapters.layers import list_layers, show_layers
+from advlib.chapters.matter_words import name_part
+from advlib.chapters.tables import BRACKETS, CORRECTED, Markup, write_published
+from advlib.chapters.wording import (
+    interval,
+    number,
+    write_setting,
+)
+from advlib.data import Dataset
 from advlib.evaluation import FIGURES
-from advlib.experiment import results
-from advlib.keeping.folders import METHOD_TEXTS
-from advlib.methods import find_method
+from advlib.keeping.names import name_method, split_own
+from advlib.lenet import LeNet
 from advlib.published import slides
 from advlib.published.comparison import (
     QUANTITIES,
     error_interval,
-    name_curve,
     readings_data,
-    training_curve,
 )
-from advlib.settings import Experiment, declared
+from advlib.settings import Experiment, Training, declared, name_data, repeats_slides
+
+IMAGES = {"clean images": "", "attacked images": "_adversarial"}
+"""The two kinds of images of a history, with the ends of their columns' names."""
 
 
-def describe_method(name: str) -> str:
-    """Return the section about a training method: its title, and the text of its file."""
-    text = (METHOD_TEXTS / f"{name}.md").read_text(encoding="utf-8")
-    return f"# {find_method(name).title}\n\n{text}"
-
-
-def show_architecture(network: nn.Module) -> None:
-    """Show a network's layers."""
-    architecture = architecture_table(network)
+def show_architecture(network: nn.Module, data: Dataset) -> None:
+    """Show a network's layers: as the slides do, where they are such that it can be done."""
+    try:
+        if not isinstance(network, LeNet) and type(network) is not nn.Sequential:
+            raise TypeError("its layers may be called in another order")
+        channels, height, width = data.mean_image.shape
+        architecture = architecture_table(network, (channels, height, width))
+    except TypeError:
+        show_layers(list_layers(network, data))
+        return
     tables.show(
         tables.lay_out(architecture, "layer", str),
         "tbl-architecture",
@@ -48,76 +58,68 @@ def show_architecture(network: nn.Module) -> None:
 
 
 def show_settings(experiment: Experiment) -> None:
-    """Show the settings beside the published experiment's."""
+    """Show the settings, where it is about the same beside the published experiment's."""
+    beside = repeats_slides(vars(experiment))
+    whose = "this report and of the published experiment" if beside else "this report"
+    table = lay_out_settings(experiment)
     tables.show(
-        lay_out_settings(experiment),
+        table if beside else table.drop(columns="Published experiment"),
         "tbl-settings",
-        r"The settings of this report and of the published experiment. $\epsilon$ is on the "
+        rf"The settings of {whose}. $\epsilon$ is on the "
         "training scale ([preprocessing](1-data.ipynb#Preprocessing)).",
         settings_data(experiment),
-        align="llrr",
+        align="llrr" if beside else "llr",
     )
 
 
-def describe_expectations(experiment: Experiment) -> str:
-    """Say what a reader may expect of these settings, by the reference run's numbers."""
-    if slides.applies(vars(experiment)):
-        return "The settings of this report are those of the published experiment."
-    reference = results.collect("")
-    names = [name for name in slides.METHODS if f"tbl-evaluation-{name}" in reference]
-    found = {name: reference[f"tbl-evaluation-{name}"]["error"] for name in names}
-    errors = [
-        f"{percent(float(error['adversarial']), 0)} after {name} training"
-        for name, error in found.items()
-    ]
-    text = (
-        "The settings of this report are not those of the published experiment, whose numbers are "
-        "therefore left out. In the reference run of this project, with the published settings, "
-        f"the error on adversarial images is {write_list(errors)}."
-    )
-    fewer = experiment.epochs < Experiment.epochs or experiment.images is not None
-    return text + fewer * " With fewer images and epochs expect the same order, and less effect."
-
-
-def show_curves(history: pd.DataFrame, method: str) -> None:
-    """Show a training's curves."""
+def show_curves(history: pd.DataFrame | None, method: str) -> None:
+    """Show a training's curves; nothing of a model that was trained elsewhere."""
+    if history is None:
+        return
+    all_three = len(find_quantities(history)) == len(QUANTITIES)
+    drawn = "objective, top-1 and top-5 error" if all_three else "objective and top-1 error"
     figures.show(
-        draw_curves(history, method),
+        draw_curves(history),
         f"fig-curves-{method}",
-        f"{find_method(method).title}: objective, top-1 and top-5 error by epoch. Solid: "
-        f"{name_curve(method)}, running mean over the epoch. Dashed: validation, at the end of the "
-        "epoch.",
-        f"Three panels with a training and a validation curve over {len(history)} epochs: "
-        "objective, top-1 error and top-5 error.",
+        f"{name_part(method, {})}: {drawn} by epoch, on clean images above and on images "
+        "attacked by the fast gradient sign method below. Solid: training, running mean over the "
+        "epoch. Dashed: validation, at the end of the epoch.",
+        f"{'Six' if all_three else 'Four'} panels with curves over {len(history)} epochs: {drawn}, "
+        "on clean and on attacked images.",
         history.drop(columns="seconds"),
         seconds=history["seconds"].sum(),
     )
 
 
-def show_readings(history: pd.DataFrame, method: str, published_method: str | None) -> None:
+def show_readings(history: pd.DataFrame | None, method: str, published_method: str | None) -> None:
     """Show the ends of the curves beside the published ones, where there are any."""
-    if published_method is None:
+    if published_method is None or history is None:
         return
     readings = readings_data(history, published_method)
     tables.show(
         lay_out_readings(readings),
         f"tbl-curves-{method}",
-        f"{find_method(method).title}: the ends of the curves. The published values were read off "
+        f"{name_part(method, {})}: the ends of the curves. The published values were read off "
         "the slides' plots by eye, so that a difference would mean little.",
         readings,
     )
 
 
 def show_evaluation(
-    evaluation: pd.DataFrame, method: str, epsilon: float, published_method: str | None
+    evaluation: pd.DataFrame,
+    method: str,
+    epsilon: float,
+    published_method: str | None,
+    weights: str | None = None,
 ) -> None:
     """Show a model's figures on clean and adversarial images, beside the published ones."""
+    part, n = name_part(method, {"weights": weights}), int(evaluation["n"].iloc[0])
     tables.show(
         lay_out_evaluation(evaluation, published_method),
         f"tbl-evaluation-{method}",
-        rf"{find_method(method).title}: the {int(evaluation['n'].iloc[0]):,} test images, clean, "
-        rf"and perturbed against this model with $\epsilon = {epsilon:g}$. In percent; the "
-        "interval is by [Wilson](https://doi.org/10.1080/01621459.1927.10502953). "
+        rf"{part}: the {n:,} test images, clean, and perturbed against this model with "
+        rf"$\epsilon = {epsilon:g}$. In percent; the interval is by "
+        "[Wilson](https://doi.org/10.1080/01621459.1927.10502953). "
         + note_corrections(published_method),
         evaluation,
     )
@@ -130,25 +132,28 @@ def show_epochwise(readings: Mapping[str, pd.DataFrame]) -> None:
             lay_out_epochwise(readings),
             "tbl-epochwise",
             "Reference results: mixed training with adversarial images made for each minibatch and "
-            "made once an epoch, beside the published numbers. In percent.",
+            f"made once an epoch, beside the published numbers. In percent. {CORRECTED}",
         )
 
 
 def settings_data(settings: Experiment) -> pd.DataFrame:
     """Return settings as a table of one row, a column each; NaN where there is no limit."""
-    values = {name: getattr(settings, name) for name in _shown()}
+    names = [name for name in declared() if name in {*_shown(settings), "attacked", "methods"}]
+    values = {name: _name_value(name, getattr(settings, name)) for name in names}
     values = {name: float("nan") if value is None else value for name, value in values.items()}
     return pd.DataFrame([values], index=["value"])
 
 
 def lay_out_settings(settings: Experiment) -> pd.DataFrame:
     """Lay out settings, one a line, beside those of the published experiment."""
-    theirs, shown = slides.settings(), _shown()
+    theirs, shown = slides.settings(), _shown(settings)
     return pd.DataFrame(
         {
             "Setting": [each["words"] for each in shown.values()],
             "Symbol": [Markup(each["symbol"]) for each in shown.values()],
-            "This report": [write_setting(getattr(settings, name)) for name in shown],
+            "This report": [
+                write_setting(_name_value(name, getattr(settings, name))) for name in shown
+            ],
             "Published experiment": [
                 write_setting(theirs[name]) if name in theirs else "not stated" for name in shown
             ],
@@ -156,24 +161,62 @@ def lay_out_settings(settings: Experiment) -> pd.DataFrame:
     )
 
 
-def _shown() -> dict[str, Mapping[str, Any]]:
+def _name_value(name: str, value: Any) -> Any:
+    """Name what is the user's own without the path of this machine."""
+    own = split_own(value)
+    if name == "network" and own:
+        return f"{own[1]} ({PurePath(own[0]).name})"
+    if name == "weights" and value is not None:
+        return PurePath(value).name
+    if name == "methods":
+        return ", ".join(map(name_method, value))
+    return name_data(value) if name == "dataset" else value
+
+
+def _shown(settings: Experiment) -> dict[str, Mapping[str, Any]]:
     """The settings with a line in the table; the others are said where they count."""
     elsewhere = {"attacked", "methods"}
+    if settings.weights is None:
+        elsewhere.add("weights")
+    else:  # what the trainings were like is not known
+        elsewhere |= {"images", *declared(Training)} - {"seed"}
     return {name: each.metadata for name, each in declared().items() if name not in elsewhere}
 
 
+def find_quantities(history: pd.DataFrame) -> dict[str, str]:
+    """Return what curves are drawn of: not of a top-5 error that is always zero.
+
+    With five classes or fewer it cannot be anything else.
+    """
+    five = history.filter(like="top5_error").fillna(0).to_numpy().any()
+    return {name: title for name, title in QUANTITIES.items() if five or name != "top5_error"}
+
+
 @styled
-def draw_curves(history: pd.DataFrame, method: str) -> Figure:
-    """Draw objective, top-1 and top-5 error over the epochs, on training and validation images."""
-    figure = new_figure(2.2)
+def draw_curves(history: pd.DataFrame) -> Figure:
+    """Draw `find_quantities` over the epochs: clean images above, attacked below.
+
+    Where no attacked image was trained on, there is no such training curve.
+    """
+    figure = new_figure(3.6)
     marker = "o" if len(history) <= 10 else ""
-    for axes, (name, title) in zip(figure.subplots(1, 3), QUANTITIES.items(), strict=True):
-        axes.plot(history["epoch"], training_curve(history, method, name), marker=marker)
-        axes.plot(history["epoch"], history[f"{name}_validation"], marker=marker, linestyle="--")
-        axes.set(xlabel="epoch", title=title)
-        axes.set_ylim(bottom=0)
+    quantities = find_quantities(history)
+    rows = figure.subplots(2, len(quantities), sharex=True)
+    for row, (images, ending) in zip(rows, IMAGES.items(), strict=True):
+        for axes, name in zip(row, quantities, strict=True):
+            for part, line in (("train", "-"), ("validation", "--")):
+                values = history[f"{name}_{part}{ending}"]
+                axes.plot(history["epoch"], values, marker=marker, linestyle=line)
+            axes.update_datalim([(history["epoch"].iloc[0], 0)])  # every panel begins at zero
+            axes.autoscale_view()
+            axes.set_ylim(bottom=0)
+        row[0].set_ylabel(images)
+    for top, axes, title in zip(*rows, quantities.values(), strict=True):
+        top.set_title(title)
+        axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-    names = (name_curve(method), "validation, clean images")
+    figure.align_ylabels()
+    names = ("training", "validation")
     figure.legend(figure.axes[0].lines, names, loc="outside lower center", ncols=2)
     return figure
 
@@ -227,15 +270,15 @@ def note_corrections(published_method: str | None) -> str:
 
 def lay_out_epochwise(readings: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Lay out the evaluations of mixed training's readings beside the published numbers."""
-    theirs = slides.evaluation("mixed")
+    printed, right = (slides.evaluation("mixed", corrected=on) for on in (False, True))
     columns = {"": _headings()}
     for images in slides.IMAGES:
         name = images.capitalize()
         for reading, data in readings.items():
             ours = data.loc[images].reindex(list(FIGURES))
             columns[f"{name}: {reading}"] = [*map(number, ours)]
-        printed = [theirs[images].get(figure) for figure in FIGURES]
-        columns[f"{name}: published"] = ["" if p is None else number(p) for p in printed]
+        both = [(printed[images].get(figure), right[images].get(figure)) for figure in FIGURES]
+        columns[f"{name}: published"] = [write_published(math.nan, *pair)[0] for pair in both]
     return pd.DataFrame(columns)
 
 

@@ -36,6 +36,7 @@ def _show(transferred: Transfer, figure: str, caption: str, experiment: Experime
         f"{caption} {note_corrections(beside)}".strip(),
         ours,
         align="ll" + "r" * len(ours.columns) if beside else None,
+        images=transferred.n,
     )
 
 

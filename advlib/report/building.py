@@ -6,8 +6,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from advlib.experiment.executed import MATTER, Notebook, read_notebooks
+from advlib.experiment.numbers import write_numbers
 from advlib.experiment.results import collect_from, contents, remove_others
 from advlib.keeping import files
+from advlib.keeping.names import name_method
 from advlib.report import ReportError
 from advlib.report.merge import write_html
 from advlib.report.typeset import typeset_text
@@ -24,7 +26,8 @@ class Report:
 def build(executed: str | Path, output: str | Path, names: Iterable[str] | None = None) -> Report:
     """Typeset a folder's executed notebooks: all of a report's, or those of some file names.
 
-    Into `output`, made if it is not there, go report.html, report.pdf and results/*.csv, each with
+    Into `output`, made if it is not there, go report.html, report.pdf and results/: a CSV file for
+    each table and figure, and all numbers together (`advlib.experiment.numbers`), each folder with
     SHA256SUMS; other CSV files in results/ are removed. Nothing is replaced unless all of it
     succeeds; two processes take turns.
 
@@ -52,7 +55,7 @@ def build(executed: str | Path, output: str | Path, names: Iterable[str] | None 
             files.remove_temporaries(folder)
         # the documents last: while they are old, make knows that there is something to do
         with files.replace_files({**sums, **documents}):
-            with files.replace_files(contents(tables, results)):
+            with files.replace_files(contents(tables, results, write_numbers(notebooks))):
                 pass
             remove_others(tables, results)
     return report
@@ -61,9 +64,10 @@ def build(executed: str | Path, output: str | Path, names: Iterable[str] | None 
 def _check_complete(notebooks: list[Notebook], folder: Path) -> None:
     """Refuse a report without its matter, without chapters, or without one of its methods."""
     found = {notebook.path.name for notebook in notebooks}
-    methods: list[str] = next(
+    given: list[str] = next(
         (n.experiment["methods"] for n in notebooks if "methods" in n.experiment), []
     )
+    methods = [name_method(method) for method in given]
     copies = {(n.source, n.parameters["method"]) for n in notebooks if "method" in n.parameters}
     needed = [(source, method) for source in sorted({s for s, _ in copies}) for method in methods]
     missing = [name for name in MATTER if name not in found]

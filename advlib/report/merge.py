@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import nbformat
@@ -13,6 +14,7 @@ from advlib.experiment.executed import Notebook
 from advlib.keeping.folders import STYLE
 from advlib.report import ReportError
 from advlib.report.prose import read_line, read_markdown, write_verbatim
+from advlib.report.sources import find_code
 
 PREFIXES = {"figure": "fig-", "table": "tbl-"}
 MEDIA = {"figure": "image/svg+xml", "table": "text/markdown"}
@@ -21,7 +23,7 @@ REQUIRED = {
     "table": ("caption",),
     "title": ("title", "subtitle", "author", "date"),
 }
-OWN = {"method", "executed"}
+OWN = {"method", "executed", "shown"}
 """Parameters that are a notebook's own, and not the experiment's."""
 TEXT_WIDTH = 6.3 * 72
 """Width, in points, of a figure that is as wide as the text."""
@@ -55,6 +57,7 @@ def merge_notebooks(notebooks: Sequence[Notebook]) -> NotebookNode:
     _check_alike(notebooks)
     merged: NotebookNode = nbformat.v4.new_notebook()
     labels: set[str] = set()
+    told: set[str] = set()
     for notebook in notebooks:
         name = notebook.path.stem
         for number, cell in _nodes(notebook):
@@ -69,10 +72,18 @@ def merge_notebooks(notebooks: Sequence[Notebook]) -> NotebookNode:
                 cell.outputs = [output for output in outputs if output]
                 if not cell.outputs:
                     continue
+                if any(output.metadata.advlib.kind in PREFIXES for output in cell.outputs):
+                    about["code"] = _find_code(notebook, number, told)
             cell.metadata["advlib"] = about
             cell["id"] = f"{name}-{number}"  # copies of a notebook have the same
             merged.cells.append(cell)
     return merged
+
+
+def _find_code(notebook: Notebook, number: int, told: set[str]) -> dict[str, Any]:
+    """Return the code behind what a cell shows."""
+    cells = [(source, gives) for n, source, gives in notebook.code if n <= number]
+    return asdict(find_code(cells, notebook.parameters, told))
 
 
 def _nodes(notebook: Notebook) -> list[tuple[int, NotebookNode]]:

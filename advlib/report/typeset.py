@@ -45,7 +45,7 @@ def typeset_text(text: str, figures: dict[str, bytes]) -> tuple[bytes, bytes]:
             (folder / name).write_bytes(svg)
         with ThreadPoolExecutor() as pool:
             list(pool.map(_pandoc, PANDOC, [folder] * len(PANDOC)))
-        html = _small_norms((folder / "report.html").read_text(encoding="utf-8"))
+        html = _mend_html((folder / "report.html").read_text(encoding="utf-8"))
         page = read_page(html)
         pdf, numbers = _typst(folder, datetime.fromisoformat(page.date).replace(tzinfo=UTC))
     compare_numbers(page.numbers, numbers)
@@ -77,13 +77,19 @@ def _pandoc(suffix: str, folder: Path) -> None:
         raise ReportError(f"the report cannot be typeset{ended}:\n{done.stderr.strip()}")
 
 
-def _small_norms(html: str) -> str:
-    """Return the page with norm bars that do not stretch: Chromium makes them too large."""
-    return re.sub(
+def _mend_html(html: str) -> str:
+    """Return the page with what pandoc and browsers make of it put right.
+
+    Norm bars do not stretch: Chromium makes them too large. A heading of a table without words is
+    none. A formula that is wider than a narrow window is scrolled, also by the keyboard.
+    """
+    html = re.sub(
         'stretchy="true"( form="(?:pre|post)fix">\N{DOUBLE VERTICAL LINE}<)',
         r'stretchy="false"\1',
         html,
     )
+    html = re.sub(r"<th\b([^>]*)>\s*</th>", r"<td\1></td>", html)
+    return html.replace('<math display="block"', '<math display="block" tabindex="0"')
 
 
 def _name_cell(error: Exception, text: Path) -> str:

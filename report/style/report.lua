@@ -101,10 +101,17 @@ local function number_caption(caption, id)
   return caption
 end
 
+-- What is wider than a narrow window is scrolled, also by the keyboard.
+local function scrolled(class, id)
+  local entry = labels[id]
+  local name = entry and KINDS[entry.kind].one .. ' ' .. entry.number or 'Table'
+  return pandoc.Attr('', { class }, { { 'tabindex', '0' }, { 'role', 'group' }, { 'aria-label', name } })
+end
+
 local function write_figure(figure)
   if html then
     figure.caption = number_caption(figure.caption, figure.identifier)
-    figure.content = { pandoc.Div(figure.content, { class = 'scroll' }) }
+    figure.content = { pandoc.Div(figure.content, scrolled('scroll', figure.identifier)) }
     return figure
   end
   local image = figure.content[1].content[1]
@@ -132,16 +139,32 @@ local function write_table(tbl)
     tbl.caption = number_caption(tbl.caption, tbl.identifier)
     tbl.caption.long = { pandoc.Plain({ pandoc.Span(tbl.caption.long[1].content) }) }
   end
-  return pandoc.Div({ tbl }, { class = 'table' })
+  return pandoc.Div({ tbl }, scrolled('table', tbl.identifier))
 end
 
--- The code behind a figure or table: folded away in HTML, left out of the PDF.
+-- The code behind a figure or table: folded away in HTML, left out of the PDF. Each function stands once; one that
+-- stood before (without content) is a link.
 local function write_code(div)
   if not html then return {} end
   local entry = labels[div.attributes.label]
-  local head = ('<details class="code"><summary>Code of %s %s, notebook %s</summary>'):format(
-    KINDS[entry.kind].one, entry.number, div.attributes.notebook)
-  return { pandoc.RawBlock('html', head), div.content[1], pandoc.RawBlock('html', '</details>') }
+  local head = '<details class="code"><summary>Code of %s %s, notebook %s</summary>'
+  local blocks, earlier = pandoc.Blocks({}), {}
+  local function raw(text, ...) blocks:insert(pandoc.RawBlock('html', text:format(...))) end
+  raw(head, KINDS[entry.kind].one, entry.number, div.attributes.notebook)
+  for _, block in ipairs(div.content) do
+    if block.t ~= 'Div' then
+      blocks:insert(block)
+    elseif #block.content == 0 then
+      table.insert(earlier, ('<a href="#%s">%s</a>'):format(block.attributes['function'], block.attributes.title))
+    else
+      raw('<details><summary id="%s">%s</summary>', block.attributes['function'], block.attributes.title)
+      blocks:extend(block.content)
+      raw('</details>')
+    end
+  end
+  if #earlier > 0 then raw('<p>It calls also what stands above: %s.</p>', table.concat(earlier, ', ')) end
+  raw('</details>')
+  return blocks
 end
 
 local function write_div(div)

@@ -128,9 +128,15 @@ def test_the_checks_of_the_attacks(models: dict[str, nn.Module], data: Dataset) 
     few = data.test.first(30)
     found = advlib.robustness(models, few.images, few.labels, 0.1, bounds=data.bounds, steps=10)
     checks = stronger_attacks.check_attacks(models, data, found, Experiment())
-    assert len(checks) == 5
-    assert {*checks["Holds"]} <= {"yes", "no"}
-    assert checks.loc[2, "standard"] == "100.0, 100.0"
+    assert checks["check"].nunique() == 5
+    assert len(checks) == 5 * len(models)
+    assert {*checks["holds"]} <= {"yes", "no"}
+    said = stronger_attacks.tell_checks(checks.assign(holds="yes"))
+    assert said == "Of the 5 checks of Table *checks*, 5 hold."
+    said = stronger_attacks.tell_checks(checks.assign(holds=["no", *["yes"] * (len(checks) - 1)]))
+    assert said.endswith(" 4 hold. Not so: many steps do more harm than one (APGD, FGSM).")
+    unbounded = checks[checks["check"].str.startswith("Without") & (checks["model"] == "standard")]
+    assert unbounded[["first", "second", "holds"]].to_numpy().tolist() == [[100, 100, "yes"]]
     assert (found.error.loc[WORST] >= found.error.max()).all()
 
 
@@ -138,5 +144,5 @@ def test_single_precision_hides_some_errors_of_the_standard_model(
     models: dict[str, nn.Module], data: Dataset
 ) -> None:
     errors = stronger_attacks.compute_directions(models, data, 0.1, 2000)["standard"]
-    assert errors["exact"] > errors["as the slides compute it"] + 0.5
+    assert errors["exact"] > errors["in single precision"] + 0.5
     assert errors["exact, on valid images"] < errors["exact"]

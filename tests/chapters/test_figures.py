@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from advlib.chapters import captions, figures
 from advlib.chapters.adversarial_examples import draw_grid, draw_pair
-from advlib.chapters.data import draw_digits, draw_preprocessing
+from advlib.chapters.data import draw_images, draw_preprocessing
 from advlib.chapters.training import draw_curves
 from advlib.data import Dataset, Split
 
@@ -41,6 +41,7 @@ def history() -> pd.DataFrame:
             f"{panel}_train": [factor * value for value in (4.0, 2.0, 1.0)],
             f"{panel}_train_adversarial": [factor * value for value in (8.0, 5.0, 3.0)],
             f"{panel}_validation": [factor * value for value in (3.0, 1.5, 0.5)],
+            f"{panel}_validation_adversarial": [factor * value for value in (9.0, 7.0, 6.0)],
         }
     return pd.DataFrame(columns)
 
@@ -70,7 +71,7 @@ def test_show_gives_the_figure_with_its_label_and_then_its_caption(
     history: pd.DataFrame, outputs: list[Output]
 ) -> None:
     history.loc[1, "objective_train"] = np.nan
-    show(draw_curves(history, "standard"), data=history)
+    show(draw_curves(history), data=history)
     figure, caption = outputs
     about = figure.about
     assert set(figure.data) == {"image/svg+xml", "image/png", "text/plain"}
@@ -99,15 +100,15 @@ def test_show_refuses_a_figure_that_the_report_cannot_use(
 def test_figures_are_the_same_svg_each_time_at_the_text_s_width(
     data: Dataset, outputs: list[Output]
 ) -> None:
-    show(draw_digits(data))
-    show(draw_digits(data))
+    show(draw_images(data))
+    show(draw_images(data))
     first, _, second, _ = (output.data.get("image/svg+xml", "") for output in outputs)
     assert first == second
     assert ET.fromstring(first).get("width") == f"{72 * figures.WIDTH:g}pt"
 
 
-def test_digits_draws_each_class_in_its_column(data: Dataset) -> None:
-    axes = draw_digits(data, rows=2).axes[0]
+def test_images_draws_each_class_in_its_column(data: Dataset) -> None:
+    axes = draw_images(data, rows=2).axes[0]
     drawn = pixels(axes)
     assert [text.get_text() for text in axes.get_xticklabels()] == list(CLASSES)
     assert axes.images[0].get_clim() == (0, 1)
@@ -115,7 +116,7 @@ def test_digits_draws_each_class_in_its_column(data: Dataset) -> None:
     np.testing.assert_array_equal(third_of_class_7, data.train.images[17, 0])
 
 
-def test_digits_converts_only_what_it_draws(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_converts_only_what_it_draws(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     converted = []
     to_pixels = Dataset.to_pixels
 
@@ -124,12 +125,12 @@ def test_digits_converts_only_what_it_draws(data: Dataset, monkeypatch: pytest.M
         return to_pixels(self, images)
 
     monkeypatch.setattr(Dataset, "to_pixels", count)
-    draw_digits(data, rows=2)
+    draw_images(data, rows=2)
     assert sum(converted) == 20
 
 
-def test_digits_leaves_room_where_a_class_has_too_few_images(data: Dataset) -> None:
-    drawn = pixels(draw_digits(data, rows=4).axes[0])
+def test_images_leaves_room_where_a_class_has_too_few_images(data: Dataset) -> None:
+    drawn = pixels(draw_images(data, rows=4).axes[0])
     assert not drawn[3 * 32 :].any()
     assert drawn[: 3 * 32].any()
 
@@ -148,7 +149,11 @@ def test_adversarial_pair_shows_the_change_and_both_predictions(data: Dataset) -
     probabilities = torch.tensor([[0.9] + [0.1 / 9] * 9, [0.1 / 9] * 9 + [0.9]])
     figure = draw_pair(clean, adversarial, probabilities, CLASSES, 0)
     images, bars = figure.axes[:3], figure.axes[3]
-    assert [axes.get_title() for axes in images] == ["0: 90.0 %", "pixels $\\pm$0.250", "9: 90.0 %"]
+    assert [axes.get_title() for axes in images] == [
+        "0: 90.00 %",
+        "pixels $\\pm$0.250",
+        "9: 90.00 %",
+    ]
     np.testing.assert_allclose(np.abs(pixels(images[1])), 0.25, rtol=1e-5)
     assert images[2].images[0].get_clim() == (0, 1)
     heights = [
@@ -175,30 +180,25 @@ def test_adversarial_grid_sets_errors_off(data: Dataset) -> None:
     assert adversarial == [index != 3 for index in range(10)]
 
 
-@pytest.mark.parametrize(
-    ("method", "objective"),
-    [
-        ("standard", [4, 2, 1]),
-        ("adversarial", [8, 5, 3]),
-        ("mixed", [12, 7, 4]),
-        ("mixed-epochwise", [12, 7, 4]),
-    ],
-)
-def test_training_curves_are_those_of_the_slides(
-    history: pd.DataFrame, method: str, objective: list[float]
-) -> None:
-    panels = draw_curves(history, method).axes
-    assert [axes.get_title() for axes in panels] == [
-        "objective",
-        "top-1 error (%)",
-        "top-5 error (%)",
-    ]
-    train, validation = (np.asarray(line.get_ydata()) for line in panels[0].lines)
-    np.testing.assert_array_equal(train, objective)
-    np.testing.assert_array_equal(validation, [3.0, 1.5, 0.5])
-    np.testing.assert_array_equal(panels[1].lines[0].get_ydata(), 10 * train)
+def test_curves_of_clean_images_stand_above_those_of_attacked_ones(history: pd.DataFrame) -> None:
+    panels = draw_curves(history).axes
+    titles = ["objective", "top-1 error (%)", "top-5 error (%)"]
+    assert [axes.get_title() for axes in panels] == [*titles, "", "", ""]
+    rows = {0: ([4, 2, 1], [3, 1.5, 0.5]), 3: ([8, 5, 3], [9, 7, 6])}
+    for first, lines in rows.items():
+        for axes, factor in zip(panels[first : first + 3], (1, 10, 5), strict=True):
+            for line, wanted in zip(axes.lines, lines, strict=True):
+                np.testing.assert_array_equal(np.asarray(line.get_ydata()) / factor, wanted)
+    assert [panels[0].get_ylabel(), panels[3].get_ylabel()] == ["clean images", "attacked images"]
 
 
 def test_curves_of_one_epoch_show_a_point(history: pd.DataFrame) -> None:
-    line = draw_curves(history[:1], "mixed").axes[0].lines[0]
+    line = draw_curves(history[:1]).axes[0].lines[0]
     assert line.get_marker() == "o"
+
+
+def test_no_curve_is_drawn_of_a_top_5_error_of_few_classes(history: pd.DataFrame) -> None:
+    none = history.assign(**dict.fromkeys(history.filter(like="top5").columns, 0.0))
+    none["top5_error_train_adversarial"] = np.nan  # where there are no such images
+    titles = [axes.get_title() for axes in draw_curves(none).axes]
+    assert titles == ["objective", "top-1 error (%)", "", ""]

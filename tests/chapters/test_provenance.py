@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+import typst
 from matplotlib.figure import Figure
 
 from advlib.chapters import captions, figures, provenance
@@ -105,6 +106,11 @@ def test_stages_name_a_file_that_is_not_a_notebook(tmp_path: Path, content: str)
 def test_commit_says_whether_files_differ_from_it(package: Path) -> None:
     name = git(package, "rev-parse", "--short=12", "HEAD")
     assert provenance.commit(package) == name
+    for made in ("advlib/reference", "report/reference"):  # of the reference run itself
+        folder = package.parent / made
+        folder.mkdir(parents=True)
+        (folder / "results.csv").touch()
+    assert provenance.commit(package) == name
     (package / "__init__.py").write_text("changed = True")
     assert provenance.commit(package) == f"{name}, with changes"
 
@@ -141,6 +147,8 @@ def test_environment_describes_this_process() -> None:
     assert str(torch.__version__).startswith(environment["torch"])
     assert environment["Threads"] == str(share_cores())
     assert environment["Date"].endswith("UTC")
+    pdf = typst.compile(b"a page")
+    assert f"Typst {environment['Typst']}".encode() in pdf
     assert all(environment.values())
 
 

@@ -19,6 +19,7 @@ from advlib.chapters import (
     every_epsilon,
     stronger_attacks,
     training,
+    training_words,
     transfer,
 )
 from advlib.data import Dataset
@@ -50,13 +51,15 @@ class World:
         self.probabilities = nn.functional.one_hot(self.predictions, 10).float()
         self.history = pd.DataFrame({"epoch": [1, 2], "seconds": [1.0, 1.0]})
         for figure in ("objective", "top1_error", "top5_error"):
-            for part in ("train", "train_adversarial", "validation"):
+            for part in ("train", "train_adversarial", "validation", "validation_adversarial"):
                 self.history[f"{figure}_{part}"] = [2.0, 1.0]
         found = advlib.transfer(self.models, images, labels)
         order = list(slides.TRANSFER_ORDER)
-        self.transferred = Transfer(
-            *(each.reindex(index=order, columns=order).fillna(1.0) for each in vars(found).values())
+        error, confidence_error = (
+            each.reindex(index=order, columns=order).fillna(1.0)
+            for each in (found.error, found.confidence_error)
         )
+        self.transferred = Transfer(error, confidence_error, found.n)
         self.robust = advlib.robustness(
             self.models, images[:20], labels[:20], bounds=self.data.bounds, steps=2
         )
@@ -70,7 +73,7 @@ def world() -> Iterator[World]:
 
 
 SHOWN: dict[str, Callable[[World], None]] = {
-    "fig-digits": lambda w: data.show_digits(w.data),
+    "fig-images": lambda w: data.show_images(w.data),
     "tbl-classes": lambda w: data.show_classes(w.data),
     "fig-preprocessing": lambda w: data.show_preprocessing(w.data),
     "tbl-directions": lambda w: adversarial_examples.show_directions(w.evaluation, 0.1),
@@ -78,7 +81,7 @@ SHOWN: dict[str, Callable[[World], None]] = {
         w.data, 0, w.attacked, w.predictions, w.probabilities
     ),
     "fig-grid": lambda w: adversarial_examples.show_grid(w.data, w.attacked, w.predictions),
-    "tbl-architecture": lambda w: training.show_architecture(advlib.LeNet()),
+    "tbl-architecture": lambda w: training.show_architecture(advlib.LeNet(), w.data),
     "tbl-settings": lambda w: training.show_settings(w.experiment),
     "fig-curves-mixed": lambda w: training.show_curves(w.history, "mixed"),
     "tbl-curves-mixed": lambda w: training.show_readings(w.history, "mixed", "mixed"),
@@ -104,7 +107,9 @@ SHOWN: dict[str, Callable[[World], None]] = {
         stronger_attacks.compute_directions(w.models, w.data, 0.1, 20), 0.1, 20
     ),
     "tbl-checks": lambda w: stronger_attacks.show_checks(
-        pd.DataFrame({"Check": ["c"], "mixed": ["1, 2"], "Holds": ["yes"]})
+        pd.DataFrame(
+            {"check": ["c"], "model": ["mixed"], "first": [1.0], "second": [2.0], "holds": ["yes"]}
+        )
     ),
     "fig-reliability": lambda w: confidence.show_reliability(w.certain),
     "fig-risk": lambda w: confidence.show_risk(w.certain),
@@ -146,7 +151,7 @@ def test_nothing_is_shown_where_nothing_was_published(world: World) -> None:
 
 
 def test_what_to_expect_depends_on_the_settings() -> None:
-    say = training.describe_expectations
+    say = training_words.describe_expectations
     assert say(Experiment()) == "The settings of this report are those of the published experiment."
     quick = say(Experiment(images=1000, epochs=1))
     assert "97\N{NO-BREAK SPACE}% after standard" in quick

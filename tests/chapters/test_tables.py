@@ -5,12 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advlib.chapters import captions, tables, training, transfer
+from advlib.chapters import captions, tables, training, training_words, transfer
 from advlib.chapters.back_matter import lay_out_stages, tell_confidences, tell_errors
 from advlib.chapters.data import count_classes
 from advlib.chapters.provenance import Stage
 from advlib.chapters.wording import (
     change,
+    change_to,
     difference,
     escape,
     interval,
@@ -250,9 +251,10 @@ def test_the_settings_table_names_what_its_notebook_is_told() -> None:
     """Of another setting it would show the default, whatever make was asked for."""
     settings = Experiment(seed=2**62, images=5000, epochs=2)
     table = training.lay_out_settings(settings)
-    told = find_parameters(NOTEBOOKS / "3-training.ipynb") - {"method"}
+    told = find_parameters(NOTEBOOKS / "3-training.ipynb") - {"method", "weights"}
     assert {*training.settings_data(settings).columns} == told
-    assert len(table) == len(told) == len(declared()) - len({"attacked", "methods"})
+    assert len(told) == len(declared()) - len({"weights"})
+    assert len(table) == len(told) - len({"attacked", "methods"})
     rows = lines(table)
     assert rows["Training images"] == ["", "5000", "all"]
     assert rows["Seed"] == ["", str(2**62), "not stated"]
@@ -286,25 +288,30 @@ def test_what_the_slides_lack_is_an_empty_cell(evaluation: pd.DataFrame, monkeyp
     assert len(published_gaps(found | dict.fromkeys(TRANSFER_LABELS.values(), ours))) == 42
 
 
-def test_results_of_other_methods_come_after_the_slides() -> None:
-    names = ["free", "adversarial", "standard"]
-    found = {TRANSFER_LABELS["error"]: pd.DataFrame(1.0, index=names, columns=names)}
-    assert methods_found(found) == ["standard", "adversarial", "free"]
+def test_methods_stay_in_the_order_given_but_for_the_slides_own() -> None:
+    for names, chapters in (
+        (["free", "adversarial", "standard"], ["free", "adversarial", "standard"]),
+        ([*slides.TRANSFER_ORDER], [*slides.METHODS]),
+    ):
+        found = {TRANSFER_LABELS["error"]: pd.DataFrame(1.0, index=names, columns=names)}
+        assert methods_found(found) == chapters
+    assert slides.order_transfer(slides.METHODS) == [*slides.TRANSFER_ORDER]
+    assert slides.order_transfer(["mixed", "free"]) == ["mixed", "free"]
 
 
 def test_the_conclusions_sentences(evaluation: pd.DataFrame) -> None:
     both = evaluation.set_axis(["standard", "mixed"])
-    assert tell_errors(both) == (
+    assert tell_errors(both, {}) == (
         "the error after standard training is 1.80\N{NO-BREAK SPACE}%. With mixed training it rises"
         " by 12.90 points, to 14.70\N{NO-BREAK SPACE}%."
     )
-    assert tell_confidences(both[:1]) == "67.00\N{NO-BREAK SPACE}% after standard training"
+    assert tell_confidences(both[:1], {}) == "67.00\N{NO-BREAK SPACE}% after standard training"
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_each_method_has_a_text_without_numbers(name: str) -> None:
     """What is computed is no number, and neither are formulas and the years of citations."""
-    text = training.describe_method(name)
+    text = training_words.describe_method(name, Experiment())
     assert text.startswith(f"# {METHODS[name].title}\n\n")
     plain = re.sub(r"\$\$.*?\$\$|\$.*?\$|\]\(.*?\)", "", text, flags=re.DOTALL)
     assert not re.search("[0-9]", plain)
@@ -338,6 +345,12 @@ def test_stages_table_refers_to_figures_and_tables() -> None:
         (change(1.5, 1.8), "rises by 0.30 points"),
         (change(1.5, 1.501), "stays the same"),
         (change(NAN, 1.0), "cannot be compared"),
+        (change_to(96.6, 14.7), "falls by 81.90 points, to 14.70\N{NO-BREAK SPACE}%"),
+        (
+            change_to(1, 2, "by a step"),
+            "rises by 1.00 points by a step, to 2.00\N{NO-BREAK SPACE}%",
+        ),
+        (change_to(100, 100, "by a step"), "stays at 100.00\N{NO-BREAK SPACE}% by a step"),
         (interval(1.2, 3.4), "1.20 to 3.40"),
         (write_setting(None), "all"),
         (write_setting(NAN), "all"),

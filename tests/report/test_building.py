@@ -150,7 +150,7 @@ def test_what_is_no_notebook_is_named_by_every_reader(reader: str, executed: Pat
 
 
 def alike(name: str, experiment: dict[str, object], **parameters: object) -> Notebook:
-    return Notebook(Path(f"{name}.ipynb"), name, parameters, experiment, None, [], [])
+    return Notebook(Path(f"{name}.ipynb"), name, parameters, experiment, None, [], [], [])
 
 
 def test_notebooks_with_different_parameters_are_not_mixed() -> None:

@@ -1,0 +1,146 @@
+"""What the chapter on trainings says about one: its text, and sentences from its numbers."""
+
+import inspect
+import math
+import re
+from pathlib import PurePath
+
+import pandas as pd
+from torch import nn
+
+from advlib.chapters.matter_words import name_part
+from advlib.chapters.tables import read_cell
+from advlib.chapters.wording import (
+    change,
+    change_to,
+    escape,
+    interval,
+    percent,
+    place,
+    place_beside,
+    write_list,
+)
+from advlib.experiment import results
+from advlib.experiment.own import load_own, read_docstring
+from advlib.experiment.own_files import find_weights
+from advlib.keeping.folders import METHOD_TEXTS
+from advlib.keeping.names import name_method, split_own
+from advlib.published import slides
+from advlib.published.comparison import error_interval
+from advlib.settings import Experiment, repeats_slides
+
+OF_SLIDES = "<!-- of the slides -->"
+"""In a method's text: what follows is left out where the report is not about what theirs is."""
+
+
+def describe_method(name: str, experiment: Experiment) -> str:
+    """Return the section about a training method: its title, and the text of its file.
+
+    Of a user's own it is the docstring, as it is. Of a model that was trained elsewhere nothing is
+    known.
+    """
+    heading = f"# {name_part(name, vars(experiment))}\n\n"
+    if experiment.weights is not None:
+        file = find_weights(experiment)[name].name
+        return f"{heading}The weights of this model are those of {escape(file)}."
+    own = {name_method(each): each for each in experiment.methods if split_own(each)}
+    if name not in own:
+        text = (METHOD_TEXTS / f"{name}.md").read_text(encoding="utf-8")
+        about, of_slides = text.partition(OF_SLIDES)[::2]
+        return heading + about + of_slides * repeats_slides(vars(experiment))
+    file, function = split_own(own[name]) or ("", "")
+    text = (
+        f"This method is `{function}` in the file {escape(PurePath(file).name)}, a function of the"
+        " model, a minibatch and the settings."
+    )
+    return heading + text + describe_docstring(read_docstring(own[name]))
+
+
+def describe_docstring(text: str) -> str:
+    """Return what a docstring says, paragraph by paragraph, with no sign in it as markup."""
+    paragraphs = [escape(part) for part in re.split(r"\n\s*\n", text.strip()) if part.strip()]
+    return "".join(f"\n\n{part}" for part in ["It says of itself:", *paragraphs] if paragraphs)
+
+
+def describe_network(network: nn.Module, experiment: Experiment) -> str:
+    """Say which network a user's own is, and what it says of itself."""
+    own = split_own(experiment.network)
+    if own is None:
+        return ""
+    text = inspect.getdoc(load_own(experiment.network)) or ""
+    if inspect.getdoc(nn.Module) == text:  # inherited
+        text = ""
+    return (
+        f"The network is `{own[1]}` in the file {escape(PurePath(own[0]).name)}."
+        + describe_docstring(text)
+    )
+
+
+def describe_expectations(experiment: Experiment) -> str:
+    """Say what a reader may expect of these settings, by the reference run's numbers."""
+    if not repeats_slides(vars(experiment)):
+        return ""
+    if slides.applies(vars(experiment)):
+        return "The settings of this report are those of the published experiment."
+    reference = results.collect("")
+    names = [name for name in slides.METHODS if f"tbl-evaluation-{name}" in reference]
+    found = {name: reference[f"tbl-evaluation-{name}"]["error"] for name in names}
+    errors = [
+        f"{percent(float(error['adversarial']), 0)} after {name} training"
+        for name, error in found.items()
+    ]
+    text = (
+        "The settings of this report are not those of the published experiment, whose numbers are "
+        "therefore left out. In the reference run of this project, with the published settings, "
+        f"the error on adversarial images is {write_list(errors)}."
+    )
+    fewer = experiment.epochs < Experiment.epochs or experiment.images is not None
+    return text + fewer * " With fewer images and epochs expect the same order, and less effect."
+
+
+def describe_curves(history: pd.DataFrame | None, method: str) -> str:
+    """Say where a training leads: on clean validation images, and on attacked ones."""
+    if history is None:
+        return ""
+    clean, attacked, trained = (
+        history[f"top1_error_{part}"].tolist()
+        for part in ("validation", "validation_adversarial", "train_adversarial")
+    )
+    lowest = min(clean)
+    best = ", its lowest"
+    if clean[-1] > lowest:
+        best = f"; it was at its lowest, {percent(lowest)}, after epoch {1 + clean.index(lowest)}"
+    moved = change_to(attacked[0], attacked[-1], "between the first epoch and the last")
+    if math.isnan(trained[-1]):
+        return (
+            "No attacked image was trained on. On the clean validation images the error of Figure"
+            f" *curves-{method}* ends at {percent(clean[-1])}{best}. On the same images under"
+            f" attack it {moved}."
+        )
+    return (
+        f"In Figure *curves-{method}* the error on attacked validation images {moved}, which is"
+        f" {place_beside(attacked[-1], trained[-1])} that on the attacked images"
+        f" trained on. On the clean ones it ends at {percent(clean[-1])}{best}."
+    )
+
+
+def describe_evaluation(evaluation: pd.DataFrame, method: str, published_method: str | None) -> str:
+    """Say what the attack does to the test images, and how near the published number is."""
+    (before, after), (unforced, forced) = (
+        [read_cell(evaluation, images, figure) for images in ("clean", "adversarial")]
+        for figure in ("error", "confidence_error")
+    )
+    text = f"By Table *evaluation-{method}* the error {change(before, after)} under attack."
+    if not math.isnan(forced - unforced):
+        text += (
+            f" On what is then misclassified the mean confidence is {percent(forced)},"
+            f" {place_beside(forced, unforced)} that on the errors among clean images."
+        )
+    if published_method is None:
+        return text
+    theirs = slides.evaluation(published_method, corrected=True)["adversarial"]["error"]
+    low, high = error_interval(evaluation.T["adversarial"])
+    return (
+        f"{text} The published adversarial error, {percent(theirs)}, {place(theirs, low, high)} the"
+        f" 95 % interval of ours, {interval(low, high)}."
+    )
