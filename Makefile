@@ -5,10 +5,17 @@
 ## make report PARAMETERS=quick    the same in under 90 seconds: few images, few epochs, and yet the
 ##                                 effect shows
 ## make report EPSILON=0.2 EPOCHS=5    with parameters changed, in a folder of its own
+## make report METHODS=standard,mine.py:free NETWORK=mine.py:Net DATASET=a/folder    about a training
+##                                 method, a network and data of your own
+## make report PARAMETERS=my/experiment.yaml    all of it from a file
+## make compare A=folder B=folder   two reports' settings and numbers side by side; "reference" is the
+##                                 reference run. Exit status: 0 equal to TOLERANCE=0, 1 different,
+##                                 2 not comparable
 ## make test                       everything that is checked: linter, types, tests, notebooks
 ## make check                      linter and types only
 ## make reference                  the reference run anew, with the slides' settings
 ## make lab                        JupyterLab on the notebooks
+## make picture                    README's picture of the panel anew, in Chromium
 ## make bench                      the benchmark against other libraries and the processor, under
 ##                                 10 minutes on two idle cores: tests/benchmarks/results.md
 ## make mutation                   mutants of attacks, methods and evaluation: which of them do the
@@ -27,7 +34,7 @@ help:
 	@printf '\nParameters, from make'"'"'s command line only:\n'
 	@python=$$(sh .make/find-python.sh) && exec "$$python" -E -m advlib.experiment.parameters --help
 
-.PHONY: help report tidy reference test check bench mutation lab audit lock clean distclean check-python FORCE
+.PHONY: help report tidy reference compare test check bench mutation lab picture audit lock clean distclean check-python FORCE
 # Notebooks are executed side by side, each with its share of the cores (advlib.experiment.runner):
 # two trainings on a core each are done sooner than one after the other on two.
 MAKEFLAGS += --no-builtin-rules --jobs=3
@@ -47,8 +54,9 @@ export ADVLIB_RUNS := $(CURDIR)/report/build/runs
 
 # What stands on the command line, quoted for the shell. (override: so that nothing given there, by
 # mistake, replaces these variables.)
-override given := $(sort $(foreach v,$(filter-out PYTHON,$(.VARIABLES)),$(if \
-    $(filter command,$(origin $v)),'$(subst ','\'',$v=$(value $v))')))
+# Nothing here takes the words apart, for a value may have spaces.
+override given := $(foreach v,$(filter-out PYTHON,$(.VARIABLES)),$(if \
+    $(filter command,$(origin $v)),'$(subst ','\'',$v=$(value $v))'))
 override quote = '$(subst ','\'',$1)'
 override stop = $(error stopped before any work)
 # What a recipe starts ends with this make (advlib.keeping.parent), and is told which one that is.
@@ -61,7 +69,8 @@ $(if $(found),,$(stop))
 endif
 
 # What an experiment is made from, computed from the notebooks and the code: name, methods, chapters,
-# matter, typeset_from, and for each notebook its source, the runner's options and what it comes after.
+# matter, typeset_from, when this was asked, and for each notebook its source, the runner's options and
+# what it comes after.
 ifneq ($(filter report report/build/%,$(goals)),)
 override define newline
 
@@ -71,7 +80,13 @@ override plan := $(shell $(call quote,$(found)) -E -m advlib.experiment.plan $(g
 $(if $(plan),,$(stop))
 $(eval $(subst @@,$(newline),$(plan)))
 endif
-$(if $(given),$(if $(filter-out report report/build/%,$(goals)),$(error only make report takes parameters)))
+ifeq ($(goals),compare)
+override unknown := $(foreach v,$(filter-out PYTHON A B TOLERANCE,$(.VARIABLES)),$(if \
+    $(filter command,$(origin $v)),$v))
+$(if $(strip $(unknown)),$(error make compare takes A, B and TOLERANCE, not $(strip $(unknown))))
+else
+$(if $(strip $(given)),$(if $(filter-out report report/build/%,$(goals)),$(error only make report takes parameters)))
+endif
 
 # ---- The environment ----------------------------------------------------------------------------
 
@@ -113,7 +128,7 @@ $(folder)/parameters.yaml: FORCE | $(ready)
 # the executed notebooks; the runner checks and passes the parameters that each names
 $(chapters) $(matter): $(folder)/parameters.yaml requirements.lock | $(ready)
 	@$(run) $(python) -m advlib.experiment.runner $(source) $@ \
-	    --parameters $(folder)/parameters.yaml --made-from $^ $(options)
+	    --parameters $(folder)/parameters.yaml --since $(begun) --made-from $^ $(options)
 
 $(matter): $(chapters) | tidy
 
@@ -142,8 +157,9 @@ check: | $(ready)
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 
+# two files of tests at once: many of them start a make, and wait for it
 test: check
-	$(python) -m pytest --cov --cov-report=term tests
+	$(python) -m pytest -n 2 --dist loadfile --cov --cov-report=term tests
 	$(python) -m pytest --nbval --nbval-current-env -p no:cacheprovider notebooks report/*.ipynb
 
 bench: | $(ready)
@@ -158,12 +174,28 @@ mutation: | $(ready)
 lab: | $(ready)
 	@exec sh .make/lab.sh $(python)
 
+# in Chromium (apt install chromium)
+picture: | $(ready)
+	@PYTHONPATH=. $(python) .make/picture.py
+
 audit: | $(ready)
 	@exec $(python) .make/audit.py
 
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-emit-index-url \
 	    --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
+
+# make's own exit status is 2 whatever a recipe's is, but 1 under -q where there is something to do.
+# What $(shell) prints is taken, so that the comparison writes where this make does.
+ifeq ($(goals),compare)
+override status := $(shell out=/proc/$$PPID/fd/1; { true >>$$out; } 2>/dev/null || out=/dev/stderr; \
+    $(call quote,$(found)) -E .make/compare.py $(call quote,$(A)) $(call quote,$(B)) \
+    $(call quote,$(TOLERANCE)) >>$$out; echo $$?)
+$(if $(filter 0 1,$(status)),,$(stop))
+$(if $(filter 1,$(status)),$(eval MAKEFLAGS += --question))
+compare: $(if $(filter 1,$(status)),FORCE)
+	@:
+endif
 
 # ---- Cleaning -----------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import advlib
 from advlib.experiment.imports import find_imports
 from advlib.keeping.folders import PACKAGE
 
-RINGS = ("keeping", "library", "experiment", "published", "chapters", "report")
+RINGS = ("keeping", "library", "experiment", "published", "chapters", "explore", "report")
 """From the innermost: each imports of itself and of those before it."""
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

@@ -75,6 +75,13 @@ def test_make_names_a_damaged_file_of_a_report_and_the_remedy(name: str, finishe
     assert summary(finished).returncode == 1
 
 
+def test_what_another_make_is_writing_is_no_damage(finished: Path) -> None:
+    part = finished / ".part-1234-report.html"
+    part.touch()
+    assert summary(finished).returncode == 0
+    part.unlink()
+
+
 def test_the_summary_has_the_methods_that_it_is_asked_for(finished: Path) -> None:
     def rows(*methods: str) -> str:
         command = [sys.executable, str(SUMMARY), str(finished), *methods]

@@ -3,7 +3,6 @@
 ADVLIB_KILLS asks for more kills than the few that every run of the tests can afford.
 """
 
-import json
 import os
 import random
 import re
@@ -32,6 +31,7 @@ METHODS = Experiment().methods
 # What the never interrupted experiment gives, without make, notebooks and checkpoints to resume.
 EXPERIMENT = f"""
 import sys
+from functools import partial
 from pathlib import Path
 import torch
 from advlib import evaluate, fgsm, load_data, runs, transfer
@@ -39,6 +39,7 @@ from advlib.experiment import parameters, results
 from advlib.published import comparison
 
 torch.set_num_threads(1)
+as_the_slides = partial(fgsm, loss="log-loss")
 given = dict(images={TRAINING}, epochs=3, batch_size=20)
 settings = parameters.resolve("quick", given)
 data = load_data(settings.dataset, images=settings.images)
@@ -46,11 +47,11 @@ test, labels, epsilon = data.test.images, data.test.labels, settings.epsilon
 trained = {{name: runs.trained(name, data, settings) for name in settings.methods}}
 tables = {{}}
 for name, run in trained.items():
-    attacked = evaluate(run.model, fgsm(run.model, test, labels, epsilon), labels)
+    attacked = evaluate(run.model, as_the_slides(run.model, test, labels, epsilon), labels)
     both = {{"clean": evaluate(run.model, test, labels), "adversarial": attacked}}
     tables["tbl-evaluation-" + name] = comparison.evaluation_data(both)
 models = {{name: trained[name].model for name in ("standard", "adversarial", "mixed")}}
-transferred = transfer(models, test, labels, epsilon)
+transferred = transfer(models, test, labels, epsilon, attack=as_the_slides)
 tables["tbl-transfer-error"] = transferred.error
 tables["tbl-transfer-confidence"] = transferred.confidence_error
 results.write(tables, Path(sys.argv[1]))
@@ -114,9 +115,9 @@ def test_a_report_killed_at_any_moment_goes_on_to_the_same_bits(
     chance, log, orphans = random.Random(SEED), project / "log", list[int]()
     for kill in range(KILLS):
         make, told = begin(project, log, "report", *PARAMETERS), count_lines(log)
-        wait_for(lambda: not any(map(exists, orphans)), 30)  # noqa: B023
+        wait_for(lambda: not any(map(exists, orphans)))  # noqa: B023
         lines, seconds = chance.randrange(6), chance.uniform(0, 2)
-        wait_for(lambda: count_lines(log) >= told + lines or make.poll() is not None, 300)  # noqa: B023
+        wait_for(lambda: count_lines(log) >= told + lines or make.poll() is not None)  # noqa: B023
         time.sleep(seconds)
         alone = kill % 2 == 0
         print(f"seed {SEED}: {lines} lines and {seconds:.2f} s, {'make' if alone else 'group'}")
@@ -128,7 +129,7 @@ def test_a_report_killed_at_any_moment_goes_on_to_the_same_bits(
         print(f"  {'had ended' if ended else 'killed'}, {len(orphans)} left for the moment")
     both = [begin(project, project / f"log{i}", "report", *PARAMETERS) for i in range(2)]
     said = [make.wait() for make in both]
-    assert not [*filter(exists, [*orphans, *at_work(project)])]
+    wait_for(lambda: not [*filter(exists, [*orphans, *at_work(project)])])
     texts = [(project / f"log{i}").read_text() for i in range(2)]
     assert said == [0, 0], "\n".join(texts)
     check_whole(project, expected)
@@ -137,12 +138,12 @@ def test_a_report_killed_at_any_moment_goes_on_to_the_same_bits(
 
 
 def test_two_reports_at_once_share_a_training(project: Path) -> None:
-    """Another epsilon is nothing to standard training."""
+    """How many images are attacked in the report is nothing to a training."""
     before = {*(project / "report" / "build").glob("runs/*")}
     epochs = 5
     makes, logs = [], [project / "log-a", project / "log-b"]
-    for log, epsilon in zip(logs, ("0.1", "0.2"), strict=True):
-        given = ["PARAMETERS=quick", "IMAGES=100", f"EPOCHS={epochs}", f"EPSILON={epsilon}"]
+    for log, attacked in zip(logs, (20, 30), strict=True):
+        given = ["PARAMETERS=quick", "IMAGES=100", f"EPOCHS={epochs}", f"ATTACKED={attacked}"]
         name = parameters.folder_name(*parameters.read_arguments(given))
         target = f"report/build/{name}/notebooks/3-training-standard.ipynb"
         makes.append((begin(project, log, target, *given), target))
@@ -151,9 +152,7 @@ def test_two_reports_at_once_share_a_training(project: Path) -> None:
     assert said == [0, 0], text
     assert len({*(project / "report" / "build").glob("runs/*")} - before) == 1
     assert text.count(": epoch ") == epochs, "trained once, whoever did it"
-    pages = [json.loads((project / target).read_text(encoding="utf-8")) for _, target in makes]
-    assert pages[0]["metadata"]["papermill"]["parameters"]["epsilon"] == 0.1
-    assert pages[1]["metadata"]["papermill"]["parameters"]["epsilon"] == 0.2
+    assert all((project / target).is_file() for _, target in makes)
 
 
 def test_what_another_make_has_executed_meanwhile_is_taken(
@@ -189,7 +188,7 @@ def check_whole(
         assert f"fig-curves-{method}" in found
     assert (build / NAME / "report.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
     assert (build / NAME / "report.pdf").read_bytes().rstrip().endswith(b"%%EOF")
-    kept = (".ipynb", ".lock", ".sha256", ".csv", ".safetensors", ".html", ".pdf", ".yaml")
+    kept = {".ipynb", ".lock", ".sha256", ".csv", ".json", ".safetensors", ".html", ".pdf", ".yaml"}
     for path in build.rglob("*"):
         good = path.is_dir() or path.suffix in kept or path.name in (".lock", "SHA256SUMS")
         assert good, path

@@ -1,0 +1,136 @@
+"""make compare: what it prints, and its exit status."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import compare
+import pandas as pd
+import pytest
+
+from advlib.experiment.results import write
+from advlib.keeping.folders import RESULTS
+
+ROOT = Path(__file__).parents[2]
+NAN = float("nan")
+MAKES = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+SETTINGS = pd.DataFrame({"dataset": ["MNIST"], "epochs": [3], "images": [NAN]}, index=["value"])
+ERROR = pd.DataFrame({"error": [1.5, 96.92], "n": [100, 100]}, index=["clean", "adversarial"])
+
+
+def report(
+    folder: Path,
+    error: float = 96.92,
+    epochs: int = 3,
+    more: Mapping[str, pd.DataFrame] | None = None,
+    **others: str,
+) -> Path:
+    table, settings = ERROR.copy(), SETTINGS.assign(epochs=epochs, **others)
+    table.loc["adversarial", "error"] = error
+    write(
+        {"tbl-settings": settings, "tbl-evaluation-standard": table, **(more or {})},
+        folder / "results",
+    )
+    return folder
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["make", "-C", str(ROOT), "--no-print-directory", "compare", *arguments]
+    env = {name: value for name, value in os.environ.items() if name not in MAKES}
+    return subprocess.run(command, capture_output=True, text=True, env=env)  # no other make's flags
+
+
+def test_equal_reports_are_equal(tmp_path: Path) -> None:
+    a, b = report(tmp_path / "a"), report(tmp_path / "b")
+    done = make(f"A={a}", f"B={b}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "0 of 4 numbers differ by more than 0; the settings are equal" in done.stdout
+
+
+def test_what_differs_is_shown_side_by_side(tmp_path: Path) -> None:
+    a, b = report(tmp_path / "a folder"), report(tmp_path / "b", 97.0, epochs=4)
+    done = make(f"A={a}", f"B={b}")
+    assert done.returncode == 1
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["epochs", "3", "4", "differs"] in lines
+    assert ["dataset", "MNIST", "MNIST"] in lines
+    assert ["images", "all", "all"] in lines
+    assert ["adversarial,", "error", "96.92", "97", "-0.08"] in lines
+    assert "1 of 4 numbers differ by more than 0; the settings differ" in done.stdout
+
+
+def test_long_values_do_not_run_into_each_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = (report(tmp_path / name, network="SmallResNet (mine.py)") for name in "ab")
+    compare.main(str(a), str(b))
+    assert "\nnetwork  SmallResNet (mine.py)  SmallResNet (mine.py)\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("tolerance", "status"), [("0.05", 1), ("0.1", 0), ("", 1)])
+def test_numbers_within_the_tolerance_are_equal(
+    tmp_path: Path, tolerance: str, status: int
+) -> None:
+    a, b = report(tmp_path / "a"), report(tmp_path / "b", 97.0)
+    assert compare.main(str(a), str(b), tolerance) == status
+
+
+def test_a_table_of_one_report_alone_is_a_difference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = report(tmp_path / "a"), report(tmp_path / "b", more={"tbl-more": ERROR})
+    assert compare.main(str(a), str(b)) == 1
+    assert "tbl-more: only in B, 4 numbers" in capsys.readouterr().out
+
+
+def test_undefined_is_like_undefined_and_unlike_a_number(tmp_path: Path) -> None:
+    a, b = report(tmp_path / "a", NAN), report(tmp_path / "b", NAN)
+    assert compare.main(str(a), str(b)) == 0
+    assert compare.main(str(a), str(report(tmp_path / "c", 0.0)), "1e9") == 1
+
+
+def test_a_copy_of_the_reference_is_the_reference(tmp_path: Path) -> None:
+    """Without what the reference run has besides a report's tables."""
+    assert compare.main(str(RESULTS), "reference") == 0
+    whole = {path.name for path in RESULTS.glob("*epochwise*")}
+    assert whole
+    shutil.copytree(RESULTS, tmp_path / "results")
+    assert compare.main("reference", str(tmp_path)) == 1
+
+
+def damage(folder: Path) -> None:
+    path = folder / "results" / "tbl-evaluation-standard.csv"
+    path.write_text(path.read_text().replace("96.92", "12.34"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (shutil.rmtree, "is no folder, and not the word reference"),
+        (damage, "is not what was written"),
+        (lambda folder: (folder / "results" / "SHA256SUMS").unlink(), "can be compared"),
+    ],
+)
+def test_what_cannot_be_compared_ends_with_2_and_a_word(
+    tmp_path: Path, spoil: object, says: str
+) -> None:
+    a, b = report(tmp_path / "a"), report(tmp_path / "b")
+    assert callable(spoil)
+    spoil(b)
+    done = make(f"A={a}", f"B={b}")
+    assert done.returncode == 2
+    assert says in done.stderr
+
+
+def test_a_misspelt_tolerance_is_not_passed_over() -> None:
+    done = make("A=reference", "B=reference", "TOLERENCE=0.5")
+    assert done.returncode == 2
+    assert "make compare takes A, B and TOLERANCE, not TOLERENCE" in done.stderr
+
+
+@pytest.mark.parametrize("tolerance", ["-1", "x", "inf", "nan"])
+def test_a_tolerance_is_a_number(tolerance: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare.main("reference", "reference", tolerance) == 2
+    assert "TOLERANCE must be a number of at least 0" in capsys.readouterr().err
