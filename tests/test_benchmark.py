@@ -192,7 +192,9 @@ def test_operations_of_a_pass_are_those_that_torch_counts(
     images = torch.rand(3, 1, 28, 28, requires_grad=of_images)
     with FlopCounterMode(display=False) as counter:
         layers(images).sum().backward()
-    assert counting.operations("a pass", layers) * 3 == counter.get_total_flops()
+    counted = counting.operations("a pass", layers)
+    assert counted is not None
+    assert counted * 3 == counter.get_total_flops()
 
 
 def test_operations_of_each_work() -> None:
@@ -206,6 +208,9 @@ def test_operations_of_each_work() -> None:
         "standard training": 3 * forward - first,  # 13.18 million
         "FGSM": 2 * forward,
         "evaluation": forward,
+        "PGD, 40 steps": None,
+        "APGD, 40 steps": None,
+        "robustness, worst case": None,
     }
 
 
@@ -228,6 +233,54 @@ def test_competitors_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     warm_up = ["product", "advlib 300", "other 300", "part 300"]
     assert log == warm_up + 2 * ["product", "advlib 500", "other 500", "part 50"]
     assert len(measured["rates"]) == len(measured["seconds"]["other"]) == 2
+
+
+def test_long_work_takes_fewer_images_and_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[int] = []
+    monkeypatch.setattr(timing, "matrix_product", lambda: lambda: None)
+    row = rows.Row("long", {"advlib": lambda: log.append}, images=20, rounds=1)
+    (measured,) = timing.measure([row], rounds=3, images=500)
+    assert log == [10, 20]
+    assert measured["operations"] is None
+    assert len(measured["rates"]) == 1
+
+
+def test_peers_attacks_in_many_steps_are_advlibs() -> None:
+    """On the same model and images they turn as many, and stay within epsilon and the pixels."""
+    pixels, one_hot = peers.arrays(train=False)
+    labels, data = torch.from_numpy(one_hot[:30].argmax(1)), rows.data()
+    model, epsilon = rows.defended(), data.epsilon_in_pixels(0.1)
+
+    def errors(adversarial: Tensor) -> int:
+        return int((model(data.to_inputs(adversarial)).argmax(1) != labels).sum())
+
+    clean = errors(torch.from_numpy(pixels[:30]))
+    whole = peers.OfPixels(Network(model), data)(torch.from_numpy(pixels[:30]))
+    torch.testing.assert_close(whole, model(data.test.images[:30]), rtol=1e-3, atol=1e-3)
+    for row in rows.ROWS:
+        if not row.is_long or row.work.startswith("robustness"):
+            continue
+        turned = {}
+        for name, setup in row.competitors.items():
+            found: Any = setup()(30)
+            found = torch.cat(found) if isinstance(found, list) else torch.as_tensor(found)
+            found = data.to_pixels(found) if name == "advlib" else found
+            distance = (found - torch.from_numpy(pixels[:30])).abs().max()
+            assert 0.9 * epsilon < distance < epsilon + 1e-5, name
+            assert found.min() > -1e-5
+            assert found.max() < 1 + 1e-5
+            turned[name] = errors(found)
+        assert max(turned.values()) - min(turned.values()) <= 2, turned
+        assert min(turned.values()) > clean + 3
+
+
+def test_the_worst_case_by_art_is_advlibs() -> None:
+    (row,) = (row for row in rows.ROWS if row.work.startswith("robustness"))
+    found: Any = row.competitors["advlib"]()(10)
+    ours = float(found.error.loc["worst case", "adversarial"])
+    theirs: Any = row.competitors[rows.ART]()(10)
+    assert theirs > float(found.error.loc["none", "adversarial"])
+    assert abs(ours - theirs) <= 10.0
 
 
 @pytest.mark.parametrize(
@@ -277,6 +330,7 @@ def test_table_has_every_figure() -> None:
     text = table.markdown(
         {
             "machine": {"processor": "a name"},
+            "images": 200,
             "timing": {1: measured, 2: measured},
             "memory": {("FGSM", "advlib"): 123.4},
             "imports": {"import torch": [2.0, 2.0], "import advlib": [1.0, 1.5]},

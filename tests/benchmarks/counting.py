@@ -25,18 +25,21 @@ PASSES = {
 }
 
 
-def operations(work: str, layers: nn.Sequential) -> int:
+def operations(work: str, layers: nn.Sequential) -> int | None:
     """Count the operations of a method for one clean image.
 
-    Convolutions and dense layers only, two operations for each multiply-add.
+    Convolutions and dense layers only, two operations for each multiply-add. None where it depends
+    on the image: attacks in many steps leave those alone that are turned.
 
     Parameters
     ----------
     work : str
-        A key of `PASSES`.
+        A key of `PASSES`, or other work.
     layers : Sequential
         The network's layers; with convolutions for dense layers if it likes.
     """
+    if work not in PASSES:
+        return None
     products = _forward(layers)
     total = 0
     for of_weights, of_images in PASSES[work]:

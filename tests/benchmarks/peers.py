@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import datasets, transforms
 
+from advlib.data import Dataset as Data
 from advlib.keeping import idx
 from advlib.lenet import LeNet
 
@@ -26,15 +27,32 @@ MEAN, STD = 0.1307, 0.3081
 criterion = nn.CrossEntropyLoss()
 
 
+def step_size(epsilon: float, steps: int) -> float:
+    """Return that of `advlib.pgd`."""
+    return 2.5 * epsilon / steps
+
+
 class Network(nn.Module):
     """The seed's network as the tutorials write one: plain layers, the same initial weights."""
 
-    def __init__(self) -> None:
+    def __init__(self, like: LeNet | None = None) -> None:
         super().__init__()
-        self.layers = deepcopy(LeNet(seed=0).layers)
+        self.layers = deepcopy((like or LeNet(seed=0)).layers)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x).flatten(1)  # type: ignore[no-any-return]
+
+
+class OfPixels(nn.Module):
+    """A network of the training scale that takes pixels in [0, 1]."""
+
+    def __init__(self, network: nn.Module, data: Data) -> None:
+        super().__init__()
+        black, white = data.bounds
+        self.network, self.black, self.scale = network, black, white - black
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x * self.scale + self.black)  # type: ignore[no-any-return]
 
 
 def sgd(model: nn.Module) -> torch.optim.Optimizer:
@@ -125,10 +143,10 @@ def evaluate_plain(model: nn.Module, batches: Iterable[Any]) -> float:
 # https://foolbox.jonasrauber.de/guide/getting-started.html
 
 
-def foolbox_model(model: nn.Module) -> Any:
+def foolbox_model(model: nn.Module, *, normalized: bool = True) -> Any:
     from foolbox.models.pytorch import PyTorchModel
 
-    preprocessing = {"mean": [MEAN], "std": [STD], "axis": -3}
+    preprocessing = {"mean": [MEAN], "std": [STD], "axis": -3} if normalized else None
     return PyTorchModel(model.eval(), (0, 1), device="cpu", preprocessing=preprocessing)
 
 
@@ -136,6 +154,14 @@ def foolbox_fgsm(wrapped: Any, images: Tensor, labels: Tensor) -> Tensor:
     from foolbox.attacks.fast_gradient_method import LinfFastGradientAttack
 
     _, clipped, _ = LinfFastGradientAttack()(wrapped, images, labels, epsilons=EPSILON)
+    return clipped
+
+
+def foolbox_pgd(wrapped: Any, images: Tensor, labels: Tensor, epsilon: float, steps: int) -> Tensor:
+    from foolbox.attacks.projected_gradient_descent import LinfProjectedGradientDescentAttack
+
+    attack = LinfProjectedGradientDescentAttack(steps=steps, abs_stepsize=step_size(epsilon, steps))
+    _, clipped, _ = attack(wrapped, images, labels, epsilons=epsilon)
     return clipped
 
 
@@ -175,10 +201,62 @@ def art_classifier(model: nn.Module) -> Any:
     )
 
 
-def art_fgsm(classifier: Any, batch_size: int) -> Any:
+def art_fgsm(classifier: Any, batch_size: int, epsilon: float = EPSILON) -> Any:
     from art.attacks.evasion import FastGradientMethod
 
-    return FastGradientMethod(estimator=classifier, eps=EPSILON, batch_size=batch_size)
+    return FastGradientMethod(estimator=classifier, eps=epsilon, batch_size=batch_size)
+
+
+def art_pgd(classifier: Any, epsilon: float, steps: int, batch_size: int) -> Any:
+    from art.attacks.evasion import ProjectedGradientDescent
+
+    return ProjectedGradientDescent(
+        estimator=classifier,
+        eps=epsilon,
+        eps_step=step_size(epsilon, steps),
+        max_iter=steps,
+        num_random_init=1,
+        batch_size=batch_size,
+        verbose=False,
+    )
+
+
+def art_apgd(classifier: Any, epsilon: float, steps: int, batch_size: int, **more: Any) -> Any:
+    from art.attacks.evasion import AutoProjectedGradientDescent
+
+    return AutoProjectedGradientDescent(
+        estimator=classifier,
+        eps=epsilon,
+        eps_step=2 * epsilon,
+        max_iter=steps,
+        nb_random_init=1,
+        batch_size=batch_size,
+        verbose=False,
+        **more,
+    )
+
+
+def art_worst_case(
+    classifier: Any, pixels: np.ndarray, labels: np.ndarray, epsilon: float, batch_size: int
+) -> float:
+    """The error in percent under all attacks of `advlib.robustness`, image by image."""
+    steps, true = 50, labels.argmax(1)
+    rng = np.random.default_rng(0)
+    signs = rng.choice([-1, 1], pixels.shape).astype(np.float32)
+    made = [pixels, np.clip(pixels + epsilon * signs, 0, 1)]
+    attacks = [art_fgsm(classifier, batch_size, epsilon)]
+    attacks.append(art_pgd(classifier, epsilon, steps, batch_size))
+    attacks.append(art_apgd(classifier, epsilon, steps, batch_size))
+    loss = "difference_logits_ratio"
+    attacks.append(art_apgd(classifier, epsilon, steps, batch_size, loss_type=loss))
+    made += [attack.generate(x=pixels, y=labels) for attack in attacks]
+    towards = art_apgd(classifier, epsilon, steps, batch_size, targeted=True)
+    order = np.argsort(1e9 * labels - classifier.predict(pixels, batch_size), axis=1)
+    for rank in range(labels.shape[1] - 1):
+        targets = np.eye(labels.shape[1], dtype=np.float32)[order[:, rank]]
+        made.append(towards.generate(x=pixels, y=targets))
+    wrong = [classifier.predict(x, batch_size).argmax(1) != true for x in made]
+    return float(100 * np.logical_or.reduce(wrong).mean())
 
 
 def art_trainer(model: nn.Module) -> Any:

@@ -3,20 +3,25 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import Any
 
 import torch
 
 from advlib._epoch import train_epoch
-from advlib.attacks import fgsm
+from advlib.attacks import apgd, fgsm, pgd
 from advlib.data import Dataset, load_data
 from advlib.evaluation import evaluate
 from advlib.lenet import LeNet
 from advlib.methods import METHODS
+from advlib.runs import pretrained
 from advlib.settings import Training
+from advlib.under_attack import robustness
 from benchmarks import peers
 
 BATCH_SIZE = 200
-"""Images at once in FGSM and evaluation, for all competitors."""
+"""Images at once in attacks and evaluation, for all competitors."""
+STEPS = 40
+"""Of PGD and APGD, for all competitors."""
 
 Work = Callable[[int], object]
 """Does the work with the first n images."""
@@ -27,12 +32,19 @@ class Row:
     """A work, as `counting` calls it, and those who do it.
 
     Each competitor is a function that makes ready and gives the work itself. `parts` is a part of
-    a competitor's work, measured alone, on a tenth of the images.
+    a competitor's work, measured alone, on a tenth of the images. What is long is measured at one
+    thread, on so many images, and in so many rounds.
     """
 
     work: str
     competitors: Mapping[str, Callable[[], Work]]
     parts: tuple[str, ...] = ()
+    images: int | None = None
+    rounds: int | None = None
+
+    @property
+    def is_long(self) -> bool:
+        return self.images is not None
 
 
 @cache
@@ -102,6 +114,58 @@ def art_fgsm() -> Work:
     return lambda n: attack.generate(x=pixels[:n], y=labels[:n])
 
 
+# ---- Attacks in many steps, on the reference run's adversarial model, with valid pixels ----------
+
+
+def defended() -> LeNet:
+    return pretrained("adversarial")
+
+
+def advlib_steps(attack: Callable[..., torch.Tensor]) -> Work:
+    model, split, bounds = defended(), data().test, data().bounds
+    given = {"steps": STEPS, "bounds": bounds, "batch_size": BATCH_SIZE}
+    return lambda n: attack(model, split.images[:n], split.labels[:n], peers.EPSILON, **given)
+
+
+def advlib_robustness() -> Work:
+    model, split, bounds = defended(), data().test, data().bounds
+    return lambda n: robustness(
+        {"adversarial": model}, split.images[:n], split.labels[:n], peers.EPSILON, bounds=bounds
+    )
+
+
+def art_steps(make: Callable[..., Any]) -> Work:
+    attack = make(*_art_defended(), STEPS, BATCH_SIZE)
+    pixels, labels = peers.arrays(train=False)
+    return lambda n: attack.generate(x=pixels[:n], y=labels[:n])
+
+
+def foolbox_steps() -> Work:
+    whole = peers.OfPixels(peers.Network(defended()), data())
+    wrapped, epsilon = peers.foolbox_model(whole, normalized=False), _epsilon()
+    pixels, labels = peers.arrays(train=False)
+    images, true = torch.from_numpy(pixels), torch.from_numpy(labels.argmax(1))
+    return lambda n: [
+        peers.foolbox_pgd(wrapped, some, theirs, epsilon, STEPS)
+        for some, theirs in _batches(images[:n], true[:n])
+    ]
+
+
+def art_robustness() -> Work:
+    classifier, epsilon = _art_defended()
+    pixels, labels = peers.arrays(train=False)
+    return lambda n: peers.art_worst_case(classifier, pixels[:n], labels[:n], epsilon, BATCH_SIZE)
+
+
+def _art_defended() -> tuple[Any, float]:
+    whole = peers.OfPixels(peers.Network(defended()), data())
+    return peers.art_classifier(whole.eval()), _epsilon()
+
+
+def _epsilon() -> float:
+    return data().epsilon_in_pixels(peers.EPSILON)
+
+
 def _batches(*tensors: torch.Tensor) -> Iterable[tuple[torch.Tensor, ...]]:
     return zip(*(torch.split(tensor, BATCH_SIZE) for tensor in tensors), strict=True)
 
@@ -136,5 +200,25 @@ ROWS = (
     Row(
         "evaluation",
         {"advlib": advlib_evaluation, PLAIN: plain_evaluation},
+    ),
+    Row(
+        f"PGD, {STEPS} steps",
+        {
+            "advlib": partial(advlib_steps, pgd),
+            ART: partial(art_steps, peers.art_pgd),
+            FOOLBOX: foolbox_steps,
+        },
+        images=300,
+    ),
+    Row(
+        f"APGD, {STEPS} steps",
+        {"advlib": partial(advlib_steps, apgd), ART: partial(art_steps, peers.art_apgd)},
+        images=300,
+    ),
+    Row(
+        "robustness, worst case",
+        {"advlib": advlib_robustness, ART: art_robustness},
+        images=200,
+        rounds=1,
     ),
 )

@@ -5,9 +5,9 @@ from statistics import median
 from typing import Any
 
 Figures = dict[str, Any]
-"""What the measuring processes give: `machine`, and by the number of threads `timing`
-(see `timing.measure` and `profiling.profile`); `memory` in MB by work and competitor; `imports` in
-seconds by statement."""
+"""What the measuring processes give: `machine`, the `images` of a round, and by the number of
+threads `timing` (see `timing.measure` and `profiling.profile`); `memory` in MB by work and
+competitor; `imports` in seconds by statement."""
 
 HEADER = (
     "work",
@@ -22,12 +22,12 @@ HEADER = (
 
 def markdown(figures: Figures) -> str:
     """Write the results."""
-    timing = figures["timing"]
+    timing, images = figures["timing"], figures["images"]
     parts = [
         "# Benchmark",
         "`make bench`, with nothing else at work on the machine.",
         _table(("", ""), figures["machine"].items()),
-        _HOW.format(rounds=_rounds(timing)),
+        _HOW.format(rounds=_rounds(timing), images=images, steps=images // 100),
         _table(HEADER, _rows(timing, figures["memory"])),
         *(_profile(threads, measured) for threads, measured in timing.items()),
         "## Imports",
@@ -40,32 +40,36 @@ def markdown(figures: Figures) -> str:
 _HOW = """\
 Each figure is the median (least to most) of {rounds} rounds after a warm-up. In a round the
 competitors of a work take turns, in one process, with the product of two 2048 x 2048 float32
-matrices; ratios are of the same round. A round of training is 100 steps of 100 clean images each;
-a step of mixed or adversarial training makes and trains on 100 adversarial images besides. FGSM
-and evaluation take the 10,000 test images, 200 at once. The percentages are the rate of the
-method's floating-point operations (convolutions and dense layers, counted layer by layer as sums
-of products, however they are computed) over that of the matrix product. MB is the peak resident
-memory of a process of its own with one thread, less what importing torch and torchvision takes,
-with the whole data set in memory; for advlib's adversarial training it is that of an epoch with
-all 55,000 images and the validation. What each peer does is in `peers.py`."""
+matrices; ratios are of the same round. A round of training is {steps} steps of 100 clean images; a
+step of mixed or adversarial training makes and trains on 100 adversarial images besides. FGSM
+and evaluation take {images:,} test images, 200 at once. PGD and APGD take 300 of them and the
+worst case of `advlib.robustness` 200, in one round, at one thread: on the reference run's
+adversarial model, with valid pixels, epsilon 0.1, one start at random. The percentages are the
+rate of the method's floating-point operations (convolutions and dense layers, counted layer by
+layer as sums of products, however they are computed) over that of the matrix product. MB is the
+peak resident memory of a process of its own with one thread, less what importing torch and
+torchvision takes, with the whole data set in memory; for advlib's adversarial training it is that
+of an epoch with all 55,000 images and the validation. What each peer does is in `peers.py`."""
 
 
 def _rounds(timing: dict[int, Any]) -> int:
-    (rounds,) = {len(row["rates"]) for measured in timing.values() for row in measured["rows"]}
-    return int(rounds)
+    return max(len(row["rates"]) for measured in timing.values() for row in measured["rows"])
 
 
 def _rows(timing: dict[int, Any], memory: dict[tuple[str, str], float]) -> Iterator[Sequence[str]]:
     least = min(timing)
-    for index in range(len(timing[least]["rows"])):
+    for work in [row["work"] for row in timing[least]["rows"]]:
         for threads, measured in timing.items():
-            row = measured["rows"][index]
+            row = next((row for row in measured["rows"] if row["work"] == work), None)
+            if row is None:  # long, and measured at one thread
+                continue
             ours = row["seconds"]["advlib"]
+            counted = row["operations"]
             for name, seconds in row["seconds"].items():
-                whole = name not in row["parts"]
+                whole = counted and name not in row["parts"]
                 used = memory.get((row["work"], name)) if threads == least else None
                 yield (
-                    f"{row['work']}, {row['operations'] / 1e6:.2f} MFLOP an image",
+                    f"{work}, {counted / 1e6:.2f} MFLOP an image" if counted else work,
                     name,
                     str(threads),
                     _spread([1e5 * s for s in seconds], ".1f"),
@@ -123,6 +127,8 @@ def _imports(imports: dict[str, list[float]]) -> Iterator[Sequence[str]]:
 
 def _spread(values: Sequence[float], form: str) -> str:
     middle, least, most = median(values), min(values), max(values)
+    if len(values) == 1:
+        return f"{middle:{form}}"
     return f"{middle:{form}} ({least:{form}} - {most:{form}})"
 
 

@@ -56,14 +56,15 @@ def measure(rows: Sequence[Row], rounds: int, images: int) -> list[dict[str, Any
     rows : sequence of Row
         What is measured.
     rounds : int
-        How often, after a warm-up with `WARM_UP` images each.
+        How often, after a warm-up with `WARM_UP` images each, or a few where the work is long.
     images : int
-        How many images a competitor takes in a round; those of `parts` take a tenth.
+        How many images a competitor takes in a round, where its row says nothing else; those of
+        `parts` take a tenth.
 
     Returns
     -------
     list of dict
-        For each row its `work`, its `operations` for an image, and from each round the
+        For each row its `work`, its `operations` for an image or None, and from each round the
         `rates` of the matrix product, operations a second, and the competitors' `seconds` for an
         image.
     """
@@ -81,15 +82,17 @@ def measure(rows: Sequence[Row], rounds: int, images: int) -> list[dict[str, Any
         for row in rows
     ]
     product()
-    for competitors in ready:
+    for row, competitors in zip(rows, ready, strict=True):
         for work in competitors.values():
-            work(WARM_UP)
+            work(WARM_UP // 30 if row.is_long else WARM_UP)
     for number in range(rounds):
         for row, competitors, figures in zip(rows, ready, measured, strict=True):
+            if number >= (row.rounds or rounds):
+                continue
             _tell(f"round {number + 1} of {rounds}: {row.work}")
             figures["rates"].append(rate(seconds(product)))
             for name, work in competitors.items():
-                n = images // (10 if name in row.parts else 1)
+                n = row.images or images // (10 if name in row.parts else 1)
                 figures["seconds"][name].append(seconds(partial(work, n)) / n)
     return measured
 
@@ -101,7 +104,7 @@ def _tell(message: str) -> None:
 def main() -> None:
     threads, rounds, images = map(int, sys.argv[1:])
     torch.set_num_threads(threads)
-    rows = measure(ROWS, rounds, images)
+    rows = measure([row for row in ROWS if threads == 1 or not row.is_long], rounds, images)
     _tell("profile")
     operations = profiling.profile(data().train, steps=20)
     print(json.dumps({"rows": rows, "operations": operations}))
