@@ -17,8 +17,8 @@ from advlib.runs import PRETRAINED
 
 RATE = 0.02
 """Points: a few of 10,000 images may fall on the other side of a rounding on another processor."""
-CONFIDENCE = {"confidence": 0.02, "confidence_correct": 0.02, "confidence_error": 0.2}
-"""Points; there are few errors on clean images, so that one more or less moves their mean."""
+CONFIDENCE = 0.2
+"""Points, in the transfer: of errors, which are few, so that one more or less moves their mean."""
 
 
 @cache
@@ -53,8 +53,12 @@ def test_an_evaluation_is_the_stored_one(name: str, images: str) -> None:
     assert found.n == stored["n"] == 10_000
     for figure in ("correct", "error"):
         assert getattr(found, figure) == pytest.approx(stored[figure], abs=RATE)
-    for figure, tolerance in CONFIDENCE.items():
-        assert getattr(found, figure) == pytest.approx(stored[figure], abs=tolerance)
+    # a mean of confidences moves with the images that come or go: the fewer it is of, the more
+    shares = {"": 100, "_correct": found.correct, "_error": found.error}
+    for part, share in shares.items():
+        tolerance = RATE + RATE * 50 / share
+        figure = f"confidence{part}"
+        assert getattr(found, figure) == pytest.approx(stored[figure], abs=tolerance), figure
 
 
 @pytest.mark.parametrize("figure", ["error", "confidence"])
@@ -64,7 +68,7 @@ def test_the_transfer_is_the_stored_one(figure: str) -> None:
         measured(), {"error": "error", "confidence": "confidence_error"}[figure]
     )
     assert set(stored.index) == set(stored.columns) == set(PRETRAINED)
-    tolerance = RATE if figure == "error" else CONFIDENCE["confidence_error"]
+    tolerance = RATE if figure == "error" else CONFIDENCE
     for row in PRETRAINED:
         for column in PRETRAINED:
             assert found.loc[row, column] == pytest.approx(

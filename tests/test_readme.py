@@ -6,10 +6,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from folders import put_idx
+
+from advlib.chapters.tables import read_cell
+from advlib.experiment import results
+from advlib.keeping.folders import RESULTS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+MINE, PYTHON = "# mine.py\n", re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+SNIPPETS = [text for text in PYTHON if not text.startswith(MINE)]
 
 
 def test_there_are_snippets() -> None:
@@ -27,9 +33,74 @@ def test_a_snippet_runs(number: int, tmp_path: Path) -> None:
     assert done.stdout.strip()
 
 
+def test_the_file_of_ones_own_passes_makes_door(tmp_path: Path) -> None:
+    (mine,) = (text for text in PYTHON if text.startswith(MINE))
+    (tmp_path / "mine.py").write_text(mine, encoding="utf-8")
+    data = put_idx(tmp_path / "data", classes=3, size=(28, 28))
+    (text,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    experiment = tmp_path / "experiment.yaml"
+    experiment.write_text(text.replace("../pictures", data.name), encoding="utf-8")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "advlib.experiment.parameters"),
+            *(f"--yaml={tmp_path / 'all.yaml'}", f"PARAMETERS={experiment}"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"network: {tmp_path}/mine.py:SmallResNet\n" in (tmp_path / "all.yaml").read_text()
+
+
 @pytest.mark.parametrize("path", re.findall(r"\]\((?!http)([^)]+)\)", README))
 def test_a_link_leads_somewhere(path: str) -> None:
     assert (ROOT / path).exists()
+
+
+def read_tables(heading: str) -> list[list[str]]:
+    """Return the cells of the README's table whose heading begins so, row by row."""
+    table = README.partition(f"\n{heading}")[2].partition("\n\n")[0]
+    lines = [line.strip("| ").split("|") for line in table.splitlines()[2:]]
+    return [[cell.strip() for cell in line] for line in lines]
+
+
+def numbers(row: list[str]) -> list[float]:
+    """Return a row's numbers without the published ones in brackets."""
+    return [float(cell.partition(" (")[0]) for cell in row[1:]]
+
+
+def test_its_tables_are_those_of_the_reference_run() -> None:
+    found = results.collect("")
+    cells = [("clean", "error")]
+    cells += [
+        ("adversarial", column)
+        for column in ("error", "confidence", "confidence_correct", "confidence_error")
+    ]
+    for row in read_tables("| model | error, clean"):
+        evaluation = found[f"tbl-evaluation-{row[0]}"]
+        expected = [read_cell(evaluation, *cell) for cell in cells]
+        assert numbers(row) == [round(value, 2) for value in expected]
+    for row in read_tables("| | standard | adversarial | mixed"):
+        table = found["tbl-transfer-error"]
+        expected = [read_cell(table, row[0], column) for column in table.columns]
+        assert numbers(row) == [round(error, 2) for error in expected]
+    (step, worst) = read_tables("| | standard | mixed | adversarial")
+    assert numbers(step) == [*found["tbl-robustness"].loc["FGSM"]]
+    assert numbers(worst) == [*found["tbl-robustness"].loc["worst case"]]
+
+
+def test_its_table_of_fashion_mnist_is_in_the_reference_results() -> None:
+    folder = RESULTS.parent / "fashion-mnist"
+    results.check_sums(folder)
+    found = {f.stem: results.from_csv(f.read_text(encoding="utf-8")) for f in folder.glob("*.csv")}
+    clean, step, *rest = map(numbers, read_tables("| Fashion-MNIST |"))
+    evaluations = [found[f"tbl-evaluation-{m}"] for m in ("standard", "mixed", "adversarial")]
+    assert clean == [frame.loc["clean", "error"] for frame in evaluations]
+    assert step == [frame.loc["adversarial", "error"] for frame in evaluations]
+    for row, name in zip(rest, ("FGSM", "random signs", "worst case"), strict=True):
+        assert row == [*found["tbl-robustness"].loc[name]]
 
 
 def test_the_make_commands_exist() -> None:
