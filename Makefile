@@ -159,7 +159,7 @@ check: | $(ready)
 
 # two files of tests at once: many of them start a make, and wait for it
 test: check
-	$(python) -m pytest -n 2 --dist loadfile --cov --cov-report=term tests
+	$(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term tests
 	$(python) -m pytest --nbval --nbval-current-env -p no:cacheprovider notebooks report/*.ipynb
 
 bench: | $(ready)

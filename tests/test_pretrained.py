@@ -17,6 +17,10 @@ from advlib.runs import PRETRAINED
 
 RATE = 0.02
 """Points: a few of 10,000 images may fall on the other side of a rounding on another processor."""
+LAST_BIT = 0.35
+"""Points, of the standard model's own adversarial images as the slides compute them. Where the
+margin is 14 to 17 the last bit of the softmax decides the direction, and torch rounds it otherwise
+with AVX-512 than with AVX2: 33 of 10,000 images change sides. The exact direction's error stays."""
 CONFIDENCE = 0.2
 """Points, in the transfer: of errors, which are few, so that one more or less moves their mean."""
 
@@ -51,14 +55,25 @@ def test_an_evaluation_is_the_stored_one(name: str, images: str) -> None:
     stored = collect("")[f"tbl-evaluation-{name}"].loc[images]
     found = evaluated(name)[images]
     assert found.n == stored["n"] == 10_000
+    rate = LAST_BIT if (name, images) == ("standard", "adversarial") else RATE
     for figure in ("correct", "error"):
-        assert getattr(found, figure) == pytest.approx(stored[figure], abs=RATE)
+        assert getattr(found, figure) == pytest.approx(stored[figure], abs=rate)
     # a mean of confidences moves with the images that come or go: the fewer it is of, the more
     shares = {"": 100, "_correct": found.correct, "_error": found.error}
     for part, share in shares.items():
-        tolerance = RATE + RATE * 50 / share
+        tolerance = rate + rate * 50 / share
         figure = f"confidence{part}"
         assert getattr(found, figure) == pytest.approx(stored[figure], abs=tolerance), figure
+
+
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_the_exact_direction_gives_the_stored_error(name: str) -> None:
+    model, (images, labels) = advlib.pretrained(name), vars(data().test).values()
+    stored = collect("")["tbl-precision"][name]
+    for column, bounds in {"exact": None, "exact, on valid images": data().bounds}.items():
+        attacked = advlib.fgsm(model, images, labels, epsilon=0.1, bounds=bounds)
+        found = advlib.evaluate(model, attacked, labels).error
+        assert found == pytest.approx(stored[column], abs=RATE), column
 
 
 @pytest.mark.parametrize("figure", ["error", "confidence"])
@@ -68,9 +83,11 @@ def test_the_transfer_is_the_stored_one(figure: str) -> None:
         measured(), {"error": "error", "confidence": "confidence_error"}[figure]
     )
     assert set(stored.index) == set(stored.columns) == set(PRETRAINED)
-    tolerance = RATE if figure == "error" else CONFIDENCE
     for row in PRETRAINED:
         for column in PRETRAINED:
+            tolerance = RATE if figure == "error" else CONFIDENCE
+            if row == column == "standard":
+                tolerance = LAST_BIT
             assert found.loc[row, column] == pytest.approx(
                 stored.loc[row, column], abs=tolerance
             ), (row, column)
