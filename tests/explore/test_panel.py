@@ -108,25 +108,51 @@ def test_where_nothing_is_fooled_it_says_so(panel: Panel, monkeypatch: pytest.Mo
     assert "test images fools standard with FGSM at ε = 0.000" in text(panel.parts["note"])
 
 
-def test_fast_moves_do_not_queue(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+class Held:
+    """Attacks that wait: each is at work from `begun` until `go`."""
+
+    def __init__(self) -> None:
+        self.begun, self.go, self.epsilons = threading.Event(), threading.Event(), list[float]()
+
+    def wait(self, choice: Choice) -> None:
+        self.epsilons.append(choice.epsilon)
+        self.begun.set()
+        assert self.go.wait(600)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Held:
+    held, attack = Held(), Workshop.attack
+
+    def wait_and_attack(workshop: Workshop, sample: Sample, choice: Choice) -> Result:
+        held.wait(choice)
+        return attack(workshop, sample, choice)
+
+    monkeypatch.setattr(Workshop, "attack", wait_and_attack)
+    return held
+
+
+def test_fast_moves_do_not_queue(panel: Panel, held: Held) -> None:
     """While the first move is computed a hundred more come: the last alone is computed then."""
-    begun, go, computed = threading.Event(), threading.Event(), list[float]()
-    attack = Workshop.attack
-
-    def slow(self: Workshop, sample: Any, choice: Choice) -> Any:
-        computed.append(choice.epsilon)
-        begun.set()
-        assert go.wait(600)
-        return attack(self, sample, choice)
-
-    monkeypatch.setattr(Workshop, "attack", slow)
     panel.controls.epsilon.value = 0.2
-    assert begun.wait(600)
+    assert held.begun.wait(600)
     for n in range(100):
         panel.controls.epsilon.value = 0.3 + n / 1000
-    go.set()
+    held.go.set()
     assert settle(panel).choice.epsilon == 0.399
-    assert computed == [0.2, 0.399]
+    assert held.epsilons == [0.2, 0.399]
+
+
+def test_a_refusal_outlasts_the_attack_that_is_at_work(panel: Panel, held: Held) -> None:
+    panel.controls.epsilon.value = 0.2
+    assert held.begun.wait(600)
+    panel.add("seven", nn.Sequential(nn.Flatten(), nn.Linear(784, 7)))
+    held.go.set()
+    settle(panel)
+    assert "seven is not added" in text(panel.parts["refused"])
+    panel.controls.epsilon.value = 0.3
+    assert text(panel.parts["refused"]) == ""
+    settle(panel)
 
 
 def test_a_longer_attack_shows_that_it_is_at_work(panel: Panel) -> None:
@@ -168,27 +194,6 @@ def test_errors_are_in_the_panel(panel: Panel) -> None:
     assert list(panel.models) == ["standard", "mixed", "adversarial"]
     panel.add("good", nn.Sequential(nn.Flatten(), nn.Linear(784, 10)))
     assert text(refused) == ""
-
-
-def test_a_refusal_outlasts_the_attack_that_is_at_work(panel: Panel, monkeypatch: Any) -> None:
-    begun, go = threading.Event(), threading.Event()
-    attack = Workshop.attack
-
-    def slow(self: Workshop, sample: Sample, choice: Choice) -> Result:
-        begun.set()
-        assert go.wait(600)
-        return attack(self, sample, choice)
-
-    monkeypatch.setattr(Workshop, "attack", slow)
-    panel.controls.epsilon.value = 0.2
-    assert begun.wait(600)
-    panel.add("seven", nn.Sequential(nn.Flatten(), nn.Linear(784, 7)))
-    go.set()
-    settle(panel)
-    assert "seven is not added" in text(panel.parts["refused"])
-    panel.controls.epsilon.value = 0.3
-    assert text(panel.parts["refused"]) == ""
-    settle(panel)
 
 
 def test_a_network_that_ends_in_a_softmax_is_noticed(panel: Panel) -> None:
