@@ -158,9 +158,10 @@ check: | $(ready)
 	$(python) -m mypy
 
 # two files of tests at once: many of them start a make, and wait for it
+pytest = $(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 test: check
-	$(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term tests
-	$(python) -m pytest --nbval --nbval-current-env -p no:cacheprovider notebooks report/*.ipynb
+	$(pytest) --cov --cov-report=term tests
+	$(pytest) --nbval --nbval-current-env -p no:cacheprovider notebooks report/*.ipynb
 
 bench: | $(ready)
 	@PYTHONPATH=tests $(python) -m benchmarks
