@@ -2,8 +2,8 @@
 
 ## make report                     the whole report with the seed's settings:
 ##                                 report/build/seed/report.html and report.pdf
-## make report PARAMETERS=quick    the same in under 90 seconds: few images, few epochs, and yet the
-##                                 effect shows
+## make report PARAMETERS=quick    the same in a minute and a half: few images, few epochs, and yet
+##                                 the effect shows
 ## make report EPSILON=0.2 EPOCHS=5    with parameters changed, in a folder of its own
 ## make report METHODS=standard,mine.py:free NETWORK=mine.py:Net DATASET=a/folder    about a training
 ##                                 method, a network and data of your own
