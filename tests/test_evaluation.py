@@ -175,6 +175,7 @@ def test_transfer_has_models_under_test_in_rows_and_attacked_in_columns() -> Non
             assert found.confidence_error.loc[tested, attacked] == pytest.approx(
                 expected.confidence_error, nan_ok=True
             )
+    assert found.n == len(images)
     for table in (found.error, found.confidence_error):
         assert list(table.index) == list(table.columns) == list(models)
         assert (table.index.name, table.columns.name) == ("under test", "attacked")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from advlib.attacks import fgsm
 from advlib.methods import (
     METHODS,
     Batch,
@@ -35,6 +36,13 @@ def case(seed: int) -> tuple[nn.Sequential, Batch]:
     model = nn.Sequential(nn.Flatten(), nn.Linear(6, 9), nn.Tanh(), nn.Linear(9, CLASSES)).double()
     images = torch.randn(N, 2, 3, dtype=torch.float64)
     return model, Batch(images, torch.randint(CLASSES, (N,)), torch.arange(N) % 3 == 0)
+
+
+class Hundredfold(nn.Module):
+    """Logits so large that single precision loses the log-loss's gradient."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return logits * 100
 
 
 def run(method: str, model: nn.Module, batch: Batch, epsilon: float, alpha: float) -> Step:
@@ -223,6 +231,25 @@ def test_an_epochwise_epoch_has_each_image_twice_clean_and_attacked_at_its_start
     told = [batch.perturbed for batch in found if batch.perturbed is not None]
     assert torch.equal(torch.cat(told), order >= N)
     torch.testing.assert_close(torch.cat([batch.images for batch in found]), both[order])
+
+
+def test_an_epochwise_epoch_is_attacked_with_the_direction_of_the_other_trainings() -> None:
+    """The log-loss's in single precision, which an over-confident model does not have."""
+    model, whole = case(0)
+    model.append(Hundredfold()).float()
+    images = whole.images.float()
+    labels = model(images).argmax(1)
+    given = (images, labels, Training(batch_size=2 * N, epsilon=0.2), torch.Generator())
+    (batch,) = shuffled_among_adversarial(model, *given)
+    assert batch.perturbed is not None
+    order = torch.randperm(2 * N, generator=torch.Generator())
+    of = order[batch.perturbed] - N
+
+    def attack(loss: str) -> Tensor:
+        return fgsm(model, images, labels, 0.2, loss=loss)[of]
+
+    assert torch.equal(batch.images[batch.perturbed], attack("log-loss"))
+    assert not torch.equal(attack("log-loss"), attack("log-odds"))
 
 
 def test_a_method_is_found_by_its_name() -> None:
