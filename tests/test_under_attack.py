@@ -1,5 +1,7 @@
 """advlib.robustness: each model under many attacks, and the worst case image by image."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -41,6 +43,7 @@ def test_the_rows_are_the_attacks_and_the_worst_case_is_image_by_image(
     names = [*list_attacks(), "transfer", "turn", WORST]
     assert [*found.error.index] == ["none", *names]
     assert [*found.error.columns] == [*models]
+    assert (found.error.index.name, found.error.columns.name) == ("attack", "model")
     for name, model in models.items():
         expected = {
             "none": wrong(model, images, labels),
@@ -72,8 +75,96 @@ def test_what_it_costs(models: dict[str, nn.Module]) -> None:
     assert all(2 <= each <= 4 for each in passes["PGD"].values())
     others = passes["APGD, log-odds"]
     assert passes["transfer"]["model 0"] == others["model 1"] + others["model 2"]
-    assert found.seconds.loc["PGD"].min() > 0
+    seconds: Any = found.seconds.to_dict("index")
+    assert {*seconds["none"].values()} == {0}
+    assert 0 < min(seconds["PGD"].values()) <= max(seconds["PGD"].values()) < 600
+    for cost in (found.passes, found.seconds):  # what transfers was made, and paid for, once
+        rows = [row for row in cost.index if row not in ("transfer", WORST)]
+        assert [*cost.loc[WORST]] == pytest.approx([*cost.loc[rows].sum()])
     assert all(not model._forward_pre_hooks for model in models.values())
+
+
+def test_the_steps_are_those_of_each_attack_that_takes_some() -> None:
+    iterated = [name for name in list_attacks() if name.startswith(("PGD", "APGD"))]
+    for steps, given in ((50, ()), (3, (3,))):
+        attacks: dict[str, Any] = {**list_attacks(*given)}
+        assert [attacks[name].keywords["steps"] for name in iterated] == [steps] * 4
+
+
+def test_defaults_are_written_down(models: dict[str, nn.Module]) -> None:
+    """Fifty steps of epsilon 0.1 from seed 0."""
+    images, labels = small_images(0)
+    given: dict[str, Any] = {"epsilon": 0.1, "steps": 50, "seed": 0}
+    drawn: list[dict[str, Any]] = []
+
+    def see(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, **by: Any) -> Tensor:
+        drawn.append({"epsilon": epsilon, "seed": by["seed"]})
+        return images
+
+    found = advlib.robustness(models, images, labels, attacks={"see": see})
+    assert drawn == [{"epsilon": 0.1, "seed": 0}] * 3
+    assert found.error.drop("see").equals(advlib.robustness(models, images, labels, **given).error)
+    signs = random_signs(small_net(), images, labels)
+    assert torch.equal(signs, random_signs(small_net(), images, labels, 0.1, seed=0))
+
+
+def test_a_stochastic_model_is_tested_with_the_noise_of_the_seed() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(72, 4).double(), nn.Dropout(0.9)).eval()
+    model[2].train()
+    images, labels = small_images(0, n=60)
+    errors = set()
+    for seed in (1, 2):
+        given: dict[str, Any] = {"seed": seed, "batch_size": 7}
+        found = advlib.robustness({"m": model}, images, labels, steps=1, **given)
+        expected = advlib.evaluate(model, images, labels, **given).error
+        assert found.error.loc["none", "m"] == expected
+        errors.add(expected)
+    assert len(errors) == 2
+
+
+def test_no_minibatch_is_larger_than_is_asked_for() -> None:
+    model, sizes = small_net(), set[int]()
+    model.register_forward_pre_hook(lambda _, given: sizes.add(len(given[0])))
+    advlib.robustness({"m": model}, *small_images(0, n=60), steps=1, batch_size=7)
+    assert max(sizes) == 7
+
+
+def test_a_line_tells_how_far_it_is(
+    models: dict[str, nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+
+    @contextmanager
+    def show_steps(what: str, steps: int) -> Iterator[Callable[[str], None]]:
+        told.extend([what, steps])
+        yield told.append
+
+    monkeypatch.setattr("advlib.under_attack.show_steps", show_steps)
+    advlib.robustness(models, *small_images(0), steps=1)
+    assert told[:2] == ["robustness", 6 * 3]
+    assert told[2:] == [f"{attack} on {model}" for model in models for attack in list_attacks()]
+
+
+def test_two_models_have_a_transfer(models: dict[str, nn.Module]) -> None:
+    two = dict([*models.items()][:2])
+    assert "transfer" in advlib.robustness(two, *small_images(0), steps=1).error.index
+
+
+def test_an_attack_may_move_a_value_by_epsilon_and_no_further() -> None:
+    """Both sums are rounded, of large values by more."""
+    images, labels = 1000 * torch.rand(7, 2, 6, 6), torch.arange(7) % 4
+    model = small_net().float()
+
+    def shift(size: float) -> None:
+        attacks: Any = {"shift": lambda m, x, y, e, **_: x + size * e}
+        advlib.robustness({"m": model}, images, labels, 0.3, steps=1, attacks=attacks)
+
+    shift(1)
+    with pytest.raises(ValueError, match="must stay within epsilon"):
+        shift(1.02)
+    images /= 1e6
+    with pytest.raises(ValueError, match="must stay within epsilon"):
+        shift(1 + 1e-5)
 
 
 def test_one_model_has_no_transfer() -> None:
@@ -95,7 +186,10 @@ def test_random_signs_change_every_pixel_by_as_much() -> None:
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
     [
-        ({"attacks": {"FGSM": fgsm}}, ValueError, "names of their own, not 'FGSM'"),
+        *(
+            ({"attacks": {name: fgsm}}, ValueError, f"names of their own, not '{name}'")
+            for name in ("FGSM", "none", "transfer", WORST)
+        ),
         (
             {"attacks": {"far": lambda m, x, y, e, **_: x + 2 * e}},
             ValueError,
@@ -112,8 +206,30 @@ def test_random_signs_change_every_pixel_by_as_much() -> None:
             TypeError,
             r"attacks\['mine'\] must take .* by name, bounds, seed and batch_size .*'bounds'",
         ),
-        ({"attacks": {"mine": lambda *_, **__: None}}, ValueError, "must return images of shape"),
-        ({"steps": 0}, ValueError, "steps must be"),
+        *(
+            (
+                {"attacks": {"mine": attack}},
+                TypeError,
+                r"attacks\['mine'\] must take .* by name, bounds, seed and batch_size",
+            )
+            for attack in (
+                lambda m, x, y, e, *, bounds, seed: x,
+                lambda m, x, y, e, *, bounds, batch_size: x,
+                lambda m, x, y, *, bounds, seed, batch_size: x,
+            )
+        ),
+        (
+            {"attacks": {"mine": lambda *_, **__: None}},
+            ValueError,
+            r"must return images of shape \[7, 2, 6, 6\], not None",
+        ),
+        (
+            {"attacks": {"mine": lambda m, x, *_, **__: x[:3]}},
+            ValueError,
+            r"must return images of shape \[7, 2, 6, 6\], not \[3, 2, 6, 6\]",
+        ),
+        ({"steps": 0}, ValueError, "^steps must be"),
+        ({"seed": -1}, ValueError, "^seed must be"),
         ({"bounds": (0.4, 0.6)}, ValueError, "images must be within the bounds"),
         ({"models": {}}, ValueError, "models must not be empty"),
     ],
