@@ -1,0 +1,113 @@
+"""advlib.apgd against the paper's algorithm, written down anew for one image, in float64."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from test_attacks import small_images, small_net
+from test_search import turned
+from torch import Tensor, nn
+
+from advlib import apgd, pgd
+
+ALPHA, RHO = 0.75, 0.75
+
+
+def ask(model: nn.Module, point: Tensor, label: Tensor) -> tuple[float, Tensor]:
+    """The log-odds of an image, [1, ...], and their gradient."""
+    leaf = point.clone().requires_grad_()
+    logits = model(leaf)[0]
+    others = torch.cat([logits[:label], logits[label + 1 :]])
+    loss = others.logsumexp(0) - logits[label]
+    (gradient,) = torch.autograd.grad(loss, leaf)
+    return loss.item(), gradient
+
+
+def looks_back(steps: int) -> set[int]:
+    """Section 3.1's w_j, of whole percents."""
+    percents, last = [0, 22], 22
+    while percents[-1] < 100:
+        last = max(percents[-1] - percents[-2] - 3, 6)
+        percents.append(percents[-1] + last)
+    return {math.ceil(round(p * steps / 100, 9)) for p in percents[1:-1]}
+
+
+def plain_apgd(
+    model: nn.Module, image: Tensor, label: Tensor, epsilon: float, steps: int
+) -> tuple[Tensor, list[float]]:
+    """Croce and Hein 2020, algorithm 1, from the image itself; also the sizes of the steps.
+
+    As in the authors' code, the second condition is first asked at the second look back, the
+    search goes on from the best point with that point's gradient, and a turned image is left.
+    """
+    low, high = (image - epsilon).clamp(0, 1), (image + epsilon).clamp(0, 1)
+    before = point = best = image
+    loss, gradient = ask(model, point, label)
+    best_loss, best_gradient, loss_then = loss, gradient, loss
+    size, sizes, improved, halved, last = 2 * epsilon, list[float](), 0, True, 0
+    for step in range(1, steps + 1):
+        sizes.append(size)
+        ahead = (point + size * gradient.sign()).clamp(low, high)
+        if step > 1:
+            ahead = point + ALPHA * (ahead - point) + (1 - ALPHA) * (point - before)
+        before, point, loss_before = point, ahead.clamp(low, high), loss
+        loss, gradient = ask(model, point, label)
+        if turned(model, point, label[None]):
+            return point, sizes
+        improved += loss > loss_before
+        if loss > best_loss:
+            best, best_loss, best_gradient = point, loss, gradient
+        if step in looks_back(steps):
+            few, stuck = improved < RHO * (step - last), not halved and best_loss <= loss_then
+            halved = few or stuck
+            if halved:
+                size, point, gradient = size / 2, best, best_gradient
+            improved, last, loss_then = 0, step, best_loss
+    return best, sizes
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 40])
+@pytest.mark.parametrize("seed", range(4))
+def test_it_takes_the_papers_steps(seed: int, steps: int) -> None:
+    model, (images, labels) = small_net(seed), small_images(seed, n=16)
+    labels[:12] = model(images[:12]).argmax(1)
+    layers = nn.Flatten(), nn.Linear(72, 20), nn.Tanh(), nn.Linear(20, 4)
+    smooth = nn.Sequential(*layers).double()
+    for each in (model, smooth):
+        given: dict[str, Any] = {"steps": steps, "random_start": False, "bounds": (0, 1)}
+        for epsilon in (0.02, 0.3):
+            found = apgd(each, images, labels, epsilon, **given)
+            for n, label in enumerate(labels):
+                plain, _ = plain_apgd(each, images[n : n + 1], label, epsilon, steps)
+                torch.testing.assert_close(found[n : n + 1], plain, rtol=0, atol=1e-12)
+
+
+def test_the_algorithm_written_down_halves_its_steps_and_turns_some_images_only() -> None:
+    """Else the test above would compare less than it says."""
+    model, (images, labels) = small_net(), small_images(0, n=16)
+    labels[:12] = model(images[:12]).argmax(1)
+    smallest, outcomes = list[float](), set[bool]()
+    for n, label in enumerate(labels):
+        found, sizes = plain_apgd(model, images[n : n + 1], label, 0.02, 40)
+        smallest.append(sizes[-1])
+        outcomes.add(bool(turned(model, found, label[None])))
+    assert min(smallest) < 0.04 / 4
+    assert outcomes == {True, False}
+
+
+def test_the_defaults_are_written_down() -> None:
+    model, (images, labels) = small_net(), small_images(0, n=300)
+    common: dict[str, Any] = {"epsilon": 0.1, "random_start": True, "seed": 0, "batch_size": 200}
+    for attack, own in ((apgd, {"steps": 100}), (pgd, {"steps": 20, "step_size": 0.0125})):
+        expected = attack(model, images, labels, **common, **own)
+        assert torch.equal(attack(model, images, labels), expected)
+
+
+def test_a_step_of_pgd_is_by_default_no_longer_than_epsilon() -> None:
+    model, (images, labels) = small_net(), small_images(0)
+    for steps, size in ((1, 0.1), (2, 0.1), (4, 0.0625)):
+        given: dict[str, Any] = {"steps": steps, "random_start": False}
+        expected = pgd(model, images, labels, 0.1, step_size=size, **given)
+        assert torch.equal(pgd(model, images, labels, 0.1, **given), expected)
+    assert torch.equal(pgd(model, images, labels, 0.1, step_size=0, **given), images)
