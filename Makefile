@@ -59,7 +59,7 @@ override given := $(foreach v,$(filter-out PYTHON,$(.VARIABLES)),$(if \
     $(filter command,$(origin $v)),'$(subst ','\'',$v=$(value $v))'))
 override quote = '$(subst ','\'',$1)'
 override stop = $(error stopped before any work)
-# What a recipe starts ends with this make (advlib.keeping.parent), and is told which one that is.
+# What a recipe starts ends with this make (advlib.kept.parent), and is told which one that is.
 override run := ADVLIB_MAKE=$(shell echo $$PPID) exec
 override goals := $(filter-out help clean distclean lock,$(MAKECMDGOALS))
 

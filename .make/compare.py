@@ -61,7 +61,7 @@ def read_results(folder: Path) -> dict[str, Table]:
 
 
 def read_table(file: Path) -> Table:
-    """Read a table as `advlib.experiment.results` writes it: lines are JSON but for brackets."""
+    """Read a table as `advlib.results.tables` writes it: lines are JSON but for brackets."""
     lines = file.read_text(encoding="utf-8").splitlines()
     (_, *columns), *rows = [json.loads(f"[{line}]") for line in lines]
     return {

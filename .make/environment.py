@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
-from advlib.keeping import parent
+from advlib.kept import parent
 
 FOLDER = Path(".venv")
 READY = FOLDER / "ready"

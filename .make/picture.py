@@ -13,7 +13,7 @@ from typing import Any
 
 import browser
 
-from advlib.keeping.files import write_bytes, write_text
+from advlib.kept.files import write_bytes, write_text
 
 NOTEBOOK = browser.ROOT / "notebooks" / "explore.ipynb"
 PICTURE = NOTEBOOK.with_suffix(".png")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from advlib.lenet import LeNet
     from advlib.runs import pretrained
     from advlib.training import train
-    from advlib.under_attack import robustness
+    from advlib.worst_case import robustness
 
 _HOMES = {
     "LeNet": "lenet",
@@ -27,7 +27,7 @@ _HOMES = {
     "load_data": "data",
     "pgd": "attacks",
     "pretrained": "runs",
-    "robustness": "under_attack",
+    "robustness": "worst_case",
     "train": "training",
     "transfer": "evaluation",
     "wilson_interval": "intervals",

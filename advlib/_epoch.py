@@ -6,11 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advlib import _care
+from advlib import _checks
+from advlib._state import derived_seed, frozen, kept_modes, restored, seeded
 from advlib.attacks import perturb
 from advlib.evaluation import BATCH_SIZE, Errors, errors
-from advlib.keeping.as_found import frozen, kept_modes, restored
-from advlib.keeping.seeds import derived_seed, seeded
 from advlib.methods import Batch, Method, Outcome, differentiate
 from advlib.settings import Training
 
@@ -97,9 +96,9 @@ def check_training(model: Any, data: Any, batch_size: int, passes: int = 1) -> N
         split = getattr(data, part, None)
         if split is None:
             raise TypeError(f"data must be a Dataset, not {type(data).__name__}")
-        _care.check_rules(_care.IMAGES, f"data.{part}.images", split.images)
-        _care.check_labels(split.labels, split.images, f"data.{part}.labels")
-    _care.check_rules(_care.MODEL, "model", model)
+        _checks.check_rules(_checks.IMAGES, f"data.{part}.images", split.images)
+        _checks.check_labels(split.labels, split.images, f"data.{part}.labels")
+    _checks.check_rules(_checks.MODEL, "model", model)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("model has no parameters to train (none requires a gradient)")
     _check_modes(model)
@@ -107,13 +106,13 @@ def check_training(model: Any, data: Any, batch_size: int, passes: int = 1) -> N
     for part in ("train", "validation"):
         split = getattr(data, part)
         images = split.images[:2].to(device)
-        _care.check_rules(_care.FITTING, f"data.{part}.images", images, model, "model")
+        _checks.check_rules(_checks.FITTING, f"data.{part}.images", images, model, "model")
         with kept_modes(model), restored(model, device), torch.inference_mode(False):
-            classes = _care.count_classes(model.eval(), images)
-        _care.check_classes(split.labels, classes, f"data.{part}.labels")
+            classes = _checks.count_classes(model.eval(), images)
+        _checks.check_classes(split.labels, classes, f"data.{part}.labels")
     with kept_modes(model):
         images = data.train.images
-        _care.check_last(model.train(), images, batch_size, device=device, times=passes)
+        _checks.check_last(model.train(), images, batch_size, device=device, times=passes)
 
 
 def _check_modes(model: nn.Module) -> None:

@@ -12,9 +12,8 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Generator, Tensor, nn
 
-from advlib import _care
-from advlib.keeping.as_found import frozen, restored
-from advlib.keeping.seeds import derived_seed
+from advlib import _checks
+from advlib._state import derived_seed, frozen, restored
 from advlib.settings import SEED, WHOLE, check
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -61,7 +60,7 @@ class Problem:
 
     def further(self, turned: Tensor) -> Tensor:
         """Which images are attacked further: all, where they are told apart only together."""
-        return ~turned if not _care.mixes_images(self.model) else torch.ones_like(turned)
+        return ~turned if not _checks.mixes_images(self.model) else torch.ones_like(turned)
 
     def only(self, chosen: Tensor) -> "Problem":
         """Return the same for some of the images."""
@@ -73,7 +72,7 @@ class Problem:
         """Run the model on points, forwards and, for the gradient, backwards."""
         with torch.set_grad_enabled(with_gradient):
             leaf = points.clone().requires_grad_(with_gradient)  # copies are no inference tensors
-            logits = _care.logits_of(self.model, leaf.clone())  # of a copy: it may work in place
+            logits = _checks.logits_of(self.model, leaf.clone())  # of a copy: it may work in place
             self.check_labels(logits.shape[1])
             wide = logits if logits.dtype == torch.float64 else logits.float()
             if self.loss is not None:
@@ -107,7 +106,7 @@ def _differentiate(loss: Tensor, leaf: Tensor) -> Tensor:
     if gradient is None:
         raise ValueError("model must return logits that can be differentiated by its images")
     if gradient.isnan().any():
-        raise _care.NotFiniteError("model has gradients that are NaN: has its training diverged?")
+        raise _checks.NotFiniteError("model has gradients that are NaN: has its training diverged?")
     return gradient
 
 
@@ -218,18 +217,18 @@ def attack_in_batches(
     model: nn.Module, images: Tensor, labels: Tensor, task: Task, search: Search
 ) -> Tensor:
     """Attack all images, batch by batch, and leave everything as found."""
-    _care.check_work(model, images, labels)
+    _checks.check_work(model, images, labels)
     given = {"labels": labels}
     if task.target_labels is not None:
-        _care.check_labels(task.target_labels, images, "target_labels")
+        _checks.check_labels(task.target_labels, images, "target_labels")
         given["target_labels"] = task.target_labels
-    limits = _care.check_bounds(task.bounds, images)
-    _care.check_last(model, images, task.batch_size)
+    limits = _checks.check_bounds(task.bounds, images)
+    _checks.check_last(model, images, task.batch_size)
 
     @cache
     def check_all(classes: int) -> None:  # all of them: the first batch shows one out of range
         for name, each in given.items():
-            _care.check_classes(each, classes, name)
+            _checks.check_classes(each, classes, name)
         if classes < 2:
             raise ValueError("model must have at least two classes: one cannot be turned")
 
@@ -266,7 +265,7 @@ def _tries(
     problems = [problem]
     if task.loss is None:
         with torch.no_grad():
-            logits = _care.logits_of(problem.model, images.clone())
+            logits = _checks.logits_of(problem.model, images.clone())
         problem.check_labels(logits.shape[1])
         order = others(logits, problem.labels).argsort(1, descending=True)[:, :-1]
         problems = [replace(problem, towards=order[:, n]) for n in range(order.shape[1])[:TARGETS]]

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from advlib._care import check_classes, check_last, check_work, count_classes, logits_of
+from advlib._checks import check_classes, check_last, check_work, count_classes, logits_of
+from advlib._state import derived_seed, restored
 from advlib.attacks import fgsm
 from advlib.intervals import wilson_interval
-from advlib.keeping.as_found import restored
-from advlib.keeping.seeds import derived_seed
 from advlib.methods import ranks
 from advlib.settings import check
 

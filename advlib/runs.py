@@ -15,12 +15,12 @@ import pandas as pd
 import torch
 from torch import nn
 
+from advlib._state import derived_seed, seeded
 from advlib.data import Dataset, load_data
-from advlib.keeping import checkpoints
-from advlib.keeping.files import cache_folder
-from advlib.keeping.folders import REFERENCE
-from advlib.keeping.identity import source_of
-from advlib.keeping.seeds import derived_seed, seeded
+from advlib.kept import checkpoints
+from advlib.kept.files import cache_folder
+from advlib.kept.folders import REFERENCE
+from advlib.kept.identity import source_of
 from advlib.lenet import LeNet
 from advlib.methods import find_method
 from advlib.settings import Experiment, Training, declared

@@ -13,7 +13,7 @@ from dataclasses import Field, dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any, Self, TypeVar
 
-from advlib.keeping.names import find_path, name_method, split_own
+from advlib.kept.names import find_path, name_method, split_own
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -14,14 +14,14 @@ import pandas as pd
 import torch
 from torch import nn
 
-from advlib._care import NotFiniteError
+from advlib._checks import NotFiniteError
 from advlib._epoch import check_training as check_training  # for who checks before any training
 from advlib._epoch import train_epoch, validate
+from advlib._progress import show_progress
+from advlib._state import kept_modes
 from advlib.data import Dataset
-from advlib.keeping import checkpoints
-from advlib.keeping.as_found import kept_modes
-from advlib.keeping.identity import running_code, source_of
-from advlib.keeping.progress import show_progress
+from advlib.kept import checkpoints
+from advlib.kept.identity import running_code, source_of
 from advlib.methods import Method, TakeStep, find_method
 from advlib.settings import Training, declared, shows
 

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from advlib.keeping.files import sha256, write_checksums
-from advlib.keeping.idx import CHECKSUMS, FILES
+from advlib.data.idx import CHECKSUMS, FILES
+from advlib.kept.files import sha256, write_checksums
 
 ROOT = Path(__file__).parents[1]
 NOT_COPIED = (".git", ".venv", "build", "__pycache__", ".*_cache", ".hypothesis")
@@ -42,7 +42,7 @@ def small(folder: Path) -> Path:
             file.write((folder / "plain").read_bytes())
     (folder / "plain").unlink()
     write_checksums(mnist / CHECKSUMS, checksums)
-    code = folder / "advlib" / "data.py"
+    code = folder / "advlib" / "data" / "__init__.py"
     text = code.read_text(encoding="utf-8")
     changed = text.replace("\nVALIDATION_IMAGES = 5_000\n", f"\nVALIDATION_IMAGES = {REST}\n")
     assert changed != text

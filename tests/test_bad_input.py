@@ -13,7 +13,7 @@ from engine import random_data
 from torch import Tensor, nn
 
 from advlib import runs
-from advlib._care import NotFiniteError
+from advlib._checks import NotFiniteError
 from advlib.architecture import architecture_table
 from advlib.attacks import fgsm
 from advlib.data import Dataset, Split

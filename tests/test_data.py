@@ -1,4 +1,4 @@
-"""advlib.data and advlib.keeping.idx: the split, the training scale, where the files come from."""
+"""advlib.data and advlib.data.idx: the split, the training scale, where the files come from."""
 
 import functools
 import gzip
@@ -22,10 +22,10 @@ import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advlib.data import Dataset, load_data
-from advlib.keeping import downloads, idx
-from advlib.keeping.files import DamagedFileError, cache_folder, read_checksums
-from advlib.keeping.layout import KNOWN
+from advlib.data import Dataset, idx, load_data
+from advlib.data import known as downloads
+from advlib.kept.files import DamagedFileError, cache_folder, read_checksums
+from advlib.kept.layout import KNOWN
 from advlib.settings import DATASETS
 
 Pixels = npt.NDArray[np.uint8]
@@ -457,7 +457,7 @@ def test_a_cache_that_cannot_be_written_is_an_error_that_says_how_to_choose_anot
         load_data()
 
 
-FIND = "from advlib.keeping import idx; idx.find('MNIST', None)"
+FIND = "from advlib.data import idx; idx.find('MNIST', None)"
 
 
 def test_two_processes_may_unpack_at_once(cache: Path) -> None:

@@ -14,8 +14,8 @@ from torch import nn
 
 import advlib
 from advlib.data import Dataset, load_data
-from advlib.keeping.folder_data import order_evenly
-from advlib.keeping.layout import digest_files, find_layout, read_shape
+from advlib.data.pictures import order_evenly
+from advlib.kept.layout import digest_files, find_layout, read_shape
 
 
 def same(first: Dataset, second: Dataset) -> bool:

@@ -11,8 +11,8 @@ import pytest
 import advlib
 from advlib.attacks import ATTACKS
 from advlib.evaluation import Evaluation, Transfer
-from advlib.experiment.results import collect
 from advlib.published import slides
+from advlib.results.tables import collect
 from advlib.runs import PRETRAINED
 
 RATE = 0.02

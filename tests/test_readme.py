@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from folders import put_idx
 
-from advlib.chapters.tables import read_cell
-from advlib.experiment import results
-from advlib.keeping.folders import RESULTS
+from advlib.kept.folders import RESULTS
+from advlib.results import tables as results
+from advlib.show.tables import read_cell
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 import advlib
 from advlib import runs, training
+from advlib._state import derived_seed
 from advlib.data import Dataset
-from advlib.keeping import checkpoints
-from advlib.keeping.files import DamagedFileError
-from advlib.keeping.seeds import derived_seed
+from advlib.kept import checkpoints
+from advlib.kept.files import DamagedFileError
 from advlib.settings import Training
 
 DATA = random_data()

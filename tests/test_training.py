@@ -16,8 +16,8 @@ from torch.nn.utils import parameters_to_vector
 
 import advlib
 from advlib import _epoch, methods, runs, training
+from advlib._state import derived_seed
 from advlib.data import Dataset, Split
-from advlib.keeping.seeds import derived_seed
 from advlib.methods import Batch, Step
 from advlib.settings import SIZE, Training, setting
 from advlib.training import DivergedError

@@ -8,7 +8,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from advlib.keeping.files import seal_file
+from advlib.kept.files import seal_file
 
 HOSTILE = """<b onclick=x>M & "N" | 'c' *i* _u_ $5$ </p>` @k # [l](javascript:1) {.a} \\n"""
 ESCAPED = re.sub(r"([^A-Za-z0-9 ])", r"\\\1", HOSTILE)
@@ -61,7 +61,7 @@ def text(source: str, *tags: str) -> Any:
 
 
 def shown(about: dict[str, Any], data: dict[str, str]) -> list[NotebookNode]:
-    """A figure's or table's outputs, as `advlib.chapters.captions.publish` displays them."""
+    """A figure's or table's outputs, as `advlib.show.captions.publish` displays them."""
     caption = {"kind": "caption", "label": about["label"]}
     return [
         display(data, about),

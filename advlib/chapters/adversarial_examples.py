@@ -8,8 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from advlib.chapters import figures, tables
-from advlib.chapters.figures import (
+from advlib.data import Dataset
+from advlib.evaluation import FIGURES
+from advlib.show import figures, tables
+from advlib.show.figures import (
     SHOWN,
     VERMILLION,
     Array,
@@ -24,8 +26,6 @@ from advlib.chapters.figures import (
     styled,
     write_name,
 )
-from advlib.data import Dataset
-from advlib.evaluation import FIGURES
 
 
 def show_directions(directions: pd.DataFrame, epsilon: float, model: str = "standard") -> None:

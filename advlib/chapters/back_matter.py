@@ -4,14 +4,15 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from advlib.chapters import provenance, tables
 from advlib.chapters.matter_words import Chosen, Found, name_training, say_after
-from advlib.chapters.provenance import Stage
-from advlib.chapters.tables import Markup, read_cell
-from advlib.chapters.wording import change_to, number, percent, write_list
 from advlib.published import findings, slides
+from advlib.report import provenance
+from advlib.report.provenance import Stage
 from advlib.settings import repeats_slides
-from advlib.under_attack import STEP, WORST
+from advlib.show import tables
+from advlib.show.tables import Markup, read_cell
+from advlib.show.words import change_to, number, percent, write_list
+from advlib.worst_case import STEP, WORST
 
 
 def show_findings() -> None:

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from advlib.attacks import ATTACKS
-from advlib.chapters import figures, tables
-from advlib.chapters.figures import ABREAST, CURVES, Array, draw_panels, new_figure, styled
 from advlib.data import Dataset
 from advlib.evaluation import measure_images
+from advlib.show import figures, tables
+from advlib.show.figures import ABREAST, CURVES, Array, draw_panels, new_figure, styled
 
 BINS = 15
 IMAGES = ("clean", "adversarial")

@@ -5,8 +5,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from advlib.chapters import figures, tables
-from advlib.chapters.figures import (
+from advlib.data import Dataset
+from advlib.show import figures, tables
+from advlib.show.figures import (
     SHOWN,
     blank,
     divide,
@@ -18,8 +19,7 @@ from advlib.chapters.figures import (
     new_figure,
     styled,
 )
-from advlib.chapters.wording import escape
-from advlib.data import Dataset
+from advlib.show.words import escape
 
 COUNTS = {2: "two", 3: "three", 4: "four"}
 

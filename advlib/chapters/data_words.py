@@ -1,8 +1,8 @@
 """What the chapter on the data set says of it: where it comes from, how it is split and scaled."""
 
-from advlib.chapters.wording import escape, number, percent
 from advlib.data import SLIDES, Dataset
 from advlib.settings import DATASETS
+from advlib.show.words import escape, number, percent
 
 MNIST = """\
 The slides' experiment runs on [MNIST](http://yann.lecun.com/exdb/mnist/): scans of handwritten

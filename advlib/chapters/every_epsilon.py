@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advlib import apgd, evaluate, fgsm
-from advlib.chapters import figures, tables
-from advlib.chapters.figures import ABREAST, draw_panels, new_figure, styled, write_name
-from advlib.chapters.wording import escape, number
 from advlib.data import Dataset
-from advlib.under_attack import random_signs
+from advlib.show import figures, tables
+from advlib.show.captions import Numbers
+from advlib.show.figures import ABREAST, draw_panels, new_figure, styled, write_name
+from advlib.show.words import escape, number
+from advlib.worst_case import random_signs
 
 SIZES = (0.0, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8)
 """Sizes of the perturbation, on the training scale; where all images are turned, it ends."""
@@ -96,8 +97,7 @@ def show_sweep(swept: pd.DataFrame, data: Dataset, attacked: int) -> None:
         rf"images. APGD takes {STEPS} steps.",
         "For each model a panel of errors and one of confidences, each with a curve for random "
         "signs, one for FGSM and one for APGD, over the size of the perturbation.",
-        swept,
-        images=images,
+        Numbers(swept, images=images),
     )
 
 

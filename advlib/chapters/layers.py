@@ -7,8 +7,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from advlib.chapters import tables
 from advlib.data import Dataset
+from advlib.show import tables
 
 MOST = 60
 """Rows of the table; where there are more layers, those within a block are one."""

@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from advlib.chapters.tables import read_cell
-from advlib.chapters.wording import escape, percent, write_list
 from advlib.methods import METHODS
 from advlib.settings import repeats_slides
+from advlib.show.tables import read_cell
+from advlib.show.words import escape, percent, write_list
 
 COUNTS = ("one", "two", "three", "four", "five", "six", "seven", "eight")
 Found = Mapping[str, pd.DataFrame]

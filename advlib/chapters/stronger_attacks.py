@@ -11,12 +11,13 @@ from torch.nn.functional import pad
 
 from advlib import apgd, evaluate, fgsm
 from advlib.attacks import ATTACKS
-from advlib.chapters import tables
-from advlib.chapters.tables import read_cell
-from advlib.chapters.wording import interval, number
 from advlib.data import Dataset
 from advlib.settings import Experiment
-from advlib.under_attack import WORST, Robustness
+from advlib.show import tables
+from advlib.show.captions import Numbers
+from advlib.show.tables import read_cell
+from advlib.show.words import interval, number
+from advlib.worst_case import WORST, Robustness
 
 Models = Mapping[str, nn.Module]
 LOSSY, EXACT, CLIPPED = "in single precision", "exact", "exact, on valid images"
@@ -45,8 +46,7 @@ def show_robustness(found: Robustness, epsilon: float) -> None:
         rf" at most $\epsilon = {epsilon:g}$. A column for each model; transfer: the images that"
         " APGD made against the other models. The worst case takes for each image the attack that"
         " turns it, if any does.",
-        found.error,
-        images=found.n,
+        Numbers(found.error, images=found.n),
     )
 
 
@@ -73,8 +73,7 @@ def show_directions(
         rf"Error in percent on {images:,} test images under FGSM with $\epsilon = {epsilon:g}$:"
         " with the gradient of the log-loss in single precision, unclipped; with the exact"
         " direction; and with that, clipped to valid pixels.",
-        errors,
-        images=images,
+        Numbers(errors, images=images),
     )
 
 

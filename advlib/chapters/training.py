@@ -11,19 +11,11 @@ from matplotlib.ticker import MaxNLocator
 from torch import nn
 
 from advlib.architecture import architecture_table
-from advlib.chapters import figures, tables
-from advlib.chapters.figures import new_figure, styled
 from advlib.chapters.layers import list_layers, show_layers
 from advlib.chapters.matter_words import name_part
-from advlib.chapters.tables import BRACKETS, CORRECTED, Markup, write_published
-from advlib.chapters.wording import (
-    interval,
-    number,
-    write_setting,
-)
 from advlib.data import Dataset
 from advlib.evaluation import FIGURES
-from advlib.keeping.names import name_method, split_own
+from advlib.kept.names import name_method, split_own
 from advlib.lenet import LeNet
 from advlib.published import slides
 from advlib.published.comparison import (
@@ -32,6 +24,14 @@ from advlib.published.comparison import (
     readings_data,
 )
 from advlib.settings import Experiment, Training, declared, name_data, repeats_slides
+from advlib.show import figures, tables
+from advlib.show.figures import new_figure, styled
+from advlib.show.tables import BRACKETS, CORRECTED, Markup, write_published
+from advlib.show.words import (
+    interval,
+    number,
+    write_setting,
+)
 
 IMAGES = {"clean images": "", "attacked images": "_adversarial"}
 """The two kinds of images of a history, with the ends of their columns' names."""

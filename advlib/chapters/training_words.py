@@ -9,8 +9,16 @@ import pandas as pd
 from torch import nn
 
 from advlib.chapters.matter_words import name_part
-from advlib.chapters.tables import read_cell
-from advlib.chapters.wording import (
+from advlib.experiment.own import load_own, read_docstring
+from advlib.experiment.own_files import find_weights
+from advlib.kept.folders import METHOD_TEXTS
+from advlib.kept.names import name_method, split_own
+from advlib.published import slides
+from advlib.published.comparison import error_interval
+from advlib.results import tables as results
+from advlib.settings import Experiment, repeats_slides
+from advlib.show.tables import read_cell
+from advlib.show.words import (
     change,
     change_to,
     escape,
@@ -20,14 +28,6 @@ from advlib.chapters.wording import (
     place_beside,
     write_list,
 )
-from advlib.experiment import results
-from advlib.experiment.own import load_own, read_docstring
-from advlib.experiment.own_files import find_weights
-from advlib.keeping.folders import METHOD_TEXTS
-from advlib.keeping.names import name_method, split_own
-from advlib.published import slides
-from advlib.published.comparison import error_interval
-from advlib.settings import Experiment, repeats_slides
 
 OF_SLIDES = "<!-- of the slides -->"
 """In a method's text: what follows is left out where the report is not about what theirs is."""

@@ -2,13 +2,14 @@
 
 import pandas as pd
 
-from advlib.chapters import tables
-from advlib.chapters.tables import BRACKETS, lay_out, write_published
-from advlib.chapters.wording import number
 from advlib.evaluation import Transfer
 from advlib.published import slides
 from advlib.published.comparison import TRANSFER_LABELS
 from advlib.settings import Experiment
+from advlib.show import tables
+from advlib.show.captions import Numbers
+from advlib.show.tables import BRACKETS, lay_out, write_published
+from advlib.show.words import number
 
 
 def show_error(transferred: Transfer, experiment: Experiment) -> None:
@@ -34,9 +35,8 @@ def _show(transferred: Transfer, figure: str, caption: str, experiment: Experime
         lay_out_transfer(ours, beside),
         TRANSFER_LABELS[figure],
         f"{caption} {note_corrections(beside)}".strip(),
-        ours,
+        Numbers(ours, images=transferred.n),
         align="ll" + "r" * len(ours.columns) if beside else None,
-        images=transferred.n,
     )
 
 

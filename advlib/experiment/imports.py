@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from advlib.keeping import folders
-from advlib.keeping.folders import PACKAGE, PROJECT
+from advlib.kept import folders
+from advlib.kept.folders import PACKAGE, PROJECT
 
 
 @cache
@@ -38,7 +38,7 @@ def find_imports(path: Path) -> tuple[frozenset[Path], frozenset[Path]]:
             if parts[0] != "advlib":
                 continue
             modules |= {f for n in range(1, len(parts) + 1) for f in _module_files(parts[:n])}
-            if parts[:-1] == ["advlib", "keeping", "folders"]:
+            if parts[:-1] == ["advlib", "kept", "folders"]:
                 data |= _data_files(parts[-1])
     return frozenset(modules), frozenset(data)
 
@@ -99,7 +99,7 @@ def _dotted_names(node: ast.AST) -> set[str]:
         case ast.Attribute(value=ast.Name(id="advlib"), attr=name):
             return {f"advlib.{name}"}
         case ast.Attribute(value=ast.Name(id="folders"), attr=name):
-            return {f"advlib.keeping.folders.{name}"}
+            return {f"advlib.kept.folders.{name}"}
     return set()
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from advlib.experiment.own_files import check_definition, describe_own, find_weights, list_own
-from advlib.keeping.folders import METHOD_TEXTS
-from advlib.keeping.layout import (
+from advlib.kept.folders import METHOD_TEXTS
+from advlib.kept.layout import (
     Shape,
     count_training,
     digest_files,
@@ -18,7 +18,7 @@ from advlib.keeping.layout import (
     read_shape,
     recognize,
 )
-from advlib.keeping.names import name_method, split_own
+from advlib.kept.names import name_method, split_own
 from advlib.settings import DATASETS, TRAINING_IMAGES, Experiment, is_folder, repeats_slides
 
 LENET, LENET_SHAPE = "LeNet", (1, 28, 28)

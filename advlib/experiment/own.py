@@ -19,8 +19,8 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from advlib.experiment.own_files import digest_own, find_own_sources
-from advlib.keeping.identity import code_of_files
-from advlib.keeping.names import name_method, split_own
+from advlib.kept.identity import code_of_files
+from advlib.kept.names import name_method, split_own
 from advlib.lenet import LeNet
 from advlib.methods import METHODS, Method
 

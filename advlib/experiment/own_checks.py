@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
+from advlib._state import seeded
 from advlib.attacks import fgsm
 from advlib.data import Dataset
 from advlib.experiment.own import (
@@ -16,8 +17,7 @@ from advlib.experiment.own import (
     register_methods,
 )
 from advlib.experiment.own_files import find_weights
-from advlib.keeping.names import name_method, split_own
-from advlib.keeping.seeds import seeded
+from advlib.kept.names import name_method, split_own
 from advlib.methods import METHODS, Method, Outcome, Step
 from advlib.runs import build_network
 from advlib.settings import Experiment, Training, declared

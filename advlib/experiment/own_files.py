@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from advlib.keeping.names import name_method, split_own
+from advlib.kept.names import name_method, split_own
 from advlib.settings import Experiment
 
 

@@ -18,8 +18,8 @@ from typing import Any
 from advlib.experiment import inputs
 from advlib.experiment.inputs import known_methods
 from advlib.experiment.readiness import check_ready
-from advlib.keeping.folders import PARAMETER_SETS
-from advlib.keeping.names import find_path, name_method, split_own
+from advlib.kept.folders import PARAMETER_SETS
+from advlib.kept.names import find_path, name_method, split_own
 from advlib.settings import Experiment, check, declared, is_folder
 
 NAMES = tuple(declared(Experiment))
@@ -145,7 +145,7 @@ def _write(path: Path, experiment: Experiment) -> None:
     """Write parameters as YAML unless they are there already."""
     import yaml
 
-    from advlib.keeping import files
+    from advlib.kept import files
 
     values = {name: getattr(experiment, name) for name in NAMES}
     plain = {name: [*v] if isinstance(v, tuple) else v for name, v in values.items()}

@@ -19,8 +19,8 @@ from pathlib import Path
 from advlib.experiment import inputs
 from advlib.experiment.imports import find_sources, read_cells
 from advlib.experiment.parameters import folder_name, read_arguments, resolve_early
-from advlib.keeping.folders import BUILD, MATTER, NOTEBOOKS, PACKAGE, PROJECT, STYLE
-from advlib.keeping.names import find_shown, name_method
+from advlib.kept.folders import BUILD, MATTER, NOTEBOOKS, PACKAGE, PROJECT, STYLE
+from advlib.kept.names import find_shown, name_method
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from advlib.keeping import idx
-from advlib.keeping.folders import BUILD
+from advlib.data import idx
+from advlib.kept.folders import BUILD
 from advlib.settings import DATASETS, Experiment
 
 

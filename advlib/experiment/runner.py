@@ -23,9 +23,9 @@ from typing import Any
 from advlib.experiment.imports import find_assigned
 from advlib.experiment.inputs import is_about_slides
 from advlib.experiment.kernel import share_cores
-from advlib.keeping import files
-from advlib.keeping.folders import PACKAGE
-from advlib.keeping.parent import end_with_make
+from advlib.kept import files
+from advlib.kept.folders import PACKAGE, PARAMETERS
+from advlib.kept.parent import end_with_make
 
 # jsonschema's check of one rarely used format, which it does without when this module is missing;
 # it builds a parser at import, more than a second in each of nbformat's programs.
@@ -269,6 +269,7 @@ def _make(options: argparse.Namespace) -> int:
         with options.parameters.open(encoding="utf-8") as file:  # its errors name the file
             known = yaml.safe_load(file)
         about = {**known, "about_slides": is_about_slides(known)}
+        os.environ[PARAMETERS] = str(options.parameters.absolute())
         execute(source, target, select(source, known, dict(options.given)), about)
     print(f"    {time.time() - begin:.1f} s", flush=True)
     return 0

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from PIL import Image
 from torch import Tensor
 
-from advlib.chapters.figures import BLUE, VERMILLION
-from advlib.chapters.wording import percent
 from advlib.data import Dataset
 from advlib.explore.attacking import LARGEST, Outcome, Result
 from advlib.explore.pictures import Picture
+from advlib.show.figures import BLUE, VERMILLION
+from advlib.show.words import percent
 
 STYLE = (Path(__file__).parent / "panel.css").read_text(encoding="utf-8")
 ROW, WIDTH, LABEL = 17, 250, 16

@@ -12,9 +12,9 @@ from torch import nn
 from advlib.data import Dataset
 from advlib.evaluation import evaluate
 from advlib.explore.attacking import predict
-from advlib.keeping import checkpoints
-from advlib.keeping.files import DamagedFileError
-from advlib.keeping.folders import BUILD, PROJECT
+from advlib.kept import checkpoints
+from advlib.kept.files import DamagedFileError
+from advlib.kept.folders import BUILD, PROJECT
 from advlib.lenet import LeNet
 from advlib.runs import PRETRAINED, pretrained
 

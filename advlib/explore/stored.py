@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from advlib.chapters.figures import BLUE, VERMILLION, Array, draw_image, styled
-from advlib.chapters.wording import percent
 from advlib.data import Dataset
 from advlib.explore.attacking import Outcome, Result
 from advlib.explore.drawing import colour_change, summarize
+from advlib.show.figures import BLUE, VERMILLION, Array, draw_image, styled
+from advlib.show.words import percent
 
 WIDTH, HEIGHT, SHARPNESS = 8.0, 4.6, 110
 """In inches, and pixels to an inch: small enough to be stored."""

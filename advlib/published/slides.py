@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from advlib.keeping.folders import PUBLISHED
+from advlib.kept.folders import PUBLISHED
 from advlib.settings import declared
 
 CONTENT: dict[str, Any] = json.loads(PUBLISHED.read_text(encoding="utf-8"))

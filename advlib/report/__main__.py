@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from advlib.keeping.parent import end_with_make
+from advlib.kept.parent import end_with_make
 from advlib.report.building import build
 
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from advlib.experiment.executed import MATTER, Notebook, read_notebooks
-from advlib.experiment.numbers import write_numbers
-from advlib.experiment.results import collect_from, contents, remove_others
-from advlib.keeping import files
-from advlib.keeping.names import name_method
+from advlib.kept import files
+from advlib.kept.names import name_method
 from advlib.report import ReportError
 from advlib.report.merge import write_html
 from advlib.report.typeset import typeset_text
+from advlib.results.notebooks import MATTER, Notebook, read_notebooks
+from advlib.results.numbers import write_numbers
+from advlib.results.tables import collect_from, contents, remove_others
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def build(executed: str | Path, output: str | Path, names: Iterable[str] | None 
     """Typeset a folder's executed notebooks: all of a report's, or those of some file names.
 
     Into `output`, made if it is not there, go report.html, report.pdf and results/: a CSV file for
-    each table and figure, and all numbers together (`advlib.experiment.numbers`), each folder with
+    each table and figure, and all numbers together (`advlib.results.numbers`), each folder with
     SHA256SUMS; other CSV files in results/ are removed. Nothing is replaced unless all of it
     succeeds; two processes take turns.
 

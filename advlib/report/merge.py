@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import nbformat
@@ -10,11 +9,10 @@ from nbconvert.exporters import MarkdownExporter
 from nbconvert.filters.ansi import strip_ansi
 from nbformat import NotebookNode
 
-from advlib.experiment.executed import Notebook
-from advlib.keeping.folders import STYLE
+from advlib.kept.folders import STYLE
 from advlib.report import ReportError
 from advlib.report.prose import read_line, read_markdown, write_verbatim
-from advlib.report.sources import find_code
+from advlib.results.notebooks import Notebook
 
 PREFIXES = {"figure": "fig-", "table": "tbl-"}
 MEDIA = {"figure": "image/svg+xml", "table": "text/markdown"}
@@ -52,12 +50,11 @@ def merge_notebooks(notebooks: Sequence[Notebook]) -> NotebookNode:
 
     Each cell's ``metadata.advlib`` holds its notebook's name, that of the notebook which was
     executed, and its number in it, counted from 1; each output's says what it is
-    (`advlib.chapters.captions`): its ``kind`` is "figure", "table", "title" or "prose".
+    (`advlib.show.captions`): its ``kind`` is "figure", "table", "title" or "prose".
     """
     _check_alike(notebooks)
     merged: NotebookNode = nbformat.v4.new_notebook()
     labels: set[str] = set()
-    told: set[str] = set()
     for notebook in notebooks:
         name = notebook.path.stem
         for number, cell in _nodes(notebook):
@@ -73,17 +70,11 @@ def merge_notebooks(notebooks: Sequence[Notebook]) -> NotebookNode:
                 if not cell.outputs:
                     continue
                 if any(output.metadata.advlib.kind in PREFIXES for output in cell.outputs):
-                    about["code"] = _find_code(notebook, number, told)
+                    about["code"] = cell.source
             cell.metadata["advlib"] = about
             cell["id"] = f"{name}-{number}"  # copies of a notebook have the same
             merged.cells.append(cell)
     return merged
-
-
-def _find_code(notebook: Notebook, number: int, told: set[str]) -> dict[str, Any]:
-    """Return the code behind what a cell shows."""
-    cells = [(source, gives) for n, source, gives in notebook.code if n <= number]
-    return asdict(find_code(cells, notebook.parameters, told))
 
 
 def _nodes(notebook: Notebook) -> list[tuple[int, NotebookNode]]:
@@ -134,7 +125,7 @@ def _output(output: NotebookNode, place: str, labels: set[str]) -> NotebookNode 
         return _prose(write_verbatim(_on_screen(output.data["text/plain"])))
     raise ReportError(
         f"{place}: an output of type {', '.join(output.data)} would be lost; a figure or table has"
-        " a label, which advlib.chapters.figures.show and advlib.chapters.tables.show give it; the"
+        " a label, which advlib.show.figures.show and advlib.show.tables.show give it; the"
         " tag notebook-only leaves a cell out"
     )
 

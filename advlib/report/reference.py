@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from advlib import evaluate, fgsm, load_data, runs
-from advlib.experiment.executed import Notebook, read_notebooks
-from advlib.experiment.results import collect_from, write
-from advlib.keeping import checkpoints, files
-from advlib.keeping.folders import REFERENCE, REFERENCE_REPORT, RESULTS
-from advlib.keeping.parent import end_with_make
+from advlib.kept import checkpoints, files
+from advlib.kept.folders import REFERENCE, REFERENCE_REPORT, RESULTS
+from advlib.kept.parent import end_with_make
 from advlib.published import slides
 from advlib.published.comparison import evaluation_data, settings_found
+from advlib.results.notebooks import Notebook, read_notebooks
+from advlib.results.tables import collect_from, write
 from advlib.settings import Training
 
 PICTURE = "fig-curves-adversarial"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pypandoc
 import typst
 
-from advlib.keeping.folders import STYLE
+from advlib.kept.folders import STYLE
 from advlib.report import ReportError
 from advlib.report.page import compare_numbers, read_page
 

@@ -142,28 +142,16 @@ local function write_table(tbl)
   return pandoc.Div({ tbl }, scrolled('table', tbl.identifier))
 end
 
--- The code behind a figure or table: folded away in HTML, left out of the PDF. Each function stands once; one that
--- stood before (without content) is a link.
+-- The cell that made a figure or table: folded away in HTML, left out of the PDF.
 local function write_code(div)
   if not html then return {} end
   local entry = labels[div.attributes.label]
   local head = '<details class="code"><summary>Code of %s %s, notebook %s</summary>'
-  local blocks, earlier = pandoc.Blocks({}), {}
-  local function raw(text, ...) blocks:insert(pandoc.RawBlock('html', text:format(...))) end
-  raw(head, KINDS[entry.kind].one, entry.number, div.attributes.notebook)
-  for _, block in ipairs(div.content) do
-    if block.t ~= 'Div' then
-      blocks:insert(block)
-    elseif #block.content == 0 then
-      table.insert(earlier, ('<a href="#%s">%s</a>'):format(block.attributes['function'], block.attributes.title))
-    else
-      raw('<details><summary id="%s">%s</summary>', block.attributes['function'], block.attributes.title)
-      blocks:extend(block.content)
-      raw('</details>')
-    end
-  end
-  if #earlier > 0 then raw('<p>It calls also what stands above: %s.</p>', table.concat(earlier, ', ')) end
-  raw('</details>')
+  local blocks = pandoc.Blocks({
+    pandoc.RawBlock('html', head:format(KINDS[entry.kind].one, entry.number, div.attributes.notebook)),
+  })
+  blocks:extend(div.content)
+  blocks:insert(pandoc.RawBlock('html', '</details>'))
   return blocks
 end
 

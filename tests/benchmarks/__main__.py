@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from advlib.chapters import provenance
-from advlib.keeping import files
+from advlib.kept import files
+from advlib.report import provenance
 from benchmarks import table
 from benchmarks.rows import ROWS
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import datasets, transforms
 
 from advlib.data import Dataset as Data
-from advlib.keeping import idx
+from advlib.data import idx
 from advlib.lenet import LeNet
 
 BATCH, EPSILON, ALPHA = 100, 0.1, 0.5

@@ -15,7 +15,7 @@ from advlib.lenet import LeNet
 from advlib.methods import METHODS
 from advlib.runs import pretrained
 from advlib.settings import Training
-from advlib.under_attack import robustness
+from advlib.worst_case import robustness
 from benchmarks import peers
 
 BATCH_SIZE = 200

@@ -14,7 +14,6 @@ from torch import nn
 import advlib
 from advlib.chapters import (
     adversarial_examples,
-    captions,
     confidence,
     data_words,
     every_epsilon,
@@ -22,10 +21,11 @@ from advlib.chapters import (
     training,
 )
 from advlib.chapters import data as data_chapter
-from advlib.chapters.figures import divide, write_name
-from advlib.chapters.opening import open_experiment
 from advlib.data import Dataset, load_data
+from advlib.experiment.opening import open_experiment
 from advlib.settings import Experiment
+from advlib.show import captions
+from advlib.show.figures import divide, write_name
 
 FOLDERS: dict[str, Callable[[Path], Path]] = {
     "three classes in colour": lambda f: put_pictures(f / "my colours"),
@@ -187,11 +187,13 @@ def test_names_are_short_and_no_formulas() -> None:
 
 def test_a_known_data_set_in_a_folder_is_known(tmp_path: Path) -> None:
     own = put_pictures(tmp_path / "my data")
-    experiment, data = open_experiment({"dataset": str(own), "images": None})
+    subject = open_experiment({"dataset": str(own), "images": None})
+    experiment, data = subject.experiment, subject.data
     assert experiment.dataset == str(own)
     assert training.settings_data(experiment).loc["value", "dataset"] == data.name == "my data"
-    cache = advlib.keeping.files.cache_folder() / "data" / "MNIST"
+    cache = advlib.kept.files.cache_folder() / "data" / "MNIST"
     load_data()
-    experiment, data = open_experiment({"dataset": str(cache), "images": 100})
+    subject = open_experiment({"dataset": str(cache), "images": 100})
+    experiment, data = subject.experiment, subject.data
     assert experiment.dataset == data.name == "MNIST"
     assert data.fingerprint == load_data(images=100).fingerprint

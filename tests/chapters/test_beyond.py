@@ -14,7 +14,7 @@ import advlib
 from advlib.chapters import confidence, every_epsilon, stronger_attacks
 from advlib.data import Dataset
 from advlib.settings import Experiment
-from advlib.under_attack import WORST
+from advlib.worst_case import WORST
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,9 @@ import torch
 from mine import SmallResNet
 
 import advlib
-from advlib.chapters import layers, matter_words, models
+from advlib.chapters import layers, matter_words
 from advlib.data import Dataset, Split
+from advlib.experiment.subject import Subject
 from advlib.settings import Experiment
 
 SEED: dict[str, Any] = {"dataset": "MNIST", "network": "LeNet", "weights": None}
@@ -122,15 +123,16 @@ def test_models_are_trained_once_or_loaded(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("ADVLIB_RUNS", str(tmp_path / "runs"))
     data = advlib.load_data("MNIST", images=100)
     experiment = Experiment(images=100, epochs=1, methods=("standard",))
-    trained, history = models.open_training("standard", experiment, data)
+    subject = Subject(experiment, data)
+    trained, history = subject.open_training("standard")
     assert history is not None
     assert len(history) == 1
-    again = models.open_models(experiment, data)["standard"]
+    again = subject.open_models()["standard"]
     safetensors.torch.save_file(trained.state_dict(), tmp_path / "standard.safetensors")
     given = Experiment(images=100, weights=str(tmp_path), methods=("standard",))
-    loaded, none = models.open_training("standard", given, data)
+    loaded, none = Subject(given, data).open_training("standard")
     assert none is None
-    untrained = models.open_network(experiment, data)
+    untrained = subject.build_network()
     logits = trained(data.test.images[:5])
     assert torch.equal(logits, again(data.test.images[:5]))
     assert torch.equal(logits, loaded(data.test.images[:5]))

@@ -13,7 +13,6 @@ import advlib
 from advlib.chapters import (
     adversarial_examples,
     back_matter,
-    captions,
     confidence,
     data,
     every_epsilon,
@@ -28,6 +27,7 @@ from advlib.published import slides
 from advlib.published.comparison import epochwise_readings, evaluation_data
 from advlib.report.prose import read_line, read_markdown
 from advlib.settings import Experiment
+from advlib.show import captions
 
 
 class World:

@@ -5,26 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advlib.chapters import captions, tables, training, training_words, transfer
+from advlib.chapters import training, training_words, transfer
 from advlib.chapters.back_matter import lay_out_stages, tell_confidences, tell_errors
 from advlib.chapters.data import count_classes
-from advlib.chapters.provenance import Stage
-from advlib.chapters.wording import (
-    change,
-    change_to,
-    difference,
-    escape,
-    interval,
-    number,
-    percent,
-    write_list,
-    write_setting,
-)
 from advlib.evaluation import FIGURES, Evaluation
-from advlib.experiment import results
 from advlib.experiment.plan import find_parameters
-from advlib.experiment.results import from_csv, to_csv
-from advlib.keeping.folders import METHOD_TEXTS, NOTEBOOKS
+from advlib.kept.folders import METHOD_TEXTS, NOTEBOOKS
 from advlib.methods import METHODS
 from advlib.published import slides
 from advlib.published.comparison import (
@@ -40,7 +26,22 @@ from advlib.published.comparison import (
     settings_found,
     training_curve,
 )
+from advlib.report.provenance import Stage
+from advlib.results import tables as results
+from advlib.results.tables import from_csv, to_csv
 from advlib.settings import Experiment, declared
+from advlib.show import captions, tables
+from advlib.show.words import (
+    change,
+    change_to,
+    difference,
+    escape,
+    interval,
+    number,
+    percent,
+    write_list,
+    write_setting,
+)
 
 MINUS = "\N{MINUS SIGN}"
 NAN = float("nan")

@@ -7,7 +7,7 @@ import pytest
 
 from advlib.chapters import back_matter, training_words
 from advlib.chapters.every_epsilon import find_gaps
-from advlib.chapters.wording import place
+from advlib.show.words import place
 
 
 @pytest.mark.parametrize(

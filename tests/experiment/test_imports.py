@@ -9,8 +9,8 @@ import pytest
 
 from advlib.experiment import imports
 from advlib.experiment.imports import find_imports, find_sources, read_code
-from advlib.keeping import folders
-from advlib.keeping.folders import MATTER, NOTEBOOKS, PACKAGE, PROJECT
+from advlib.kept import folders
+from advlib.kept.folders import MATTER, NOTEBOOKS, PACKAGE, PROJECT
 
 NOTEBOOK_PATHS = sorted([*NOTEBOOKS.glob("*.ipynb"), *MATTER.glob("*.ipynb")])
 LOADED = """
@@ -51,12 +51,12 @@ def test_a_chapter_is_made_from_its_own_module_and_from_no_other_chapters() -> N
         ("import advlib\nadvlib.fgsm", {"__init__.py", "attacks.py"}),
         ("from advlib import fgsm, runs", {"__init__.py", "attacks.py", "runs.py"}),
         (
-            "import advlib.keeping.files as f",
-            {"__init__.py", "keeping/__init__.py", "keeping/files.py"},
+            "import advlib.kept.files as f",
+            {"__init__.py", "kept/__init__.py", "kept/files.py"},
         ),
         (
-            "from advlib.keeping import files",
-            {"__init__.py", "keeping/__init__.py", "keeping/files.py"},
+            "from advlib.kept import files",
+            {"__init__.py", "kept/__init__.py", "kept/files.py"},
         ),
         ("def f():\n    from advlib import data", {"__init__.py", "data.py"}),
         ("if TYPE_CHECKING:\n    from advlib import data", set()),
@@ -73,8 +73,8 @@ def test_what_is_imported(code: str, expected: set[str], tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "code",
     [
-        "from advlib.keeping.folders import MNIST",
-        "from advlib.keeping import folders\nfolders.MNIST",
+        "from advlib.kept.folders import MNIST",
+        "from advlib.kept import folders\nfolders.MNIST",
     ],
 )
 def test_whoever_names_a_folder_of_data_reads_it(code: str, tmp_path: Path) -> None:

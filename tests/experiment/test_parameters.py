@@ -21,7 +21,7 @@ from advlib.experiment.parameters import (
     resolve_early,
     sets,
 )
-from advlib.keeping.folders import PROJECT
+from advlib.kept.folders import PROJECT
 from advlib.methods import METHODS
 from advlib.published import slides
 from advlib.settings import Experiment

@@ -8,7 +8,7 @@ import pytest
 
 from advlib.experiment import plan
 from advlib.experiment.plan import find_chapters, find_parameters, main, plan_chapters
-from advlib.keeping.folders import NOTEBOOKS, PROJECT
+from advlib.kept.folders import NOTEBOOKS, PROJECT
 from advlib.settings import Experiment, declared
 
 METHODS = Experiment().methods

@@ -277,7 +277,7 @@ def test_a_reports_runs_are_listed_and_added(
 
 
 def test_a_damaged_run_and_one_of_another_network_say_so(tmp_path: Path) -> None:
-    from advlib.keeping import checkpoints
+    from advlib.kept import checkpoints
 
     (tmp_path / "odd-1").mkdir()
     record = {"identity": {"settings": {"method": "mine", "epochs": 2}}, "history": [{}]}

@@ -18,9 +18,10 @@ import hashlib, json, locale, sys
 from pathlib import Path
 locale.setlocale(locale.LC_ALL, "")
 import advlib
-from advlib.chapters import figures
-from advlib.experiment import parameters, results, runner
-from advlib.keeping import checkpoints
+from advlib.show import figures
+from advlib.experiment import parameters, runner
+from advlib.results import tables as results
+from advlib.kept import checkpoints
 from advlib.published import comparison
 from advlib.report.building import build
 from engine import FIGURES, random_data

@@ -10,8 +10,8 @@ import compare
 import pandas as pd
 import pytest
 
-from advlib.experiment.results import write
-from advlib.keeping.folders import RESULTS
+from advlib.kept.folders import RESULTS
+from advlib.results.tables import write
 
 ROOT = Path(__file__).parents[2]
 NAN = float("nan")

@@ -12,7 +12,7 @@ from toys import METHODS, books, write
 
 import advlib
 from advlib.experiment.runner import main
-from advlib.keeping import files
+from advlib.kept import files
 from advlib.report.__main__ import main as typeset
 from advlib.report.building import build
 

@@ -9,10 +9,10 @@ from bs4 import BeautifulSoup
 from projects import copy, make
 from pypdf import PdfReader
 
-from advlib.experiment.executed import read_notebooks
-from advlib.experiment.results import collect
-from advlib.keeping.files import sha256
-from advlib.keeping.folders import MATTER, NOTEBOOKS
+from advlib.kept.files import sha256
+from advlib.kept.folders import MATTER, NOTEBOOKS
+from advlib.results.notebooks import read_notebooks
+from advlib.results.tables import collect
 
 METHODS = ("standard", "mixed", "adversarial")
 

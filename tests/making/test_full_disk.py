@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from advlib.keeping import files
+from advlib.kept import files
 
 MOUNTS = ("unshare", "--user", "--map-root-user", "--mount")
 MOUNT = 'mount -t tmpfs -o "size=$0" none "$1" && shift && exec "$@"'
@@ -83,7 +83,7 @@ def assert_clear(result: dict[str, Any], place: Path) -> None:
 
 CHECKPOINT = """
 import advlib
-from advlib.keeping import checkpoints
+from advlib.kept import checkpoints
 from engine import after_each_epoch, random_data
 
 class Stopped(Exception): pass
@@ -109,7 +109,7 @@ def test_a_checkpoint(tmp_path: Path) -> None:
 
 
 RESULTS = """
-from advlib.experiment import results
+from advlib.results import tables as results
 def frames(number):
     wide = pd.DataFrame({"a": [float(number)] * 2000})
     return {"tbl-a": wide, f"tbl-{number}": wide, "tbl-z": wide}
@@ -130,7 +130,7 @@ def test_results(tmp_path: Path) -> None:
 REPORT = """
 from advlib.report.building import build
 from toys import books, write
-from advlib.experiment import results
+from advlib.results import tables as results
 content, executed = books(), Path(sys.argv[1])
 build(write(executed, content), disk)
 content["1-data"].pop()

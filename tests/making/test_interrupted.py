@@ -17,14 +17,14 @@ from kernels import wait_for
 from torch import nn
 
 import advlib
-from advlib.keeping import checkpoints
+from advlib.kept import checkpoints
 
 EPOCHS = 8
 SETUP = f"""
 import logging, os, random, signal, sys, time
 from pathlib import Path
 import advlib
-from advlib.keeping import checkpoints
+from advlib.kept import checkpoints
 from engine import after_each_epoch, random_data
 
 logging.basicConfig(filename=os.environ["LOG"], level="INFO", format="%(message)s")

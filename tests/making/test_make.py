@@ -18,7 +18,7 @@ from kernels import TRAINING, exists, wait_for, write
 
 from advlib.experiment import parameters
 from advlib.experiment.imports import find_sources
-from advlib.keeping.folders import (
+from advlib.kept.folders import (
     METHOD_TEXTS,
     PACKAGE,
     PROJECT,
@@ -204,7 +204,7 @@ def test_a_change_reruns_what_its_ring_costs(built: Project) -> None:
         "advlib/published/findings.py": {"back-matter", "report"},
         "notebooks/methods/mixed.md": {*TRAININGS, *AFTER_ALL},
         "advlib/methods.py": {*SOURCES, "report"} - {"1-data"},
-        "advlib/data.py": {*SOURCES, "report"},
+        "advlib/data/__init__.py": {*SOURCES, "report"},
         "advlib/experiment/plan.py": set(),
     }.items():
         (built.folder / path).touch()

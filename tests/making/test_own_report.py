@@ -16,8 +16,9 @@ from kernels import wait_for
 from projects import at_work, copy, environment, make
 from pypdf import PdfReader
 
-from advlib.experiment import parameters, results
-from advlib.keeping import checkpoints
+from advlib.experiment import parameters
+from advlib.kept import checkpoints
+from advlib.results import tables as results
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 SETTINGS = """\
@@ -98,15 +99,10 @@ def test_killed_and_resumed_it_has_the_bits_of_one_that_was_not(
     script = """
 import sys, torch
 from pathlib import Path
-from advlib.chapters.models import open_training
-from advlib.data import load_data
-from advlib.experiment import own, parameters
+from advlib.experiment import parameters
+from advlib.experiment.subject import resolve_subject
 torch.set_num_threads(1)
-experiment = parameters.resolve(sys.argv[1])
-names = own.register_methods(experiment.methods)
-data = load_data(experiment.dataset)
-for name in names:
-    open_training(name, experiment, data)
+resolve_subject(parameters.resolve(sys.argv[1])).open_models()
 """
     file = project.parent / "my own" / "experiment.yaml"
     given = environment(project, OMP_NUM_THREADS="1", PYTHONPATH=str(project))

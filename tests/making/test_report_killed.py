@@ -18,8 +18,9 @@ from engine import FIGURES
 from kernels import exists, wait_for
 from projects import TRAINING, at_work, environment, small
 
-from advlib.experiment import parameters, results, runner
-from advlib.keeping import checkpoints
+from advlib.experiment import parameters, runner
+from advlib.kept import checkpoints
+from advlib.results import tables as results
 from advlib.settings import Experiment
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
@@ -35,7 +36,8 @@ from functools import partial
 from pathlib import Path
 import torch
 from advlib import evaluate, fgsm, load_data, runs, transfer
-from advlib.experiment import parameters, results
+from advlib.experiment import parameters
+from advlib.results import tables as results
 from advlib.published import comparison
 
 torch.set_num_threads(1)

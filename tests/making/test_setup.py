@@ -217,7 +217,7 @@ def toy(tmp_path: Path) -> Path:
     folder = tmp_path / "toy é project"
     folder.mkdir()
     shutil.copytree(ROOT / ".make", folder / ".make")
-    for name in ("__init__.py", "keeping/__init__.py", "keeping/parent.py"):
+    for name in ("__init__.py", "kept/__init__.py", "kept/parent.py"):
         (folder / "advlib" / name).parent.mkdir(exist_ok=True, parents=True)
         shutil.copy(ROOT / "advlib" / name, folder / "advlib" / name)
     (folder / "backend.py").write_text(BACKEND)

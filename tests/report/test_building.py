@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from toys import EXPERIMENT, METHODS, books, figure, text, write
 
-from advlib.chapters.provenance import stages
-from advlib.experiment.executed import Notebook
-from advlib.experiment.results import collect
-from advlib.keeping.files import DamagedFileError, seal_file
+from advlib.kept.files import DamagedFileError, seal_file
 from advlib.report import ReportError, building
 from advlib.report.__main__ import main
 from advlib.report.building import build
 from advlib.report.merge import merge_notebooks
+from advlib.report.provenance import stages
 from advlib.report.reference import renew
+from advlib.results.notebooks import Notebook
+from advlib.results.tables import collect
 
 
 @pytest.fixture

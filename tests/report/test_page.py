@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from toys import books, write
 
-from advlib.keeping.folders import STYLE
+from advlib.kept.folders import STYLE
 from advlib.report import ReportError, typeset
 from advlib.report.building import build
 from advlib.report.page import read_page

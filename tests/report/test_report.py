@@ -8,7 +8,7 @@ from bs4 import BeautifulSoup
 from pypdf import PdfReader
 from toys import HOSTILE, TABLE_TEXT, books, write
 
-from advlib.keeping.folders import STYLE
+from advlib.kept.folders import STYLE
 from advlib.report.building import Report, build
 
 

@@ -1,0 +1,277 @@
+"""What images, labels, bounds and models must be.
+
+A rule is (holds, error, allowed, found): what it asks of a value and what goes with it, the error
+otherwise, and both in words. The rules of an argument are asked in their order; the first that does
+not hold is raised.
+"""
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from itertools import chain
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advlib._state import restored
+
+FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+Rule = tuple[Callable[..., Any], type[Exception], str | Callable[..., str], Callable[..., object]]
+
+
+class NotFiniteError(ValueError):
+    """A model's logits or gradients have NaN in them."""
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+def _shape(value: Tensor) -> list[int]:
+    return list(value.shape)
+
+
+def _range(images: Tensor) -> tuple[Tensor, Tensor]:
+    low, high = images.detach().aminmax()  # NaN if any value is, and no temporary tensor
+    return low, high
+
+
+IMAGES: tuple[Rule, ...] = (
+    (lambda x: isinstance(x, Tensor), TypeError, "a torch.Tensor", _kind),
+    (lambda x: x.layout == torch.strided, TypeError, "a dense tensor", lambda x: x.layout),
+    (
+        lambda x: x.dtype in FLOATING,
+        TypeError,
+        f"of a floating dtype ({', '.join(map(str, FLOATING))})",
+        lambda x: (
+            f"{x.dtype}; convert the bytes of a picture with data.to_inputs(images / 255), or to"
+            " the scale that the model expects"
+        ),
+    ),
+    (lambda x: not x.is_meta, ValueError, "a tensor with values", lambda x: "on the device meta"),
+    (
+        lambda x: x.ndim >= 2 and x.numel() > 0,
+        ValueError,
+        "of shape [N, ...] and not empty",
+        _shape,
+    ),
+    (
+        lambda x: all(end.isfinite() for end in _range(x)),
+        ValueError,
+        "finite",
+        lambda x: "from {} to {}".format(*_range(x)),
+    ),
+)
+
+LABELS: tuple[Rule, ...] = (
+    (lambda y, _: isinstance(y, Tensor), TypeError, "a torch.Tensor", lambda y, _: _kind(y)),
+    (lambda y, _: y.dtype == torch.int64, TypeError, "of dtype torch.int64", lambda y, _: y.dtype),
+    (
+        lambda y, x: y.shape == x.shape[:1],
+        ValueError,
+        lambda _, x: f"of shape [{len(x)}]",
+        lambda y, _: _shape(y),
+    ),
+    (
+        lambda y, x: y.device == x.device,
+        ValueError,
+        lambda _, x: f"on the images' {x.device}",
+        lambda y, _: f"on {y.device}",
+    ),
+    (lambda y, _: y.min() >= 0, ValueError, "at least 0", lambda y, _: y.min()),
+)
+
+CLASSES: tuple[Rule, ...] = (
+    (
+        lambda y, classes: y.max() < classes,
+        ValueError,
+        lambda _, classes: f"from 0 to {classes - 1}, as the model has {classes} classes",
+        lambda y, _: y.max(),
+    ),
+)
+
+MODEL: tuple[Rule, ...] = (
+    (
+        lambda m: isinstance(m, nn.Module),
+        TypeError,
+        "a torch.nn.Module",
+        lambda m: f"{m!r} ({_kind(m)})",
+    ),
+)
+
+
+def _of_tensors(model: nn.Module, attribute: str) -> list[str]:
+    """The devices or dtypes of a model; one without floating-point tensors fits everywhere."""
+    tensors = [t for t in chain(model.parameters(), model.buffers()) if t.is_floating_point()]
+    return sorted({str(getattr(tensor, attribute)) for tensor in tensors})
+
+
+def _fits(attribute: str, error: type[Exception]) -> Rule:
+    return (
+        lambda x, m, _: (
+            str(getattr(x, attribute))
+            in (_of_tensors(m, attribute) or [str(getattr(x, attribute))])
+        ),
+        error,
+        lambda x, m, name: f"of the {attribute} of {name}",
+        lambda x, m, name: (
+            f"{getattr(x, attribute)}; {name} has {', '.join(_of_tensors(m, attribute))}: move one"
+            f" of them with .to({attribute})"
+        ),
+    )
+
+
+FITTING = _fits("device", ValueError), _fits("dtype", TypeError)
+"""Rules for images and the model, with its name."""
+
+
+def check_rules(rules: Sequence[Rule], name: str, *values: Any) -> None:
+    """Raise the first rule that does not hold of an argument and of what it goes with."""
+    for holds, error, allowed, found in rules:
+        if not holds(*values):
+            wanted = allowed if isinstance(allowed, str) else allowed(*values)
+            raise error(f"{name} must be {wanted}, not {found(*values)}")
+
+
+def check_labels(labels: object, images: Tensor, name: str = "labels") -> None:
+    check_rules(LABELS, name, labels, images)
+
+
+def check_classes(labels: Tensor, classes: int, name: str = "labels") -> None:
+    check_rules(CLASSES, name, labels, classes)
+
+
+def check_work(model: object, images: Any, labels: object, name: str = "model") -> None:
+    """Check what an attack and an evaluation are given."""
+    check_rules(IMAGES, "images", images)
+    check_rules(MODEL, name, model)
+    check_rules(FITTING, "images", images, model, name)
+    check_labels(labels, images)
+
+
+def check_bounds(bounds: object, images: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Return the bounds of images as tensors of their dtype and device; the images are within."""
+    if bounds is None:
+        return None
+    if not isinstance(bounds, tuple | list) or len(bounds) != 2:
+        raise TypeError(f"bounds must be a pair (low, high), not {bounds!r}")
+    for bound in bounds:
+        if isinstance(bound, bool) or not isinstance(bound, Real | Tensor):
+            raise TypeError(f"bounds must be numbers or tensors, not {bound!r}")
+    ends = [torch.as_tensor(b, dtype=images.dtype, device=images.device).detach() for b in bounds]
+    try:
+        low, high = (bound.expand_as(images[:1]) for bound in ends)
+    except RuntimeError:
+        raise ValueError(
+            f"bounds must be numbers or broadcast to an image of shape {list(images.shape[1:])},"
+            f" not of shapes {list(ends[0].shape)} and {list(ends[1].shape)}"
+        ) from None
+    if not (low < high).all():  # false for NaN
+        raise ValueError(f"bounds must be (low, high) with low below high, not {bounds!r}")
+    below, above = low[0] - images.detach().amin(0), images.detach().amax(0) - high[0]
+    if (below > _rounding(low[0])).any() or (above > _rounding(high[0])).any():
+        raise ValueError(
+            "images must be within the bounds, not {:.6g} below them or {:.6g} above: they reach"
+            " from {:.6g} to {:.6g}".format(
+                *(max(float(far.max()), 0) for far in (below, above)), *_range(images)
+            )
+        )
+    return low, high
+
+
+def _rounding(bound: Tensor) -> Tensor:
+    """How far a value may lie beyond a bound by rounding alone; nothing is beyond an infinite."""
+    size = torch.where(bound.isfinite(), bound.abs(), 1.0)
+    return 8 * torch.finfo(bound.dtype).eps * size.clamp(min=1)
+
+
+def count_classes(model: nn.Module, images: Tensor, name: str = "model") -> int:
+    """Count a model's classes, on two images: batch norm in training mode needs two."""
+    with restored(model, images.device), torch.no_grad():
+        return logits_of(model, images[:2].clone(), name).shape[1]
+
+
+def mixes_images(model: nn.Module) -> bool:
+    """Whether batch norm, by the batch's statistics, makes what it says of an image the batch's."""
+    return any(
+        _normalizes_batches(m) and (m.training or getattr(m, "running_mean", None) is None)
+        for m in model.modules()
+    )
+
+
+def _normalizes_batches(module: nn.Module) -> bool:
+    scripted = str(getattr(module, "original_name", ""))
+    return isinstance(module, nn.modules.batchnorm._BatchNorm) or scripted.startswith("BatchNorm")
+
+
+def check_last(
+    model: nn.Module,
+    images: Tensor,
+    batch_size: int,
+    *,
+    device: torch.device | None = None,
+    times: int = 1,
+) -> None:
+    """Refuse a last minibatch of one image where the model takes no single one: batch norm.
+
+    The images are gone through so many times in one go.
+    """
+    left = times * len(images) % batch_size
+    if (left != 1 and batch_size != 1) or not mixes_images(model):
+        return
+    image = images[-1:].to(device or images.device, copy=True)
+    with restored(model, image.device), torch.no_grad():
+        try:
+            model(image)
+        except (ValueError, RuntimeError, torch.jit.Error) as error:
+            raise ValueError(
+                f"batch_size must be another than {batch_size}: it leaves a last minibatch of one"
+                " image, which the model's batch norm does not take without statistics of its own"
+                f" ({error})"
+            ) from error
+
+
+def logits_of(model: nn.Module, images: Tensor, name: str = "model") -> Tensor:
+    """Run a model, which may change the images, and check that it returns logits [N, classes]."""
+    try:
+        logits = model(images)
+    except (torch.OutOfMemoryError, NotFiniteError):
+        raise
+    except (RuntimeError, ValueError, AssertionError, torch.jit.Error) as error:
+        raise ValueError(
+            f"{name} does not take images of shape {_shape(images)}: {error}"
+        ) from error
+    if not (isinstance(logits, Tensor) and logits.is_floating_point()):
+        kind = logits.dtype if isinstance(logits, Tensor) else _kind(logits)
+        raise TypeError(f"{name} must return a floating-point tensor of logits, not {kind}")
+    if logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < 1:
+        raise ValueError(
+            f"{name} must return logits of shape [{len(images)}, classes] for {len(images)} images,"
+            f" not {_shape(logits)}"
+        )
+    if logits.isnan().any():
+        raise NotFiniteError(f"{name} returns logits that are NaN: has its training diverged?")
+    _warn_of_probabilities(logits.detach(), name)
+    return logits
+
+
+def _warn_of_probabilities(logits: Tensor, name: str) -> None:
+    """Warn of a model that ends in a softmax: its gradients vanish where it is confident."""
+    if logits.shape[1] > 1 and logits.min() >= 0 and ((logits.sum(1) - 1).abs() < 1e-2).all():
+        warnings.warn(
+            f"{name} returns probabilities: every row is at least 0 and sums to 1. Attacks and"
+            " confidences need logits; leave its last softmax out, or it looks more robust than it"
+            " is",
+            stacklevel=_levels_to_the_caller(),
+        )
+
+
+def _levels_to_the_caller() -> int:
+    """How far up the line is that called advlib: for each such line Python shows a warning once."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "advlib":
+        frame, level = frame.f_back, level + 1
+    return level

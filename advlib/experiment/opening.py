@@ -1,0 +1,49 @@
+"""What a notebook begins with."""
+
+import os
+from collections.abc import Mapping
+
+import torch
+from IPython import get_ipython
+from IPython.display import Markdown, display
+
+from advlib.experiment.kernel import share_cores
+from advlib.experiment.parameters import resolve
+from advlib.experiment.subject import Subject, resolve_subject
+from advlib.kept.folders import PARAMETERS
+from advlib.settings import Experiment, declared
+from advlib.show import words
+
+
+def open_experiment(names: Mapping[str, object]) -> Subject:
+    """Return what a notebook's experiment is about, from its ``globals()``.
+
+    Settings that the notebook does not name are the report's; in a notebook that is opened by hand
+    those of the set ``quick``, which is then said. It computes from here on with as many threads as
+    in `make report`, so that it has the same numbers to the last digit, and knows `%%say`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is not allowed, or in a report is another than the report's.
+    """
+    torch.set_num_threads(share_cores())
+    if shell := get_ipython():
+        words.load_ipython_extension(shell)
+    report = os.environ.get(PARAMETERS)
+    named = {name: names[name] for name in declared(Experiment) if name in names}
+    experiment = resolve(report or "quick", named)
+    if report and (changed := _differ(experiment, resolve(report))):
+        raise ValueError(f"{', '.join(changed)}: the notebook has another value than its report")
+    if not report and shell:
+        display(Markdown(_say_settings(experiment, named)))
+    return resolve_subject(experiment)
+
+
+def _differ(one: Experiment, other: Experiment) -> list[str]:
+    return [name for name in declared() if getattr(one, name) != getattr(other, name)]
+
+
+def _say_settings(experiment: Experiment, named: Mapping[str, object]) -> str:
+    rest = [f"`{name} = {getattr(experiment, name)!r}`" for name in declared() if name not in named]
+    return f"All other settings are those of `parameters/quick.yaml`: {', '.join(rest)}."

@@ -1,0 +1,28 @@
+"""Where the project has what: the one place that knows its folders. Standard library only."""
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+PROJECT = PACKAGE.parent
+"""What is below PROJECT, but not below PACKAGE, is there in a checkout only."""
+NOTEBOOKS = PROJECT / "notebooks"
+MATTER = PROJECT / "report"
+"""The report's front and back matter."""
+BUILD = MATTER / "build"
+REFERENCE_REPORT = MATTER / "reference"
+PARAMETER_SETS = NOTEBOOKS / "parameters"
+
+MNIST = PACKAGE / "mnist"
+"""The bundled data set."""
+REFERENCE = PACKAGE / "reference"
+"""The reference run's weights."""
+RESULTS = REFERENCE / "results"
+"""The reference run's results."""
+PUBLISHED = PACKAGE / "published" / "slides.json"
+PARAMETERS = "ADVLIB_PARAMETERS"
+"""Names, in the environment of a report's notebooks, the file with the report's parameters."""
+METHOD_TEXTS = NOTEBOOKS / "methods"
+STYLE = MATTER / "style"
+
+DATA = frozenset({MNIST, REFERENCE, RESULTS, PUBLISHED, METHOD_TEXTS, STYLE})
+"""The places whose files a module reads that imports their names."""

@@ -1,0 +1,153 @@
+"""Where results come from: machine, software, the code's version, and the time each part took."""
+
+import json
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from advlib.experiment.kernel import share_cores
+from advlib.kept.folders import PACKAGE
+from advlib.results.notebooks import Notebook, read_chapters
+
+PACKAGES = ("advlib", "torch", "torchvision", "numpy", "pandas", "matplotlib", "papermill")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One executed notebook.
+
+    Attributes
+    ----------
+    notebook
+        Its file name.
+    seconds
+        How long its execution took; None when the file does not say.
+    training_seconds
+        Time of the trainings whose curves it shows, whenever they ran; None without.
+    labels
+        Labels of the figures and tables that the report takes from it, in their order.
+    """
+
+    notebook: str
+    seconds: float | None
+    training_seconds: float | None
+    labels: tuple[str, ...]
+
+
+def environment(device: str = "auto") -> dict[str, str]:
+    """Return what decides a result besides its settings, by name: machine, software, code, date.
+
+    Parameters
+    ----------
+    device
+        The device that was asked for; "auto" is the first GPU, or the processor without one.
+    """
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return {
+        "Processor": processor(),
+        "Operating system": f"{platform.system()} {platform.machine()}",
+        "Threads": str(share_cores()),
+        "Device": torch.cuda.get_device_name() if device.startswith("cuda") else device,
+        "Python": platform.python_version(),
+        **{package: package_version(package) for package in PACKAGES},
+        "Typst": typst_version(),
+        "Commit": commit() or "not in a git repository",
+        "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def package_version(package: str) -> str:
+    """Return an installed package's version, or "not installed"."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def typst_version() -> str:
+    """Return the version of Typst, which the PDF names; that of its package may be another."""
+    import typst
+
+    said = typst.query(b"#metadata(str(sys.version)) <version>", "<version>", field="value")
+    return str(json.loads(said)[0])
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the processor's name: Linux's, else macOS's, else what Python knows.
+
+    Parameters
+    ----------
+    cpuinfo
+        Linux's list of processors.
+    """
+    if cpuinfo.is_file():
+        lines = (line.partition(":") for line in cpuinfo.read_text(encoding="utf-8").splitlines())
+        name = {key.strip(): value.strip() for key, _, value in lines}.get("model name", "")
+    elif platform.system() == "Darwin":
+        name = _output("sysctl", "-n", "machdep.cpu.brand_string") or ""
+    else:
+        name = ""
+    return name or platform.processor() or platform.machine()
+
+
+def commit(package: Path = PACKAGE) -> str | None:
+    """Return the git commit of a package's files, "with changes" where they differ from it.
+
+    The reference run's files are left out: a report that becomes the reference is made twice, and
+    the second quotes what the first has written. None when git does not track the package's files:
+    a package that is installed inside some other project's repository is no part of it.
+
+    Parameters
+    ----------
+    package
+        The package's folder.
+    """
+    git = ("git", "-C", os.fspath(package))
+    if not _output(*git, "ls-files", "__init__.py"):
+        return None
+    name = _output(*git, "rev-parse", "--short=12", "--verify", "HEAD")
+    others = (f":(top,exclude){name}" for name in ("advlib/reference", "report/reference"))
+    changed = _output(*git, "status", "--porcelain", "--", ":/", *others)
+    return f"{name}, with changes" if name and changed else name
+
+
+def stages(executed: str | os.PathLike[str]) -> list[Stage]:
+    """Return the executed chapters of a folder, in the report's order.
+
+    Parameters
+    ----------
+    executed
+        The folder. The front and the back matter, which are still to come when this is asked, are
+        passed over. "" gives none.
+
+    Raises
+    ------
+    ValueError
+        If a file is not a notebook.
+    """
+    return [_stage(notebook) for notebook in read_chapters(executed)] if str(executed) else []
+
+
+def _stage(notebook: Notebook) -> Stage:
+    shown = [about for about, _ in notebook.shown]
+    trainings = [about["seconds"] for about in shown if "seconds" in about]
+    labels = tuple(about["label"] for about in shown)
+    return Stage(
+        notebook.path.name, notebook.seconds, sum(trainings) if trainings else None, labels
+    )
+
+
+def _output(*command: str) -> str | None:
+    """Return what a command prints, None when it is missing or fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,234 @@
+"""The report's figures: matplotlib figures in one style, at the width of its text."""
+
+import base64
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.style
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.text import Text
+
+from advlib.data import Dataset
+from advlib.show.captions import Numbers, publish
+
+WIDTH = 6.3
+"""Width of the report's text in inches."""
+SHOWN = 65
+"""Of so many classes there are images in a figure."""
+HIGHEST = 8.0
+"""What fits on a page, in inches."""
+SCREEN, SHARPNESS = 96, 1.5
+"""Pixels to an inch in a browser, and how many the PNG has for each."""
+
+# Okabe and Ito's palette, safe for colour-blind readers; grey for its yellow, too light on paper
+COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7"),
+    *("#E69F00", "#56B4E9", "#000000", "#777777"),
+)
+BLUE, VERMILLION = COLOURS[:2]
+CURVES = tuple(
+    {"color": colour, "linestyle": line, "marker": marker}
+    for colour, line, marker in zip(COLOURS, ("-", "--", ":", "-.") * 2, "osD^vPX*", strict=True)
+)
+"""How the curves of up to eight models are told apart: by colour, line and marker."""
+ABREAST = 4
+"""Panels beside each other; more go into further rows."""
+
+# STIX comes with matplotlib, so that a figure looks the same on every machine.
+STYLE: dict[Any, Any] = {
+    "font.family": "STIXGeneral",
+    "mathtext.fontset": "stix",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3,
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "image.cmap": "gray_r",
+    "image.interpolation": "none",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "advlib",
+}
+
+LOOK: list[Any] = ["default", STYLE]
+styled = mpl.style.context(LOOK)
+"""Has a function draw in this style, whatever a matplotlibrc says."""
+
+Array = npt.NDArray[np.float64]
+
+
+def show(
+    figure: Figure,
+    label: str,
+    caption: str,
+    alt: str,
+    numbers: Numbers | pd.DataFrame | None = None,
+    seconds: float | None = None,
+) -> None:
+    """Display a figure, with all that the report needs to know of it.
+
+    The report sets it as SVG; as PNG it shows also in a notebook that is not trusted.
+
+    Parameters
+    ----------
+    figure
+        The figure; it is closed.
+    label
+        "fig-" and its name.
+    caption
+        Its caption, in Markdown.
+    alt
+        Its text alternative: what a reader who cannot see it should know.
+    numbers
+        The numbers that it shows.
+    seconds
+        How long the training took whose numbers it shows.
+
+    Raises
+    ------
+    ValueError
+        If no font of the figure has one of its characters, or something is missing.
+    """
+    from matplotlib import pyplot as plt
+
+    file, picture = io.StringIO(), io.BytesIO()
+    with mpl.style.context(LOOK), warnings.catch_warnings():
+        warnings.filterwarnings("error", r"Glyph \d+ .*missing from")
+        try:
+            figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+        except UserWarning as warning:
+            raise ValueError(f"{label}: {warning}; write it in other letters") from None
+        figure.savefig(picture, format="png", dpi=SCREEN * SHARPNESS, metadata={"Software": None})
+    width = round(SCREEN * figure.get_figwidth())
+    plt.close(figure)
+    svg = file.getvalue()
+    content = {
+        "image/svg+xml": svg[svg.index("<svg") :],
+        "image/png": base64.b64encode(picture.getvalue()).decode(),
+        "text/plain": alt,
+    }
+    about = {"alt": alt, "seconds": seconds, "metadata": {"image/png": {"width": width}}}
+    publish("figure", label, caption, content, numbers, **about)
+
+
+def new_figure(height: float) -> Figure:
+    """Begin a figure as wide as the text; its height is in inches, at most `HIGHEST`."""
+    return Figure(figsize=(WIDTH, min(height, HIGHEST)), layout="constrained")
+
+
+def draw_panels(
+    figure: Figure, names: Sequence[str], rows: int = 1
+) -> Iterator[tuple[str, bool, Any]]:
+    """Yield for each name whether it is the first of a band, and its column of so many panels."""
+    bands = [names[start : start + ABREAST] for start in range(0, len(names), ABREAST)]
+    places = figure.subfigures(len(bands), 1, squeeze=False)[:, 0] if len(bands) > 1 else [figure]
+    for place, band in zip(places, bands, strict=True):
+        columns = len(names) if len(bands) == 1 else ABREAST
+        panels = place.subplots(rows, columns, sharex="col", sharey="row", squeeze=False)
+        for axes in panels[:, len(band) :].flat:
+            axes.set_visible(False)
+        for name, column in zip(band, panels.T, strict=False):
+            yield name, name == band[0], column
+
+
+def draw_image(
+    axes: Axes, image: Array, limits: tuple[float, float] = (0, 1), *, on_paper: bool = True
+) -> AxesImage:
+    """Draw an image [C, H, W] without its axes; values beyond the limits become the nearest.
+
+    A grey one is drawn as ink `on_paper`, the larger the darker, or the larger the lighter.
+    """
+    axes.spines[:].set_visible(False)
+    axes.set(xticks=[], yticks=[])
+    low, high = limits
+    if len(image) == 1:
+        return axes.imshow(image[0], vmin=low, vmax=high, cmap="gray_r" if on_paper else "gray")
+    return axes.imshow(np.clip((np.moveaxis(image, 0, -1) - low) / (high - low), 0, 1))
+
+
+def is_on_paper(data: Dataset) -> bool:
+    """Whether grey images are drawn as ink on paper: those of IDX files are."""
+    return not data.pictures
+
+
+def blank(shape: tuple[int, ...], *, on_paper: bool) -> Array:
+    """Return white images [..., C, H, W]."""
+    return np.full(shape, 0.0 if on_paper and shape[-3] == 1 else 1.0)
+
+
+def draw_mosaic(
+    axes: Axes, cells: Array, names: Sequence[str], *, on_paper: bool = True
+) -> list[Text]:
+    """Draw [rows, columns, C, H, W] images as one; return the names under the columns, drawn."""
+    gap = 2
+    rows, columns, channels, height, width = (
+        n + 2 * gap * (i > 2) for i, n in enumerate(cells.shape)
+    )
+    framed = blank((rows, columns, channels, height, width), on_paper=on_paper)
+    framed[..., gap:-gap, gap:-gap] = cells
+    whole = framed.transpose(2, 0, 3, 1, 4).reshape(channels, rows * height, columns * width)
+    draw_image(axes, whole, on_paper=on_paper)
+    places = np.arange(len(names)) * width + width / 2 - 0.5
+    written = [write_name(name) for name in names]
+    axes.set_xticks(places, written, rotation=90 * _must_turn(names, columns))
+    axes.tick_params(length=0, pad=1)
+    return axes.get_xticklabels()
+
+
+LONGEST, LETTER = 14, 0.054
+"""The letters of a name in a figure that are shown, and about how wide one is, in inches."""
+
+
+def write_name(name: str) -> str:
+    """Write a name of somebody's own in a figure: no formula, and not long."""
+    long = len(name) > LONGEST
+    short = (
+        f"{name[: LONGEST // 2]}\N{HORIZONTAL ELLIPSIS}{name[1 - LONGEST // 2 :]}" if long else name
+    )
+    return short.replace("$", r"\$")
+
+
+def _longest(names: Sequence[str]) -> float:
+    """The width of the longest name, in inches."""
+    return LETTER * min(LONGEST, max(map(len, names), default=0))
+
+
+def _must_turn(names: Sequence[str], columns: int) -> bool:
+    """Whether names are wider than their columns in a figure of the text's width."""
+    return _longest(names) > WIDTH / columns
+
+
+def measure_column(columns: int) -> float:
+    """Return the width of an image in a row of so many, in inches."""
+    return min(WIDTH / columns, 1.2)
+
+
+def measure_names(names: Sequence[str], columns: int) -> float:
+    """Return the height of names under their columns, in inches."""
+    return 0.1 + _longest(names) if _must_turn(names, columns) else 0.18
+
+
+def divide(count: int, most: int = 13) -> list[range]:
+    """Divide columns among as few rows as have at most so many each, about equally."""
+    size = -(-count // -(-count // most))
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]

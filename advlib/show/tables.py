@@ -1,0 +1,80 @@
+"""The report's tables: DataFrames of finished strings, laid out and shown.
+
+`show` escapes the cells, so that one may hold anything; one that is Markdown itself is a `Markup`.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from advlib.show.captions import Numbers, publish
+from advlib.show.words import difference, escape, number
+
+CORRECTED = (
+    "In brackets: the number as it should have been printed "
+    "([published numbers](../report/back-matter.ipynb))."
+)
+BRACKETS = CORRECTED.removesuffix(".") + "; the difference is to that."
+
+
+class Markup(str):
+    """A table's cell that is Markdown already, such as a formula or a reference."""
+
+    __slots__ = ()
+
+
+def show(
+    frame: pd.DataFrame,
+    label: str,
+    caption: str,
+    numbers: Numbers | pd.DataFrame | None = None,
+    align: str | None = None,
+) -> None:
+    """Display a table of strings, as they are to be read, with all that the report needs of it.
+
+    Its index is not shown. `label` is "tbl-" and its name, `caption` is Markdown, `numbers` are
+    those in full precision, and `align` has a letter per column, "l"
+    or "r"; by default the first column is set left, the others right.
+    """
+    align = align or "l" + "r" * (frame.shape[1] - 1)
+    if len(align) != frame.shape[1] or set(align) - {"l", "r"}:
+        raise ValueError(f"align must be {frame.shape[1]} letters l or r, got {align!r}")
+    rows = [[str(column) for column in frame.columns], *frame.to_numpy().tolist()]
+    table = _pipe(rows, align)
+    content = {"text/markdown": table, "text/plain": table}
+    publish("table", label, caption, content, numbers)
+
+
+def lay_out(
+    frame: pd.DataFrame, heading: str, write: Callable[[Any], str] = number
+) -> pd.DataFrame:
+    """Lay out numbers as `write` writes them; the index becomes the first column."""
+    body = frame.map(write)
+    body.insert(0, heading, [str(name) for name in frame.index])
+    return body
+
+
+def read_cell(frame: pd.DataFrame, row: str, column: str) -> float:
+    """Return one of a table's numbers."""
+    return float(frame.at[row, column])  # type: ignore[arg-type]
+
+
+def write_published(ours: float, printed: float | None, right: float | None) -> tuple[str, str]:
+    """Write a published number, its correction in brackets, and our difference from that.
+
+    Both are empty where the slides have no such number.
+    """
+    if printed is None or right is None or math.isnan(printed):
+        return "", ""
+    text = number(printed) if printed == right else f"{number(printed)} [{number(right)}]"
+    return text, difference(ours - right)
+
+
+def _pipe(rows: list[list[str]], align: str) -> str:
+    """Return rows, the headings first, as a pipe table."""
+    cells = [[cell if isinstance(cell, Markup) else escape(cell) for cell in row] for row in rows]
+    head, *lines = ["| " + " | ".join(row) + " |" for row in cells]
+    rule = "|" + "|".join({"l": ":---", "r": "---:"}[side] for side in align) + "|"
+    return "\n".join([head, rule, *lines])

@@ -1,0 +1,141 @@
+"""How the report's sentences are written: numbers and names in them, and `%%say`.
+
+A cell of prose with holes begins with ``%%say``: Markdown and Jinja2, with the notebook's names.
+
+    %%say
+    {% if slides %}The slides print {{ theirs | percent }}.{% endif %} Ours is {{ ours | percent }}.
+
+A name that is not there, or an error in the template, is an error of the cell.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from IPython.display import Markdown, display
+from jinja2 import Environment, StrictUndefined
+
+UNDEFINED = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+UNCHANGED = "stays the same"
+
+
+def number(value: float | None, decimals: int = 2) -> str:
+    """Write a number with a fixed count of decimals; a dash where it is undefined."""
+    if value is None or math.isnan(value):
+        return UNDEFINED
+    text = f"{value:,.{decimals}f}"
+    return text.replace("-", MINUS if text.strip("-0.,") else "")
+
+
+def percent(value: float | None, decimals: int = 2) -> str:
+    """Write a percentage with its unit; a dash where it is undefined."""
+    text = number(value, decimals)
+    return text if text == UNDEFINED else f"{text}\N{NO-BREAK SPACE}%"
+
+
+def difference(value: float | None, decimals: int = 2) -> str:
+    """Write a difference with its sign, zero without one; a dash where it is undefined."""
+    text = number(value, decimals)
+    return f"+{text}" if text[0] not in (MINUS, UNDEFINED) and text.strip("0.,") else text
+
+
+def change(before: float, after: float, decimals: int = 2) -> str:
+    """Write how one percentage leads to another, as a verb: "falls by 1.20 points"."""
+    text = number(abs(after - before), decimals)
+    if text == UNDEFINED:
+        return "cannot be compared"
+    verb = "rises" if after > before else "falls"
+    return f"{verb} by {text} points" if text.strip("0.,") else UNCHANGED
+
+
+def change_to(before: float, after: float, when: str = "") -> str:
+    """Write the same with where it ends: "falls by 1.20 points, to 3.40 %", or "stays at 3.40 %".
+
+    `when` comes after the verb and its points.
+    """
+    how, behind = change(before, after), f" {when}" if when else ""
+    if how == UNCHANGED:
+        return f"stays at {percent(after)}{behind}"
+    return f"{how}{behind}, to {percent(after)}"
+
+
+def place_beside(value: float, other: float, decimals: int = 2) -> str:
+    """Write where one percentage is to another: "1.20 points above", "equal to"."""
+    text = number(abs(value - other), decimals)
+    above = "above" if value > other else "below"
+    return f"{text} points {above}" if text.strip("0.,") else "equal to"
+
+
+def interval(low: float, high: float, decimals: int = 2) -> str:
+    """Write an interval by its ends."""
+    return f"{number(low, decimals)} to {number(high, decimals)}"
+
+
+def place(value: float, low: float, high: float, decimals: int = 2) -> str:
+    """Write where a value is to an interval, as a verb, by the digits that are shown."""
+    value, low, high = (round(each, decimals) for each in (value, low, high))
+    if value in (low, high):
+        return "lies on the edge of"
+    return "lies inside" if low < value < high else "lies outside"
+
+
+def write_setting(value: object) -> str:
+    """Write a setting's value: "all" where there is no limit, and no decimals that are zero."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "all"
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
+def write_list(items: Sequence[str]) -> str:
+    """Return items as a sentence lists them: a, b and c."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def escape(text: object) -> str:
+    """Return Markdown that shows exactly this text, in a sentence or in a table's cell."""
+    line = " ".join(str(text).split())
+    escaped = re.sub(r"([\\`*_{}\[\]()<>$^~@|#&\"'!])", r"\\\1", line)
+    return re.sub(r"([-.])(?=\1)", r"\\\1", escaped)  # -- is no dash here, and ... no ellipsis
+
+
+def is_known(value: float | None) -> bool:
+    """Whether there is a number: neither None nor NaN."""
+    return value is not None and not math.isnan(value)
+
+
+FILTERS = {
+    "difference": difference,
+    "escape": escape,
+    "list": write_list,
+    "number": number,
+    "percent": percent,
+    "setting": write_setting,
+}
+# A formula may have {{ }}: an expression's braces stand alone, with a space within or none at all.
+_TEMPLATES = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+_TEMPLATES.filters = dict(FILTERS)
+_TEMPLATES.globals = {}
+_TEMPLATES.tests |= {"known": is_known}
+
+
+def render(text: str, names: Mapping[str, Any]) -> str:
+    """Fill the holes of a text.
+
+    Raises
+    ------
+    jinja2.TemplateError
+        If the template is not well formed, or a name is not there.
+    """
+    return _TEMPLATES.from_string(text).render(names)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Have a notebook know `%%say`."""
+
+    def say(line: str, cell: str) -> None:
+        about = getattr(shell.user_ns.get("subject"), "conditions", {})
+        display(Markdown(render(cell, {**about, **shell.user_ns})))
+
+    shell.register_magic_function(say, "cell", "say")

@@ -1,0 +1,273 @@
+"""Models under many attacks, and the worst case of all."""
+
+import inspect
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import pandas as pd
+import torch
+from torch import Generator, Tensor, nn
+
+from advlib._checks import check_bounds
+from advlib._progress import show_steps
+from advlib._state import derived_seed, kept_modes, restored
+from advlib.attacks import EACH_CLASS, Bounds, apgd, fgsm, pgd
+from advlib.evaluation import BATCH_SIZE, check_models, measure_images
+from advlib.intervals import wilson_interval
+from advlib.settings import SEED, WHOLE, check
+
+Attack = Callable[..., Tensor]
+"""Called like `advlib.fgsm`: with model, images, labels and epsilon, and by name bounds, seed and
+batch_size."""
+WORST, STEP = "worst case", "FGSM"
+TRANSFERRED = "APGD, log-odds"
+"""The attack whose images are tried on the other models."""
+
+
+@dataclass(frozen=True, eq=False)
+class Robustness:
+    """What attacks do to models: DataFrames, a row for each attack and a column for each model.
+
+    Attributes
+    ----------
+    error, low, high : DataFrame
+        The error in percent, and its 95 % interval (Wilson). The last row is the worst case: an
+        image counts as an error if it is one under any attack.
+    passes, seconds : DataFrame
+        Passes of an image with its gradient, on average over the images, and the time: what the
+        attack cost. Transfer's are those of the images made against the other models.
+    n : int
+        The number of images.
+    """
+
+    error: pd.DataFrame
+    low: pd.DataFrame
+    high: pd.DataFrame
+    passes: pd.DataFrame
+    seconds: pd.DataFrame
+    n: int
+
+
+def random_signs(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    epsilon: float = 0.1,
+    *,
+    bounds: Bounds | None = None,
+    seed: int = 0,
+    batch_size: int = BATCH_SIZE,
+) -> Tensor:
+    """Change every value by epsilon with a sign drawn at random, then clip it to the bounds.
+
+    Called like `advlib.fgsm`; it takes no gradient, and the model does not matter.
+    """
+    stream = Generator(images.device).manual_seed(derived_seed(seed, "signs"))
+    shift = torch.rand(images.shape, generator=stream, device=images.device) - 0.5
+    changed = torch.add(images, shift.sign().to(images.dtype), alpha=check("epsilon", epsilon))
+    limits = check_bounds(bounds, images)
+    return changed if limits is None else changed.clamp(*limits)
+
+
+def list_attacks(steps: int = 50) -> dict[str, Attack]:
+    """Return the attacks of `robustness` by name: random signs, FGSM, PGD and three of APGD."""
+    return {
+        "random signs": random_signs,
+        STEP: fgsm,
+        "PGD": partial(pgd, steps=steps),
+        "APGD, log-odds": partial(apgd, steps=steps),
+        "APGD, difference": partial(apgd, steps=steps, loss="difference"),
+        f"APGD, {EACH_CLASS}": partial(apgd, steps=steps, loss=EACH_CLASS),
+    }
+
+
+def robustness(
+    models: Mapping[str, nn.Module],
+    images: Tensor,
+    labels: Tensor,
+    epsilon: float = 0.1,
+    *,
+    bounds: Bounds | None = None,
+    attacks: Mapping[str, Attack] | None = None,
+    steps: int = 50,
+    seed: int = 0,
+    batch_size: int = BATCH_SIZE,
+) -> Robustness:
+    """Attack each model in many ways, and take the worst for each image.
+
+    The rows: no attack; random signs; FGSM; PGD; APGD with each loss; transfer, the images that
+    APGD made against each other model (if there is one); and attacks of your own. A line shows how
+    far it is.
+
+    Parameters
+    ----------
+    models : Mapping
+        The models by their names, all with the same number of classes.
+    images, labels : Tensor
+        As for `advlib.evaluate`.
+    epsilon : float, optional
+        As for `advlib.fgsm`.
+    bounds : tuple, optional
+        The lowest and the highest value allowed, such as ``data.bounds``: what no image can be
+        should not count.
+    attacks : Mapping, optional
+        Attacks of your own by their names, called like `advlib.fgsm`, with copies of the images.
+    steps : int, optional
+        How many steps PGD and APGD take.
+    seed, batch_size : int, optional
+        As for `advlib.fgsm`.
+
+    Returns
+    -------
+    Robustness
+        Errors with their intervals, and what each attack cost.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there are no models, their numbers of classes differ, an attack is no function, has a
+        name that is taken or returns what is no such images, is further than epsilon from them or
+        outside the bounds, or an argument is not as above.
+    """
+    epsilon, batch_size = check("epsilon", epsilon), check("batch_size", batch_size)
+    steps, seed = WHOLE.check("steps", steps), SEED.check("seed", seed)
+    check_models(models, images, labels)
+    check_bounds(bounds, images)
+    # the caller's first: what is wrong with them is found before the long work
+    rows = _add_own(list_attacks(steps), attacks)
+    given = {"bounds": bounds, "seed": seed, "batch_size": batch_size}
+    wrong: dict[tuple[str, str], Tensor] = {}
+    cost: dict[tuple[str, str], tuple[float, float]] = {}
+    made: dict[str, Tensor] = {}
+
+    def test(row: str, name: str, adversarial: Tensor) -> None:
+        _, correct = measure_images(
+            models[name], adversarial, labels, seed=seed, batch_size=batch_size
+        )
+        wrong[row, name] = ~correct | wrong.get((row, name), torch.zeros_like(correct))
+
+    with show_steps("robustness", len(rows) * len(models)) as report:
+        for name, model in models.items():
+            test("none", name, images)
+            for row, attack in rows.items():
+                report(f"{row} on {name}")
+                counter = _counted(model)
+                # whatever the caller's own attack does to what it is given
+                with kept_modes(model), restored(model, images.device), counter as (seen, counted):
+                    begin = time.perf_counter()
+                    adversarial = attack(seen, images.clone(), labels.clone(), epsilon, **given)
+                    seconds = time.perf_counter() - begin
+                _check_adversarial(adversarial, images, row, epsilon, bounds)
+                test(row, name, adversarial)
+                cost[row, name] = counted[0] / len(images), seconds
+                if row == TRANSFERRED:
+                    made[name] = adversarial
+    order = ["none", *list_attacks(), *(["transfer"] if len(models) > 1 else [])]
+    for name in models:
+        others = [other for other in models if other != name]
+        for other in others:
+            test("transfer", name, made[other])
+        costs = [cost[TRANSFERRED, other] for other in others]
+        cost["transfer", name] = sum(c[0] for c in costs), sum(c[1] for c in costs)
+    order += [row for row in rows if row not in order]
+    return _tabulate(order, [*models], wrong, cost, len(images))
+
+
+def _add_own(rows: dict[str, Attack], own: Mapping[str, Attack] | None) -> dict[str, Attack]:
+    """Put the caller's attacks before the rows."""
+    for name, attack in (own or {}).items():
+        if name in rows or name in ("none", "transfer", WORST):
+            raise ValueError(f"attacks must have names of their own, not {name!r}")
+        if not callable(attack):
+            raise TypeError(f"attacks[{name!r}] must be a function, not {attack!r}")
+        _check_call(name, attack)
+    return {**(own or {}), **rows}
+
+
+def _check_call(name: str, attack: Attack) -> None:
+    """Refuse an attack that cannot be called as all are, before any work."""
+    try:
+        signature = inspect.signature(attack)
+    except (TypeError, ValueError):  # of a function that does not say what it takes
+        return
+    try:
+        signature.bind("model", "images", "labels", "epsilon", bounds=0, seed=0, batch_size=0)
+    except TypeError as error:
+        raise TypeError(
+            f"attacks[{name!r}] must take (model, images, labels, epsilon) and, by name, bounds,"
+            f" seed and batch_size (**_ takes what it has no use for): {error}"
+        ) from None
+
+
+def _check_adversarial(
+    adversarial: object, images: Tensor, row: str, epsilon: float, bounds: Bounds | None
+) -> None:
+    if not isinstance(adversarial, Tensor) or adversarial.shape != images.shape:
+        raise ValueError(
+            f"attacks[{row!r}] must return images of shape {list(images.shape)}, not"
+            f" {list(adversarial.shape) if isinstance(adversarial, Tensor) else adversarial!r}"
+        )
+    rounding = 8 * torch.finfo(images.dtype).eps * max(1.0, float(images.abs().max()) + epsilon)
+    distance = float((adversarial - images).abs().max())
+    if not distance <= epsilon + rounding:
+        raise ValueError(
+            f"attacks[{row!r}] must stay within epsilon, {epsilon:g}, of the images, not move a"
+            f" value by {distance:g}: errors under it would be no worst case of that epsilon"
+        )
+    try:
+        check_bounds(bounds, adversarial)
+    except ValueError as error:
+        raise ValueError(f"attacks[{row!r}] must stay within the bounds: {error}") from None
+
+
+@contextmanager
+def _counted(model: nn.Module) -> Iterator[tuple[nn.Module, list[int]]]:
+    """Count the images that a model is run on with gradients, while inside."""
+    count = [0]
+
+    def see(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+        count[0] += len(given[0]) if torch.is_grad_enabled() else 0
+
+    if isinstance(model, torch.jit.ScriptModule):  # it takes no hook itself
+        mode, model = model.training, nn.Sequential(model)
+        model.training = mode
+    handle = model.register_forward_pre_hook(see)
+    try:
+        yield model, count
+    finally:
+        handle.remove()
+
+
+def _tabulate(
+    order: list[str],
+    names: list[str],
+    wrong: dict[tuple[str, str], Tensor],
+    cost: dict[tuple[str, str], tuple[float, float]],
+    n: int,
+) -> Robustness:
+    """Return the tables, the worst case last."""
+    for name in names:
+        wrong[WORST, name] = torch.stack([wrong[row, name] for row in order]).any(0)
+        spent = [cost.get((row, name), (0.0, 0.0)) for row in order if row != "transfer"]
+        cost[WORST, name] = sum(s[0] for s in spent), sum(s[1] for s in spent)
+    rows = [*order, WORST]
+
+    def table(value: Callable[[str, str], float]) -> pd.DataFrame:
+        index, columns = pd.Index(rows, name="attack"), pd.Index(names, name="model")
+        cells = [[value(row, name) for name in names] for row in rows]
+        return pd.DataFrame(cells, index=index, columns=columns)
+
+    def errors(row: str, name: str) -> int:
+        return int(wrong[row, name].sum())
+
+    return Robustness(
+        error=table(lambda *at: 100 * errors(*at) / n),
+        low=table(lambda *at: wilson_interval(errors(*at), n)[0]),
+        high=table(lambda *at: wilson_interval(errors(*at), n)[1]),
+        passes=table(lambda *at: cost.get(at, (0.0, 0.0))[0]),
+        seconds=table(lambda *at: cost.get(at, (0.0, 0.0))[1]),
+        n=n,
+    )

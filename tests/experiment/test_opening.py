@@ -1,0 +1,33 @@
+"""What a chapter begins with."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from advlib.experiment import kernel
+from advlib.experiment.opening import open_experiment
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("asked", "cores", "threads"),
+    [("", 2, 1), ("", 12, 4), ("2", 2, 2), ("0", 12, 1), ("many", 6, 2)],
+)
+def test_a_notebook_computes_with_as_many_threads_as_in_make(
+    asked: str, cores: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runner's kernels inherit the same number, and so sums are added in the same order."""
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    subject = open_experiment({"images": 50, "epsilon": 0.2, "other": 1})
+    experiment, data = subject.experiment, subject.data
+    assert torch.get_num_threads() == kernel.share_cores() == threads
+    assert (experiment.images, experiment.attack_epsilon, len(data.train)) == (50, 0.2, 50)
+    assert open_experiment({"images": 50, "attack_epsilon": 0.3}).experiment.attack_epsilon == 0.3

@@ -1,0 +1,413 @@
+"""Weights and records in files, and the checkpoint of a run: exact, or an error that says why."""
+
+import math
+import pickle
+import random
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from engine import (
+    Noisy,
+    after_each_epoch,
+    assert_same_history,
+    random_data,
+    same_bits,
+    threads,
+)
+from torch import Tensor, nn
+
+import advlib
+from advlib import training
+from advlib._epoch import train_epoch
+from advlib.kept import checkpoints
+from advlib.kept.files import DamagedFileError
+from advlib.methods import Batch, Step, standard
+from advlib.settings import Training
+
+DATA = random_data()
+
+
+def some_tensors() -> dict[str, Tensor]:
+    shared = torch.tensor([[-0.0, 0.1], [torch.nan, torch.inf]])
+    return {
+        "float": shared,
+        "tied": shared,
+        "turned": torch.arange(6.0).view(2, 3).t(),
+        "double": torch.tensor([1 / 3], dtype=torch.float64),
+        "count": torch.tensor(7),
+        "flags": torch.tensor([True, False]),
+        "half": torch.tensor([1.5], dtype=torch.bfloat16),
+        "empty": torch.zeros(0, 2),
+    }
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    record = {"text": "\N{GREEK SMALL LETTER EPSILON} \"'\\\n", "float": 0.1, "list": [1, None]}
+    tensors = some_tensors()
+    checkpoints.save(path, tensors, record)
+    loaded, found = checkpoints.load(path)
+    assert found == record
+    assert loaded.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert (loaded[name].dtype, loaded[name].shape) == (tensor.dtype, tensor.shape)
+        assert torch.equal(loaded[name].isnan(), tensor.isnan())
+        assert torch.equal(loaded[name].nan_to_num(), tensor.nan_to_num())
+    checkpoints.save(path, {}, {"seconds": math.nan})
+    loaded, found = checkpoints.load(path)
+    assert not loaded
+    assert math.isnan(found["seconds"])
+
+
+def test_loaded_tensors_do_not_change_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    checkpoints.save(path, {"a": torch.ones(1000)}, None)
+    loaded, _ = checkpoints.load(path)
+    path.write_bytes(bytes(path.stat().st_size))
+    assert (loaded["a"] == 1).all()
+
+
+def test_the_digest_tells_names_types_shapes_and_values_apart() -> None:
+    states: list[dict[str, Tensor]] = [
+        {"a": torch.zeros(2, 3)},
+        {"b": torch.zeros(2, 3)},
+        {"a": torch.zeros(3, 2)},
+        {"a": torch.zeros(2, 3, dtype=torch.int32)},
+        {"a": -torch.zeros(2, 3)},
+        {"a": torch.zeros(2, 3), "b": torch.zeros(0)},
+        {},
+    ]
+    assert len({checkpoints.digest(state) for state in states}) == len(states)
+    turned = {"a": torch.zeros(3, 2).t()}
+    assert checkpoints.digest(turned) == checkpoints.digest(states[0])
+
+
+def assert_noticed(path: Path) -> None:
+    with pytest.raises(DamagedFileError, match=f"{re.escape(str(path))} is damaged.* remove it"):
+        checkpoints.load(path)
+
+
+def test_every_byte_counts(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    checkpoints.save(path, nn.Linear(2, 2).state_dict(), {"epochs": [1, 2], "text": 'a "b"'})
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        for change in (1, 0x20, 0x80, 0xFF):
+            damaged = bytearray(whole)
+            damaged[position] ^= change
+            path.write_bytes(damaged)
+            assert_noticed(path)
+        path.write_bytes(whole[:position])
+        assert_noticed(path)
+    path.write_bytes(whole + b"\0")
+    assert_noticed(path)
+    path.write_bytes(whole)
+    checkpoints.load(path)
+
+
+def test_damage_of_a_training_is_noticed_and_left_as_it_is(tmp_path: Path) -> None:
+    advlib.train(advlib.LeNet(), DATA, method="standard", epochs=1, run=tmp_path)
+    path = tmp_path / checkpoints.NAME
+    whole, chance = path.read_bytes(), random.Random(0)
+    for position in [0, 7, 8, len(whole) - 1, *chance.sample(range(len(whole)), 30)]:
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << chance.randrange(8)
+        path.write_bytes(damaged)
+        assert_noticed(path)
+    with pytest.raises(DamagedFileError, match=re.escape(str(path))):
+        advlib.train(advlib.LeNet(), DATA, method="standard", epochs=1, run=tmp_path)
+    assert path.read_bytes() == damaged
+    path.unlink()  # the remedy
+    history = advlib.train(advlib.LeNet(), DATA, method="standard", epochs=1, run=tmp_path)
+    assert len(history) == 1
+
+
+class Trap:
+    """What runs when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.mark,)
+
+
+def test_loading_runs_no_code(tmp_path: Path) -> None:
+    trap = Trap(tmp_path / "sprung")
+    path = tmp_path / checkpoints.NAME
+    path.write_bytes(pickle.dumps(trap))
+    assert_noticed(path)
+    torch.save({"a": trap}, path)
+    assert_noticed(path)
+    with pytest.raises(DamagedFileError):
+        advlib.train(advlib.LeNet(), DATA, epochs=1, run=tmp_path)
+    assert not trap.mark.exists()
+    pickle.loads(pickle.dumps(trap))
+    assert trap.mark.exists(), "the trap would have sprung"
+
+
+def test_a_missing_file_is_not_called_damaged(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="weights"):
+        checkpoints.load(tmp_path / "weights")
+
+
+class StoppedError(Exception):
+    pass
+
+
+@contextmanager
+def stopping(epoch: int, *, before_save: bool) -> Iterator[None]:
+    """Have a training stop in an epoch, before or after its checkpoint is written."""
+    save = checkpoints.Checkpoint.save
+
+    def stopping_save(self: Any, state: Any, history: list[dict[str, float]]) -> None:
+        if before_save and len(history) == epoch:
+            raise StoppedError
+        save(self, state, history)
+
+    def stop(finished: int) -> None:
+        if finished == epoch:
+            raise StoppedError
+
+    with pytest.MonkeyPatch.context() as monkeypatch, after_each_epoch(stop):
+        monkeypatch.setattr(checkpoints.Checkpoint, "save", stopping_save)
+        with pytest.raises(StoppedError):
+            yield
+
+
+EPOCHS = 3
+TRAININGS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
+    "LeNet": (advlib.LeNet, {"method": "adversarial"}),
+    "batch norm and dropout": (Noisy, {"method": "mixed", "learning_rate": 0.1}),
+    "epoch-wise": (Noisy, {"method": "mixed-epochwise", "learning_rate": 0.1}),
+}
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_training_that_was_stopped_goes_on_to_the_same_bits(name: str, tmp_path: Path) -> None:
+    network, settings = TRAININGS[name]
+    settings = settings | {"epochs": EPOCHS, "batch_size": 20}
+    whole = network()
+    expected = advlib.train(whole, DATA, **settings)
+    assert not same_bits(whole, network())
+    for epoch in range(1, EPOCHS + 1):
+        for before_save in (True, False):
+            folder, model = tmp_path / f"{epoch}-{before_save}", network()
+            with stopping(epoch, before_save=before_save):
+                advlib.train(model, DATA, run=folder, **settings)
+            assert (folder / checkpoints.NAME).exists() == (epoch > 1 or not before_save)
+            again = network()
+            torch.rand(epoch)  # another global random state
+            history = advlib.train(again, DATA, run=folder, **settings)
+            assert_same_history(history, expected)
+            assert same_bits(again, whole)
+            assert {path.name for path in folder.iterdir()} == {
+                *(".lock", checkpoints.NAME, "history.csv")
+            }
+            assert (folder / "history.csv").read_text() == history.to_csv(index=False)
+
+
+def test_a_finished_run_is_loaded_and_not_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, again = Noisy(), Noisy().eval()
+    expected = advlib.train(model, DATA, epochs=2, run=tmp_path)
+    monkeypatch.setattr("advlib.training.train_epoch", lambda *_: pytest.fail("trains"))
+    history = advlib.train(again, DATA, epochs=2, run=tmp_path)
+    pd.testing.assert_frame_equal(history, expected, check_exact=True)  # seconds too
+    assert same_bits(again, model)
+    assert not again.training
+
+
+def test_a_resume_uses_the_threads_it_began_with(tmp_path: Path) -> None:
+    def run(folder: Path | None) -> tuple[advlib.LeNet, pd.DataFrame]:
+        model = advlib.LeNet()
+        history = advlib.train(model, DATA, method="mixed", epochs=2, run=folder)
+        return model, history
+
+    with threads(1):
+        single, _ = run(None)
+    with threads(2):
+        expected, expected_history = run(None)
+        with stopping(1, before_save=False):
+            run(tmp_path)
+    assert not same_bits(single, expected), "the number of threads makes no difference to see"
+    with threads(1):
+        model, history = run(tmp_path)
+        assert torch.get_num_threads() == 1
+    assert same_bits(model, expected)
+    assert_same_history(history, expected_history)
+    assert checkpoints.load(tmp_path / checkpoints.NAME)[1]["threads"] == 2
+
+
+def test_a_resume_uses_the_precision_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a processor has bfloat16, others than "ieee" give other bits."""
+    seen, found = [], checkpoints._precision()
+
+    def spied(*arguments: Any) -> Any:
+        seen.append(checkpoints._precision())
+        return train_epoch(*arguments)
+
+    monkeypatch.setattr("advlib.training.train_epoch", spied)
+    try:
+        checkpoints._set_precision(["bf16", "ieee", "ieee"])
+        with stopping(1, before_save=False):
+            advlib.train(advlib.LeNet(), DATA, epochs=2, run=tmp_path)
+        checkpoints._set_precision(["ieee", "bf16", "tf32"])
+        advlib.train(advlib.LeNet(), DATA, epochs=2, run=tmp_path)
+        assert checkpoints._precision() == ["ieee", "bf16", "tf32"]
+    finally:
+        checkpoints._set_precision(found)
+    assert seen == [["bf16", "ieee", "ieee"]] * 2
+
+
+def frozen(model: advlib.LeNet) -> advlib.LeNet:
+    """The model with a first layer that is not trained."""
+    model.layers[0].requires_grad_(False)
+    return model
+
+
+def a_method(model: nn.Module, batch: Batch, settings: Training) -> Step:
+    return standard(model, batch, settings)
+
+
+SETTINGS: dict[str, Any] = {"method": "adversarial", "epochs": 1}
+OTHERS: list[tuple[str, dict[str, Any], str]] = [
+    *(
+        ("settings", {name: value}, name)
+        for name, value in {
+            "epochs": 2,
+            "epsilon": 0.2,
+            "alpha": 0.4,
+            "batch_size": 99,
+            "learning_rate": 0.01,
+            "momentum": 0.8,
+            "weight_decay": 0.0,
+            "seed": 1,
+        }.items()
+    ),
+    ("settings, code", {"method": "mixed"}, "method"),
+    ("settings, code", {"method": a_method}, "method"),
+    # whatever the data say of themselves
+    ("data", {"data": replace(DATA, train=replace(DATA.train, images=DATA.train.images + 1))}, ""),
+    ("data", {"data": replace(DATA, validation=random_data(seed=1).validation)}, ""),
+    ("initial weights", {"model": advlib.LeNet(1)}, ""),
+    ("trained parameters", {"model": frozen(advlib.LeNet())}, ""),
+    ("settings, data", {"seed": 1, "data": random_data(seed=1)}, "seed"),
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    advlib.train(advlib.LeNet(), DATA, run=folder, **SETTINGS)
+    return folder
+
+
+@pytest.mark.parametrize(("differs", "changed", "named"), OTHERS)
+def test_a_folder_of_another_training_is_refused_and_untouched(
+    differs: str, changed: dict[str, Any], named: str, finished: Path
+) -> None:
+    before = {path: path.read_bytes() for path in finished.iterdir()}
+    given: dict[str, Any] = {"model": advlib.LeNet(), "data": DATA, "run": finished}
+    given |= SETTINGS | changed
+    with pytest.raises(ValueError, match=f"holds one with other {differs}.* .*{named}") as caught:
+        advlib.train(**given)
+    assert str(finished) in str(caught.value)
+    assert {path: path.read_bytes() for path in finished.iterdir()} == before
+
+
+def test_a_folder_made_by_other_code_is_refused(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "running_code", lambda _: "another")
+    with pytest.raises(ValueError, match="holds one with other code "):
+        advlib.train(advlib.LeNet(), DATA, run=finished, **SETTINGS)
+
+
+def test_a_folder_made_with_another_torch_is_refused(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "__version__", "2.13.0")
+    with pytest.raises(ValueError, match="holds one with other torch "):
+        advlib.train(advlib.LeNet(), DATA, run=finished, **SETTINGS)
+
+
+def test_a_network_that_differs_in_its_settings_is_another(tmp_path: Path) -> None:
+    models = Noisy(), Noisy()
+    dropout: Any = models[1].layers[3]
+    dropout.p = 0.1
+    advlib.train(models[0], DATA, run=tmp_path, **SETTINGS)
+    with pytest.raises(ValueError, match="holds one with other network "):
+        advlib.train(models[1], DATA, run=tmp_path, **SETTINGS)
+
+
+def test_a_finished_training_is_read_where_nothing_can_be_written(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def refused(*_: object) -> Iterator[None]:
+        raise PermissionError("read-only")
+        yield
+
+    monkeypatch.setattr("advlib.kept.files.replace_file", refused)
+    monkeypatch.setattr("advlib.kept.files.lock", refused)
+    history = advlib.train(model := advlib.LeNet(), DATA, run=finished, **SETTINGS)
+    assert history.epoch.tolist() == [1]
+    assert not same_bits(model, advlib.LeNet())
+
+
+@pytest.mark.parametrize("record", [None, [1, 2], {"note": "weights of a friend"}])
+def test_weights_of_another_kind_are_no_checkpoint(record: object, tmp_path: Path) -> None:
+    checkpoints.save(tmp_path / checkpoints.NAME, advlib.LeNet().state_dict(), record)
+    with pytest.raises(ValueError, match="holds one with other settings, data, initial weights"):
+        advlib.train(advlib.LeNet(), DATA, run=tmp_path, **SETTINGS)
+
+
+def test_settings_that_decide_nothing_do_not_count(tmp_path: Path) -> None:
+    settings = SETTINGS | {"method": "standard"}
+    model, again = advlib.LeNet(), advlib.LeNet()
+    advlib.train(model, DATA, run=tmp_path / "a", **settings)
+    shutil.copytree(tmp_path / "a", tmp_path / "\N{GREEK SMALL LETTER BETA} b")  # may be moved
+    advlib.train(again, DATA, run=tmp_path / "\N{GREEK SMALL LETTER BETA} b", alpha=0, **settings)
+    assert same_bits(model, again)
+
+
+def test_tied_weights_are_checkpointed(tmp_path: Path) -> None:
+    def network() -> nn.Module:
+        torch.manual_seed(0)
+        layer = nn.Linear(784, 784)
+        return nn.Sequential(nn.Flatten(), layer, nn.ReLU(), layer, nn.Linear(784, 10))
+
+    model, again = network(), network()
+    for each in (model, again):
+        advlib.train(each, DATA, method="standard", epochs=1, run=tmp_path)
+    assert same_bits(model, again)
+
+
+def test_the_checkpoint_says_what_it_is_of(finished: Path) -> None:
+    _, record = checkpoints.load(finished / checkpoints.NAME)
+    assert record["identity"]["settings"] == {
+        "method": "adversarial",
+        "epochs": 1,
+        "epsilon": 0.1,
+        "alpha": 0.5,
+        "batch_size": 100,
+        "learning_rate": 1e-3,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+        "seed": 0,
+    }
+    assert record["device"] == "cpu"
+    assert record["threads"] == torch.get_num_threads()
+    assert record["precision"] == checkpoints._precision()

@@ -1,0 +1,227 @@
+"""advlib.kept.files: whole-or-nothing writes, checksums, locks."""
+
+import errno
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from advlib.kept import files
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_replacing_writes_and_replaces(tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    for content in (b"first", b"second"):
+        with files.replace_file(target) as temporary:
+            assert temporary.parent == tmp_path
+            assert temporary.suffix == ".html"
+            temporary.write_bytes(content)
+        assert target.read_bytes() == content
+        assert names(tmp_path) == {"report.html"}
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_failing_writer_leaves_the_old_file(tmp_path: Path, error: type[BaseException]) -> None:
+    target = tmp_path / "history.csv"
+    target.write_text("old")
+
+    def write() -> None:
+        with files.replace_file(target) as temporary:
+            temporary.write_text("half of the ne")
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert target.read_text() == "old"
+    assert names(tmp_path) == {"history.csv"}
+
+
+def test_a_writer_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
+    target = tmp_path / "a"
+    target.write_text("old")
+    with pytest.raises(FileNotFoundError), files.replace_file(target):
+        pass
+    assert target.read_text() == "old"
+
+
+def test_a_target_that_cannot_be_replaced_leaves_no_temporary(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        files.write_text(tmp_path / "folder", "text")
+    assert names(tmp_path) == {"folder"}
+
+
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        files.write_text(tmp_path / "no" / "a", "text")
+
+
+def test_the_content_is_synced_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def noting_sync(descriptor: int) -> None:
+        folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        steps.append("sync folder" if folder else "sync file")
+        sync(descriptor)
+
+    def noting_replace(source: Path, target: Path) -> None:
+        steps.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noting_sync)
+    monkeypatch.setattr(os, "replace", noting_replace)
+    files.write_text(tmp_path / "a", "text")
+    assert steps == ["sync file", "rename", "sync folder"]
+
+
+def test_a_file_has_the_mode_that_the_umask_gives(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        files.write_text(tmp_path / "a", "text")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+LIMITED = """
+import resource, sys
+from advlib.kept import files
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    files.write_bytes(sys.argv[1], bytes(5000))
+except OSError as error:
+    sys.exit(error.errno)
+"""
+
+
+def test_a_file_size_limit_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "weights"
+    target.write_bytes(b"old")
+    done = subprocess.run([sys.executable, "-c", LIMITED, str(target)], check=False)
+    assert done.returncode == errno.EFBIG
+    assert target.read_bytes() == b"old"
+    assert names(tmp_path) == {"weights"}
+
+
+KILLED = """
+import os, signal, sys
+from advlib.kept import files
+with files.replace_file(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_writer_leaves_the_old_file_and_its_temporary_can_be_removed(
+    tmp_path: Path,
+) -> None:
+    target = tmp_path / "a"
+    target.write_text("old")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(target)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert target.read_text() == "old"
+    assert len(names(tmp_path)) == 2
+    (tmp_path / ".part-0123abcd-folder").mkdir()
+    (tmp_path / ".part-0123abcd-folder" / "b").touch()
+    files.remove_temporaries(tmp_path)
+    assert names(tmp_path) == {"a"}
+
+
+def test_what_killed_writers_left_of_one_file_and_its_seal_is_removed(tmp_path: Path) -> None:
+    """What others are writing beside it stays."""
+    for name in ("a.txt", ".a.sha256", "b.txt", ".b.sha256", "aa.txt"):
+        (tmp_path / f".part-0123abcd-{name}").touch()
+    with files.seal_file(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    files.check_seal(tmp_path / "a.txt")
+    left = {f".part-0123abcd-{name}" for name in ("b.txt", ".b.sha256", "aa.txt")}
+    assert names(tmp_path) == {"a.txt", ".a.sha256", *left}
+
+    def fail() -> None:
+        with files.seal_file(tmp_path / "a.txt") as temporary:
+            temporary.write_text("half")
+            raise OSError("no place")
+
+    with pytest.raises(OSError, match="no place"):
+        fail()
+    files.check_seal(tmp_path / "a.txt")
+    assert names(tmp_path) == {"a.txt", ".a.sha256", *left}
+
+
+def test_text_is_utf8_with_plain_line_ends(tmp_path: Path) -> None:
+    files.write_text(tmp_path / "a", "ε\n")
+    assert (tmp_path / "a").read_bytes() == b"\xce\xb5\n"
+
+
+def test_sha256(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert files.sha256(tmp_path / "a") == expected
+
+
+def test_checksums_are_those_of_sha256sum(tmp_path: Path) -> None:
+    (tmp_path / "a b").write_bytes(b"abc")
+    files.write_checksums(tmp_path / "SUMS", {"a b": files.sha256(tmp_path / "a b")})
+    line = f"{files.sha256(tmp_path / 'a b')}  a b\n"
+    assert (tmp_path / "SUMS").read_text() == line
+    assert files.read_checksums(tmp_path / "SUMS") == {"a b": line[:64]}
+
+
+@pytest.mark.parametrize("content", [b"abc  a\n", b"0" * 64, b"0" * 64 + b" \n\xff\n"])
+def test_damaged_checksums_are_an_error_with_the_path(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "SUMS").write_bytes(content)
+    with pytest.raises(files.DamagedFileError, match="SUMS is damaged"):
+        files.read_checksums(tmp_path / "SUMS")
+
+
+HOLDER = """
+import sys, time
+from advlib.kept import files
+with files.lock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_lock_excludes_other_processes_and_dies_with_its_own(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "held\n"
+            with pytest.raises(TimeoutError, match=r"\.lock is locked"), files.lock(path, wait=0.1):
+                pass
+        finally:
+            holder.kill()
+    with files.lock(path):
+        assert path.exists()
+
+
+def test_a_lock_is_free_after_its_block_even_if_that_fails(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    with pytest.raises(RuntimeError), files.lock(path):
+        raise RuntimeError
+    with files.lock(path), pytest.raises(TimeoutError), files.lock(path):
+        pass
+    with files.lock(path):
+        pass
+
+
+def test_the_cache_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADVLIB_CACHE", str(tmp_path))
+    assert files.cache_folder() == tmp_path
+    monkeypatch.setenv("ADVLIB_CACHE", "")
+    assert files.cache_folder().is_absolute()
+    assert "advlib" in files.cache_folder().parts

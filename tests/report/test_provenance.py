@@ -1,0 +1,157 @@
+import json
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+import typst
+from matplotlib.figure import Figure
+
+from advlib.experiment.kernel import share_cores
+from advlib.report import provenance
+from advlib.show import captions, figures
+
+
+def notebook(
+    folder: Path, name: str, cells: list[tuple[list[str], list[Any]]], **about: Any
+) -> None:
+    """Write an executed notebook: for each cell its tags and what its outputs say of themselves."""
+    content = {
+        "metadata": about,
+        "cells": [
+            {
+                "cell_type": "code",
+                "metadata": {"tags": tags},
+                "outputs": [
+                    {"data": {}, "metadata": {"advlib": entry} if entry else {}} for entry in shown
+                ],
+            }
+            for tags, shown in cells
+        ]
+        + [{"cell_type": "markdown", "metadata": {}, "source": "prose"}],
+    }
+    (folder / f"{name}.ipynb").write_text(json.dumps(content), encoding="utf-8")
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A package in a git repository, committed."""
+    folder = tmp_path / "repository" / "package"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    git(folder.parent, "init", "--quiet")
+    git(folder.parent, "add", ".")
+    git(folder.parent, "commit", "--quiet", "--message=first")
+    return folder
+
+
+def test_stages_are_in_the_report_s_order_with_times_and_labels(tmp_path: Path) -> None:
+    curves = {"kind": "figure", "label": "fig-curves-standard", "seconds": 3.5}
+    table = {"kind": "table", "label": "tbl-settings"}
+    caption = {"kind": "caption", "label": "tbl-settings"}
+    once: tuple[list[str], list[Any]] = (["once"], [table, caption, {}])
+    own: tuple[list[str], list[Any]] = ([], [curves])
+    methods = {"experiment": {"methods": ["standard", "mixed"]}}
+    for method, cells in (("mixed", [once]), ("standard", [once, own])):
+        done = {"duration": 12.5, "parameters": {"method": method}}
+        notebook(tmp_path, f"3-training-{method}", cells, papermill=done, advlib=methods)
+    notebook(tmp_path, "1-data", [])
+    notebook(tmp_path, "back-matter", [([], [{"kind": "table", "label": "tbl-stages"}])])
+    notebook(tmp_path, "4-transfer.failed", [])
+    assert provenance.stages(tmp_path) == [
+        provenance.Stage("1-data.ipynb", None, None, ()),
+        provenance.Stage(
+            "3-training-standard.ipynb", 12.5, 3.5, ("tbl-settings", "fig-curves-standard")
+        ),
+        provenance.Stage("3-training-mixed.ipynb", 12.5, None, ()),
+    ]
+
+
+def test_the_seconds_of_trainings_come_from_the_figures_that_show_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        captions, "publish_display_data", lambda _, metadata: shown.append(metadata["advlib"])
+    )
+    history = pd.DataFrame({"epoch": [1]})
+    for label, seconds in (("fig-a", 1.25), ("fig-b", None), ("fig-c", 2)):
+        figures.show(Figure(), label, "A caption.", "An alternative.", history, seconds=seconds)
+    assert shown[0]["data"]["columns"] == ["epoch"]
+    notebook(tmp_path, "1-data", [([], shown)])
+    (stage,) = provenance.stages(tmp_path)
+    assert (stage.training_seconds, stage.labels) == (3.25, ("fig-a", "fig-b", "fig-c"))
+
+
+def test_the_reference_results_have_no_stages() -> None:
+    assert provenance.stages("") == []
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"cells": 3}', '{"cells": []}'])
+def test_stages_name_a_file_that_is_not_a_notebook(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "1-data.ipynb"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"1-data\.ipynb is not a notebook"):
+        provenance.stages(tmp_path)
+
+
+def test_commit_says_whether_files_differ_from_it(package: Path) -> None:
+    name = git(package, "rev-parse", "--short=12", "HEAD")
+    assert provenance.commit(package) == name
+    for made in ("advlib/reference", "report/reference"):  # of the reference run itself
+        folder = package.parent / made
+        folder.mkdir(parents=True)
+        (folder / "results.csv").touch()
+    assert provenance.commit(package) == name
+    (package / "__init__.py").write_text("changed = True")
+    assert provenance.commit(package) == f"{name}, with changes"
+
+
+def test_a_package_that_git_does_not_track_has_no_commit(package: Path, tmp_path: Path) -> None:
+    installed = package.parent / ".venv" / "other"
+    installed.mkdir(parents=True)
+    (installed / "__init__.py").touch()
+    assert provenance.commit(installed) is None
+    assert provenance.commit(tmp_path) is None
+
+
+def test_a_repository_without_commits_has_none(package: Path) -> None:
+    git(package, "update-ref", "-d", "HEAD")
+    assert provenance.commit(package) is None
+
+
+def test_processor_is_the_one_that_linux_names(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nmodel name\t: A Processor @ 2 GHz: fast\n\nflags\t: x\n")
+    assert provenance.processor(cpuinfo) == "A Processor @ 2 GHz: fast"
+
+
+def test_processor_is_never_empty(tmp_path: Path) -> None:
+    nameless = tmp_path / "cpuinfo"
+    nameless.write_text("processor\t: 0\n")
+    assert provenance.processor(nameless)
+    assert provenance.processor(tmp_path / "missing")
+
+
+def test_environment_describes_this_process() -> None:
+    environment = provenance.environment()
+    assert environment["Python"] == platform.python_version()
+    assert str(torch.__version__).startswith(environment["torch"])
+    assert environment["Threads"] == str(share_cores())
+    assert environment["Date"].endswith("UTC")
+    pdf = typst.compile(b"a page")
+    assert f"Typst {environment['Typst']}".encode() in pdf
+    assert all(environment.values())
+
+
+def test_a_package_that_is_missing_has_no_version() -> None:
+    assert provenance.package_version("no-such-package-anywhere") == "not installed"

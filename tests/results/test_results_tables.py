@@ -1,0 +1,212 @@
+"""Tests of the numbers behind a report: from notebooks, to CSV and back."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import pandas as pd
+import pytest
+from hypothesis import given
+from pandas.testing import assert_frame_equal
+
+from advlib.kept import folders
+from advlib.kept.files import DamagedFileError
+from advlib.results import tables as results
+from advlib.results.tables import collect, from_csv, to_csv
+from advlib.show.captions import split
+
+EVALUATION = pd.DataFrame(
+    {"error": [1.4, 96.8], "confidence_error": [float("nan"), 1 / 3], "n": [10000, 10000]},
+    index=["clean", "adversarial"],
+)
+ARCHITECTURE = pd.DataFrame(
+    {"layer": ["support", "data mem"], "0": ["n/a", "3KB"], "1": [5, "45KB"]}
+)
+
+
+def notebook(
+    folder: Path, name: str, *cells: tuple[list[str], dict[str, Any]], **metadata: Any
+) -> None:
+    """Write an executed notebook: a cell for each pair of tags and what its output says."""
+    written = [
+        {
+            "cell_type": "code",
+            "metadata": {"tags": tags},
+            "source": "",
+            "execution_count": 1,
+            "outputs": [{"output_type": "display_data", "data": {}, "metadata": {"advlib": about}}],
+        }
+        for tags, about in cells
+    ]
+    document = {"cells": written, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    (folder / f"{name}.ipynb").write_text(json.dumps(document), encoding="utf-8")
+
+
+def about(label: str, frame: pd.DataFrame) -> dict[str, Any]:
+    return {"kind": "table", "label": label, "caption": "", "data": split(frame)}
+
+
+def test_collects_from_notebooks_in_the_reports_order(tmp_path: Path) -> None:
+    notebook(tmp_path, "4-transfer", ([], about("tbl-b", EVALUATION)), ([], {"kind": "prose"}))
+    notebook(
+        tmp_path,
+        "1-data",
+        ([], about("tbl-z", ARCHITECTURE)),
+        ([], {"kind": "figure", "label": "fig-none"}),
+    )
+    notebook(tmp_path, "1-data.failed", ([], about("tbl-failed", EVALUATION)))
+    found = collect(tmp_path)
+    assert list(found) == ["tbl-z", "tbl-b"]
+    assert_frame_equal(found["tbl-b"], EVALUATION, check_exact=True)
+    assert_frame_equal(found["tbl-z"], ARCHITECTURE, check_index_type=False)
+
+
+def test_the_matter_that_is_made_from_the_data_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "front-matter.ipynb").write_text("half written")
+    with pytest.raises(FileNotFoundError, match="no executed chapter"):
+        collect(tmp_path)
+    notebook(tmp_path, "1-data", ([], about("tbl-a", EVALUATION)))
+    assert list(collect(tmp_path)) == ["tbl-a"]
+
+
+def test_what_stands_once_is_collected_once(tmp_path: Path) -> None:
+    methods = ["standard", "mixed", "adversarial"]
+    for number, method in enumerate(methods):
+        settings = about("tbl-settings", EVALUATION + number)
+        notebook(
+            tmp_path,
+            f"3-training-{method}",
+            (["once"], settings),
+            ([], about(f"tbl-{method}", EVALUATION)),
+            papermill={"parameters": {"method": method}},
+            advlib={"experiment": {"methods": methods}},
+        )
+    found = collect(tmp_path)
+    assert list(found) == ["tbl-settings", "tbl-standard", "tbl-mixed", "tbl-adversarial"]
+    assert_frame_equal(found["tbl-settings"], EVALUATION)
+
+
+def test_a_label_used_twice_is_an_error(tmp_path: Path) -> None:
+    notebook(tmp_path, "1-data", ([], about("tbl-a", EVALUATION)))
+    notebook(tmp_path, "4-transfer", ([], about("tbl-a", EVALUATION)))
+    with pytest.raises(ValueError, match=r"4-transfer.ipynb: label tbl-a is used twice"):
+        collect(tmp_path)
+
+
+def test_nothing_to_collect_from(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no executed chapter"):
+        collect(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"cells": '])
+def test_a_damaged_notebook_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "1-data.ipynb").write_text(content)
+    with pytest.raises(ValueError, match=r"1-data\.ipynb is not a notebook"):
+        collect(tmp_path)
+
+
+@pytest.fixture
+def reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the reference results, in a package that has none yet."""
+    folder = tmp_path / "reference" / "results"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(folders, "RESULTS", folder)
+    return folder
+
+
+def test_collects_the_reference_results(reference: Path) -> None:
+    (reference / "tbl-a.csv").write_text(to_csv(EVALUATION), encoding="utf-8")
+    (reference / "README.md").write_text("not a table")
+    found = collect("")
+    assert list(found) == ["tbl-a"]
+    assert_frame_equal(found["tbl-a"], EVALUATION, check_exact=True)
+
+
+@pytest.mark.parametrize("content", ["", '"","a"\n"x"\n', '"","a"\n"x",1,\n', '"","a"\n"x",o\n'])
+def test_a_damaged_reference_file_is_named(reference: Path, content: str) -> None:
+    (reference / "tbl-a.csv").write_text(content)
+    with pytest.raises(ValueError, match=r"tbl-a\.csv is damaged"):
+        collect("")
+
+
+def test_missing_reference_results(reference: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="reference run's results are missing"):
+        collect("")
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+COLUMNS = [
+    st.floats(allow_infinity=False),
+    st.integers(-(2**63), 2**63 - 1),
+    TEXTS,
+    st.sampled_from(["n/a", 5, 3.5, "5", float("nan")]),
+]
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> pd.DataFrame:
+    rows = draw(st.integers(1, 4))
+    names = draw(st.lists(TEXTS, min_size=1, max_size=4, unique=True))
+    columns = [
+        draw(st.lists(draw(st.sampled_from(COLUMNS)), min_size=rows, max_size=rows)) for _ in names
+    ]
+    index = draw(
+        st.one_of(st.just(list(range(rows))), st.lists(TEXTS, min_size=rows, max_size=rows))
+    )
+    cells = [list(row) for row in zip(*columns, strict=True)]
+    return pd.DataFrame(cells, index=index, columns=names)
+
+
+@given(frames())
+def test_csv_gives_the_same_frame_again(frame: pd.DataFrame) -> None:
+    assert_frame_equal(from_csv(to_csv(frame)), frame, check_exact=True)
+
+
+def test_csv_is_what_pandas_reads_too(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(to_csv(EVALUATION), encoding="utf-8")
+    read = pd.read_csv(tmp_path / "a.csv", index_col=0)
+    assert_frame_equal(read, EVALUATION, check_exact=True, check_names=False)
+
+
+@pytest.mark.parametrize("value", [True, None, [1], pd.Timestamp("2026-11-22")])
+def test_csv_holds_only_strings_and_numbers(value: object) -> None:
+    with pytest.raises(TypeError, match="a cell must be a string or a number, got"):
+        to_csv(pd.DataFrame({"a": [value, "b"]}, dtype=object))
+
+
+def test_needs_no_torch() -> None:
+    code = (
+        "import sys, advlib.results.tables, advlib.report.building;"
+        " sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_flipped_byte_in_written_results_is_noticed(tmp_path: Path) -> None:
+    results.write({"tbl-a": EVALUATION}, tmp_path)
+    results.check_sums(tmp_path)
+    path = tmp_path / "tbl-a.csv"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError, match=r"tbl-a\.csv is damaged"):
+        results.check_sums(tmp_path)
+    path.unlink()
+    with pytest.raises(DamagedFileError, match=r"tbl-a\.csv is damaged or missing"):
+        results.check_sums(tmp_path)
+
+
+def test_results_that_no_longer_belong_are_removed(tmp_path: Path) -> None:
+    results.write({"tbl-a": EVALUATION, "tbl-b": EVALUATION}, tmp_path)
+    results.write({"tbl-a": EVALUATION}, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"tbl-a.csv", "SHA256SUMS"}
+
+
+def test_the_reference_results_have_no_seconds_and_their_checksums() -> None:
+    """Two equal experiments have equal results."""
+    found = collect("")
+    assert len([label for label in found if label.startswith("fig-curves-")]) >= 4
+    assert not [label for label, frame in found.items() if "seconds" in frame]

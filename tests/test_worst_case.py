@@ -1,0 +1,284 @@
+"""advlib.robustness: each model under many attacks, and the worst case image by image."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from engine import random_data
+from test_attacks import small_images, small_net
+from torch import Tensor, nn
+
+import advlib
+from advlib.attacks import EACH_CLASS, apgd, fgsm, pgd
+from advlib.worst_case import WORST, list_attacks, random_signs
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, nn.Module]:
+    return {f"model {seed}": small_net(seed) for seed in range(3)}
+
+
+GIVEN: dict[str, Any] = {"bounds": (0, 1), "seed": 3, "batch_size": 7}
+
+
+def wrong(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    with torch.no_grad():
+        found: Tensor = model(images).argmax(1) != labels
+    return found
+
+
+def test_the_rows_are_the_attacks_and_the_worst_case_is_image_by_image(
+    models: dict[str, nn.Module],
+) -> None:
+    images, labels = small_images(0, n=40)
+
+    def turn(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, **_: Any) -> Tensor:
+        return images + (images.flip(3) - images).clamp(-epsilon, epsilon)
+
+    found = advlib.robustness(
+        models, images, labels, 0.05, steps=4, attacks={"turn": turn}, **GIVEN
+    )
+    names = [*list_attacks(), "transfer", "turn", WORST]
+    assert [*found.error.index] == ["none", *names]
+    assert [*found.error.columns] == [*models]
+    assert (found.error.index.name, found.error.columns.name) == ("attack", "model")
+    for name, model in models.items():
+        expected = {
+            "none": wrong(model, images, labels),
+            "FGSM": wrong(model, fgsm(model, images, labels, 0.05, **GIVEN), labels),
+            "PGD": wrong(model, pgd(model, images, labels, 0.05, steps=4, **GIVEN), labels),
+            "turn": wrong(model, turn(model, images, labels, 0.05), labels),
+        }
+        for row, loss in (("log-odds",) * 2, ("difference",) * 2, (EACH_CLASS,) * 2):
+            made = apgd(model, images, labels, 0.05, steps=4, loss=loss, **GIVEN)
+            expected[f"APGD, {row}"] = wrong(model, made, labels)
+        noise = random_signs(model, images, labels, 0.05, **GIVEN)
+        expected["random signs"] = wrong(model, noise, labels)
+        others = [other for other in models.values() if other is not model]
+        transferred = [apgd(o, images, labels, 0.05, steps=4, **GIVEN) for o in others]
+        expected["transfer"] = torch.stack([wrong(model, t, labels) for t in transferred]).any(0)
+        expected[WORST] = torch.stack([*expected.values()]).any(0)
+        for row, which in expected.items():
+            assert found.error.loc[row, name] == pytest.approx(100 * which.double().mean().item())
+            low, high = advlib.wilson_interval(int(which.sum()), 40)
+            assert (found.low.loc[row, name], found.high.loc[row, name]) == (low, high)
+
+
+def test_what_it_costs(models: dict[str, nn.Module]) -> None:
+    images, labels = small_images(0, n=20)
+    found = advlib.robustness(models, images, labels, 0.001, steps=4, bounds=(0, 1))
+    passes: Any = found.passes.to_dict("index")
+    assert {*passes["none"].values(), *passes["random signs"].values()} == {0}
+    assert {*passes["FGSM"].values()} == {1}
+    assert all(2 <= each <= 4 for each in passes["PGD"].values())
+    others = passes["APGD, log-odds"]
+    assert passes["transfer"]["model 0"] == others["model 1"] + others["model 2"]
+    seconds: Any = found.seconds.to_dict("index")
+    assert {*seconds["none"].values()} == {0}
+    assert 0 < min(seconds["PGD"].values()) <= max(seconds["PGD"].values()) < 600
+    for cost in (found.passes, found.seconds):  # what transfers was made, and paid for, once
+        rows = [row for row in cost.index if row not in ("transfer", WORST)]
+        assert [*cost.loc[WORST]] == pytest.approx([*cost.loc[rows].sum()])
+    assert all(not model._forward_pre_hooks for model in models.values())
+
+
+def test_the_steps_are_those_of_each_attack_that_takes_some() -> None:
+    iterated = [name for name in list_attacks() if name.startswith(("PGD", "APGD"))]
+    for steps, given in ((50, ()), (3, (3,))):
+        attacks: dict[str, Any] = {**list_attacks(*given)}
+        assert [attacks[name].keywords["steps"] for name in iterated] == [steps] * 4
+
+
+def test_defaults_are_written_down(models: dict[str, nn.Module]) -> None:
+    """Fifty steps of epsilon 0.1 from seed 0."""
+    images, labels = small_images(0)
+    given: dict[str, Any] = {"epsilon": 0.1, "steps": 50, "seed": 0}
+    drawn: list[dict[str, Any]] = []
+
+    def see(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, **by: Any) -> Tensor:
+        drawn.append({"epsilon": epsilon, "seed": by["seed"]})
+        return images
+
+    found = advlib.robustness(models, images, labels, attacks={"see": see})
+    assert drawn == [{"epsilon": 0.1, "seed": 0}] * 3
+    assert found.error.drop("see").equals(advlib.robustness(models, images, labels, **given).error)
+    signs = random_signs(small_net(), images, labels)
+    assert torch.equal(signs, random_signs(small_net(), images, labels, 0.1, seed=0))
+
+
+def test_a_stochastic_model_is_tested_with_the_noise_of_the_seed() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(72, 4).double(), nn.Dropout(0.9)).eval()
+    model[2].train()
+    images, labels = small_images(0, n=60)
+    errors = set()
+    for seed in (1, 2):
+        given: dict[str, Any] = {"seed": seed, "batch_size": 7}
+        found = advlib.robustness({"m": model}, images, labels, steps=1, **given)
+        expected = advlib.evaluate(model, images, labels, **given).error
+        assert found.error.loc["none", "m"] == expected
+        errors.add(expected)
+    assert len(errors) == 2
+
+
+def test_no_minibatch_is_larger_than_is_asked_for() -> None:
+    model, sizes = small_net(), set[int]()
+    model.register_forward_pre_hook(lambda _, given: sizes.add(len(given[0])))
+    advlib.robustness({"m": model}, *small_images(0, n=60), steps=1, batch_size=7)
+    assert max(sizes) == 7
+
+
+def test_a_line_tells_how_far_it_is(
+    models: dict[str, nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+
+    @contextmanager
+    def show_steps(what: str, steps: int) -> Iterator[Callable[[str], None]]:
+        told.extend([what, steps])
+        yield told.append
+
+    monkeypatch.setattr("advlib.worst_case.show_steps", show_steps)
+    advlib.robustness(models, *small_images(0), steps=1)
+    assert told[:2] == ["robustness", 6 * 3]
+    assert told[2:] == [f"{attack} on {model}" for model in models for attack in list_attacks()]
+
+
+def test_two_models_have_a_transfer(models: dict[str, nn.Module]) -> None:
+    two = dict([*models.items()][:2])
+    assert "transfer" in advlib.robustness(two, *small_images(0), steps=1).error.index
+
+
+def test_an_attack_may_move_a_value_by_epsilon_and_no_further() -> None:
+    """Both sums are rounded, of large values by more."""
+    images, labels = 1000 * torch.rand(7, 2, 6, 6), torch.arange(7) % 4
+    model = small_net().float()
+
+    def shift(size: float) -> None:
+        attacks: Any = {"shift": lambda m, x, y, e, **_: x + size * e}
+        advlib.robustness({"m": model}, images, labels, 0.3, steps=1, attacks=attacks)
+
+    shift(1)
+    with pytest.raises(ValueError, match="must stay within epsilon"):
+        shift(1.02)
+    images /= 1e6
+    with pytest.raises(ValueError, match="must stay within epsilon"):
+        shift(1 + 1e-5)
+
+
+def test_one_model_has_no_transfer() -> None:
+    images, labels = small_images(0)
+    found = advlib.robustness({"m": small_net()}, images, labels, steps=2)
+    assert "transfer" not in found.error.index
+    assert found.n == 7
+
+
+def test_random_signs_change_every_pixel_by_as_much() -> None:
+    images, labels = small_images(0)
+    changed = random_signs(small_net(), images, labels, 0.25)
+    assert torch.allclose((changed - images).abs(), torch.full_like(images, 0.25))
+    assert 0.4 < (changed > images).double().mean() < 0.6
+    assert torch.equal(changed, random_signs(small_net(), images, labels, 0.25))
+    assert not torch.equal(changed, random_signs(small_net(), images, labels, 0.25, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        *(
+            ({"attacks": {name: fgsm}}, ValueError, f"names of their own, not '{name}'")
+            for name in ("FGSM", "none", "transfer", WORST)
+        ),
+        (
+            {"attacks": {"far": lambda m, x, y, e, **_: x + 2 * e}},
+            ValueError,
+            r"attacks\['far'\] must stay within epsilon, 0.1, .* not move a value by 0.2",
+        ),
+        (
+            {"attacks": {"out": lambda m, x, y, e, **_: x - e}, "bounds": (0, 1)},
+            ValueError,
+            r"attacks\['out'\] must stay within the bounds: images must be within the bounds",
+        ),
+        ({"attacks": {"mine": 3}}, TypeError, r"attacks\['mine'\] must be a function, not 3"),
+        (
+            {"attacks": {"mine": lambda model, images, labels, epsilon: images}},
+            TypeError,
+            r"attacks\['mine'\] must take .* by name, bounds, seed and batch_size .*'bounds'",
+        ),
+        *(
+            (
+                {"attacks": {"mine": attack}},
+                TypeError,
+                r"attacks\['mine'\] must take .* by name, bounds, seed and batch_size",
+            )
+            for attack in (
+                lambda m, x, y, e, *, bounds, seed: x,
+                lambda m, x, y, e, *, bounds, batch_size: x,
+                lambda m, x, y, *, bounds, seed, batch_size: x,
+            )
+        ),
+        (
+            {"attacks": {"mine": lambda *_, **__: None}},
+            ValueError,
+            r"must return images of shape \[7, 2, 6, 6\], not None",
+        ),
+        (
+            {"attacks": {"mine": lambda m, x, *_, **__: x[:3]}},
+            ValueError,
+            r"must return images of shape \[7, 2, 6, 6\], not \[3, 2, 6, 6\]",
+        ),
+        ({"steps": 0}, ValueError, "^steps must be"),
+        ({"seed": -1}, ValueError, "^seed must be"),
+        ({"bounds": (0.4, 0.6)}, ValueError, "images must be within the bounds"),
+        ({"models": {}}, ValueError, "models must not be empty"),
+    ],
+)
+def test_bad_arguments(wrong: dict[str, Any], error: type[Exception], message: str) -> None:
+    images, labels = small_images(0)
+    given: dict[str, Any] = {"models": {"m": small_net()}, "steps": 1, **wrong}
+    with pytest.raises(error, match=message):
+        advlib.robustness(images=images, labels=labels, **given)
+
+
+def test_a_scripted_model_is_attacked_as_the_one_it_was_made_of() -> None:
+    """It takes no hooks, by which the passes are counted."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)).eval()
+    test = random_data(10, 10).test
+    scripted: Any = torch.jit.script(model)
+    both = [
+        advlib.robustness({"model": each}, test.images, test.labels, epsilon=0.1)
+        for each in (model, scripted)
+    ]
+    for name in ("error", "passes"):
+        assert getattr(both[0], name).equals(getattr(both[1], name)), name
+    assert not scripted.training
+
+
+def test_an_attack_of_ones_own_works_on_copies_and_leaves_the_models_mode() -> None:
+    torch.manual_seed(0)
+    layers = nn.Flatten(), nn.Dropout(0.5), nn.Linear(72, 4)
+    model, (images, labels) = nn.Sequential(*layers).double().eval(), small_images(0, n=40)
+    before = images.clone()
+    given: dict[str, Any] = {"steps": 2, "bounds": (0, 1)}
+
+    def careless(
+        model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, **_: Any
+    ) -> Tensor:
+        model.train()
+        labels.zero_()
+        return images.add_(epsilon).clamp_(0, 1)
+
+    def further(model: nn.Module, images: Tensor, *_: Any, **__: Any) -> Tensor:
+        return images.add_(0.3).clamp_(0, 1)
+
+    expected = advlib.robustness({"model": model}, images, labels, 0.05, **given)
+    found = advlib.robustness(
+        {"model": model}, images, labels, 0.05, attacks={"careless": careless}, **given
+    )
+    assert torch.equal(images, before)
+    assert not any(module.training for module in model.modules())
+    rows = [row for row in expected.error.index if row != WORST]
+    assert found.error.loc[rows].equals(expected.error.loc[rows])
+    with pytest.raises(ValueError, match=r"must stay within epsilon, 0\.05"):
+        advlib.robustness({"m": model}, images, labels, 0.05, attacks={"further": further}, **given)
