@@ -110,7 +110,7 @@ def find_assigned(code: str) -> frozenset[str]:
 def _read_code(path: Path) -> str:
     """Return a file's Python; of a notebook, that of its code cells."""
     if path.suffix == ".py":
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     cells = [cell for cell in read_cells(path) if cell["cell_type"] == "code"]
     return "\n".join(_remove_magics("".join(cell["source"])) for cell in cells)
 
@@ -157,16 +157,17 @@ class _Source:
     def files(self) -> frozenset[Path]:
         """The modules that it needs itself, with the packages that these are in, and data."""
         places = set(self.imported["*"])
-        for first, *attributes in _find_names(self.tree):
-            places |= {_go(place, attributes) for place in self.imported.get(first, ())}
+        if any(file.name in ("__init__.py", "folders.py") for file, name in places if name == "*"):
+            for first, *attributes in _find_names(self.tree):  # they give more than themselves
+                places |= {_go(place, attributes) for place in self.imported.get(first, ())}
         for file, name in [*places]:
             if file.name == "__init__.py":
                 places |= _load(file, self.root, _read_code(file)).offered.get(name, set())
         found = {file for file, _ in places}
         found |= {folder / "__init__.py" for file in found for folder in file.parents}
-        for file, name in places:
+        for name in (name for file, name in places if file == PACKAGE / "kept" / "folders.py"):
             data = getattr(folders, name, None)
-            if file == PACKAGE / "kept" / "folders.py" and data in folders.DATA:
+            if data in folders.DATA:
                 found |= {data, *data.iterdir()} if data.is_dir() else {data}
         return frozenset(file for file in found if file.is_file())
 
