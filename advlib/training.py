@@ -34,12 +34,19 @@ class DivergedError(ArithmeticError):
     """The loss of a training is no longer finite."""
 
 
+class Known(NamedTuple):
+    """A method of any name: who gives it to `train` answers for what a run is known by."""
+
+    name: str
+    method: Method
+
+
 @shows(Training)
 def train(
     model: nn.Module,
     data: Dataset,
     *,
-    method: str | TakeStep = "adversarial",
+    method: str | TakeStep | Known = "adversarial",
     device: str | torch.device = "auto",
     run: str | os.PathLike[str] | None = None,
     **settings: Any,
@@ -151,6 +158,8 @@ def _folder(run: Any) -> Path:
 
 def _method(method: object, *, named: bool) -> tuple[str, Method]:
     """The method and its name; with `named`, a caller's own function is named by its source too."""
+    if isinstance(method, Known):
+        return method
     if not callable(method):
         return str(method), find_method(method)
     name = getattr(method, "__name__", type(method).__name__)

@@ -15,7 +15,6 @@ from advlib.chapters.layers import list_layers, show_layers
 from advlib.chapters.matter_words import name_part
 from advlib.data import Dataset
 from advlib.evaluation import FIGURES
-from advlib.kept.names import name_method, split_own
 from advlib.lenet import LeNet
 from advlib.published import slides
 from advlib.published.comparison import (
@@ -23,7 +22,7 @@ from advlib.published.comparison import (
     error_interval,
     readings_data,
 )
-from advlib.settings import Experiment, Training, declared, name_data, repeats_slides
+from advlib.settings import Experiment, Training, declared, name_data, read_origin, repeats_slides
 from advlib.show import figures, tables
 from advlib.show.figures import new_figure, styled
 from advlib.show.tables import BRACKETS, CORRECTED, Markup, write_published
@@ -163,13 +162,13 @@ def lay_out_settings(settings: Experiment) -> pd.DataFrame:
 
 def _name_value(name: str, value: Any) -> Any:
     """Name what is the user's own without the path of this machine."""
-    own = split_own(value)
-    if name == "network" and own:
-        return f"{own[1]} ({PurePath(own[0]).name})"
+    own = read_origin(value)
+    if name == "network" and own.file:
+        return f"{own.name} ({own.file.name})"
     if name == "weights" and value is not None:
         return PurePath(value).name
     if name == "methods":
-        return ", ".join(map(name_method, value))
+        return ", ".join(read_origin(each).shown for each in value)
     return name_data(value) if name == "dataset" else value
 
 

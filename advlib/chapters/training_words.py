@@ -3,20 +3,17 @@
 import inspect
 import math
 import re
-from pathlib import PurePath
 
 import pandas as pd
 from torch import nn
 
 from advlib.chapters.matter_words import name_part
-from advlib.experiment.own import load_own, read_docstring
-from advlib.experiment.own_files import find_weights
+from advlib.experiment.subject import load_method, load_own
 from advlib.kept.folders import METHOD_TEXTS
-from advlib.kept.names import name_method, split_own
 from advlib.published import slides
 from advlib.published.comparison import error_interval
 from advlib.results import tables as results
-from advlib.settings import Experiment, repeats_slides
+from advlib.settings import Experiment, read_origin, repeats_slides
 from advlib.show.tables import read_cell
 from advlib.show.words import (
     change,
@@ -41,19 +38,18 @@ def describe_method(name: str, experiment: Experiment) -> str:
     """
     heading = f"# {name_part(name, vars(experiment))}\n\n"
     if experiment.weights is not None:
-        file = find_weights(experiment)[name].name
+        file = f"{experiment.origins[name].name}.safetensors"
         return f"{heading}The weights of this model are those of {escape(file)}."
-    own = {name_method(each): each for each in experiment.methods if split_own(each)}
-    if name not in own:
+    origin = experiment.origins.get(name)
+    if origin is None or origin.file is None:
         text = (METHOD_TEXTS / f"{name}.md").read_text(encoding="utf-8")
         about, of_slides = text.partition(OF_SLIDES)[::2]
         return heading + about + of_slides * repeats_slides(vars(experiment))
-    file, function = split_own(own[name]) or ("", "")
     text = (
-        f"This method is `{function}` in the file {escape(PurePath(file).name)}, a function of the"
+        f"This method is `{origin.name}` in the file {escape(origin.file.name)}, a function of the"
         " model, a minibatch and the settings."
     )
-    return heading + text + describe_docstring(read_docstring(own[name]))
+    return heading + text + describe_docstring(inspect.getdoc(load_method(origin).step) or "")
 
 
 def describe_docstring(text: str) -> str:
@@ -64,15 +60,14 @@ def describe_docstring(text: str) -> str:
 
 def describe_network(network: nn.Module, experiment: Experiment) -> str:
     """Say which network a user's own is, and what it says of itself."""
-    own = split_own(experiment.network)
-    if own is None:
+    own = read_origin(experiment.network)
+    if own.file is None:
         return ""
-    text = inspect.getdoc(load_own(experiment.network)) or ""
+    text = inspect.getdoc(load_own(own)) or ""
     if inspect.getdoc(nn.Module) == text:  # inherited
         text = ""
-    return (
-        f"The network is `{own[1]}` in the file {escape(PurePath(own[0]).name)}."
-        + describe_docstring(text)
+    return f"The network is `{own.name}` in the file {escape(own.file.name)}." + describe_docstring(
+        text
     )
 
 

@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from advlib.experiment.inputs import is_about_slides
 from advlib.experiment.kernel import share_cores
 from advlib.kept import files
 from advlib.kept.code import find_assigned
@@ -268,9 +267,8 @@ def _make(options: argparse.Namespace) -> int:
         failed_name(target).unlink(missing_ok=True)
         with options.parameters.open(encoding="utf-8") as file:  # its errors name the file
             known = yaml.safe_load(file)
-        about = {**known, "about_slides": is_about_slides(known)}
         os.environ[PARAMETERS] = str(options.parameters.absolute())
-        execute(source, target, select(source, known, dict(options.given)), about)
+        execute(source, target, select(source, known, dict(options.given)), known)
     print(f"    {time.time() - begin:.1f} s", flush=True)
     return 0
 

@@ -14,15 +14,14 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from advlib.kept import files
-from advlib.kept.names import name_method
-from advlib.settings import Experiment, repeats_slides
+from advlib.settings import Experiment, read_origin, repeats_slides
 
 MATTER = ("front-matter.ipynb", "back-matter.ipynb")
 LEFT_OUT = {"notebook-only", "parameters", "injected-parameters"}
 """Tags of cells that the report does not show, nor what they display."""
 
 CONDITIONS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
-    "slides": lambda settings: settings.get("about_slides", repeats_slides(settings)),
+    "slides": lambda settings: settings.get("slides", repeats_slides(settings)),
     "lenet": lambda settings: settings.get("network", Experiment.network) == Experiment.network,
     "trained": lambda settings: settings.get("weights") is None,
 }
@@ -101,7 +100,7 @@ def _number(name: str) -> float | None:
 
 def _place(notebook: Notebook) -> tuple[float, str, int, str]:
     name = notebook.path.name
-    methods = [name_method(method) for method in notebook.experiment.get("methods", [])]
+    methods = [read_origin(method).shown for method in notebook.experiment.get("methods", [])]
     method = notebook.parameters.get("method")
     turn = methods.index(method) if method in methods else len(methods)
     return _number(name) or 0.0, notebook.source, turn, name
