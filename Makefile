@@ -126,7 +126,6 @@ report/build/%/report.html report/build/%/report.pdf: $(chapters) $(matter) $(ty
 $(folder)/parameters.yaml: FORCE # rewritten only when they change
 	@exec $(python) -m advlib.experiment.parameters --yaml=$@ $(given)
 
-# the executed notebooks; the runner checks and passes the parameters that each names
 $(chapters) $(matter): $(folder)/parameters.yaml requirements.lock
 	@$(run) $(python) -m advlib.experiment.runner $(source) $@ \
 	    --parameters $(folder)/parameters.yaml $(options) --newer $?
@@ -187,8 +186,8 @@ lock:
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-emit-index-url \
 	    --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
 
-# make's own exit status is 2 whatever a recipe's is, but 1 under -q where there is something to do.
-# What $(shell) prints is taken, so that the comparison writes where this make does.
+# make's own exit status is 2 whatever a recipe's is, but 1 under -q where there is something to do;
+# what $(shell) prints is taken, so that the comparison writes where this make does.
 ifeq ($(goals),compare)
 override status := $(shell out=/proc/$$PPID/fd/1; { true >>$$out; } 2>/dev/null || out=/dev/stderr; \
     { $(if $(PYTHON),,$(call quote,$(found)) -E .make/environment.py make &&) $(python) \

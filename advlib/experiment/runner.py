@@ -34,28 +34,11 @@ MADE_FROM = "made_from"
 def execute(
     source: Path, target: Path, parameters: Mapping[str, Any], experiment: Mapping[str, Any]
 ) -> None:
-    """Execute a notebook.
+    """Execute a notebook with all its parameters; `experiment` is stored in the executed one.
 
     Its working directory is the folder of `source`, and it imports the advlib that runs this.
-    Nobody's IPython profile takes part.
-
-    Parameters
-    ----------
-    source : Path
-        The notebook. One of its code cells has the tag ``parameters``.
-    target : Path
-        Where the executed notebook goes.
-    parameters : mapping
-        A value for each parameter of the notebook.
-    experiment : mapping
-        All parameters of the experiment, stored in the executed notebook.
-
-    Raises
-    ------
-    papermill.PapermillExecutionError
-        If a cell fails. What was executed is kept as `failed_name` of `target`.
-    nbclient.exceptions.DeadKernelError
-        If the kernel dies, likewise.
+    Nobody's IPython profile takes part. If a cell fails or the kernel dies, what was executed is
+    kept as `failed_name` of `target`.
     """
     # jsonschema's check of one rarely used format, which it does without when this module is
     # missing; it builds a parser at import, more than a second in each of nbformat's programs.
@@ -67,7 +50,7 @@ def execute(
     class Kernel(AsyncKernelManager):
         """A kernel of this Python, whatever kernels are registered."""
 
-        kernel_spec = KernelSpec(  # type: ignore[assignment]
+        kernel_spec = KernelSpec(
             argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
             language="python",
         )
@@ -130,22 +113,10 @@ def was_made_from(target: Path, source: Path) -> bool:
 
 
 def select(source: Path, known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Choose the values of a notebook's parameters.
+    """Choose the values of a notebook's parameters: those that it names, of the experiment's.
 
-    Parameters
-    ----------
-    source : Path
-        The notebook.
-    known : mapping
-        The parameter set; the notebook takes of it those that it names.
-    given : mapping
-        Parameters for this notebook; it must name all of them.
-
-    Raises
-    ------
-    ValueError
-        If the notebook does not name a given parameter, names one that has no value, or gives one
-        another value in a later cell.
+    It must name all of those `given` for it, and have none that is unknown or gets another value in
+    a later cell: ValueError.
     """
     _check_parameters(source)
     # papermill only logs what a notebook does not name, and runs it with its defaults

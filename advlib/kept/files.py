@@ -31,14 +31,12 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         _sync(temporary)
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         if error.filename not in (None, str(temporary)):
             raise
         words = f"{error.strerror}; the file could not be written, what was there before is kept"
         raise OSError(error.errno, words, str(path)) from error
-    except BaseException:
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
     _sync_folder(path.parent)
 
 

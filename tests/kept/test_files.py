@@ -79,15 +79,6 @@ def test_the_content_is_synced_before_it_has_its_name(
     assert steps == ["sync file", "rename", "sync folder"]
 
 
-def test_a_file_has_the_mode_that_the_umask_gives(tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        files.write_text(tmp_path / "a", "text")
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
-
-
 KILLED = """
 import os, signal, sys
 from advlib.kept import files

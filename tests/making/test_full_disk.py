@@ -108,6 +108,7 @@ def test_a_checkpoint(tmp_path: Path) -> None:
 
 
 RESULTS = """
+from advlib.kept import files
 from advlib.results import tables as results
 def frames(number):
     wide = pd.DataFrame({"a": [float(number)] * 2000})
