@@ -50,7 +50,7 @@ def test_a_public_name_is_of_its_module(name: str) -> None:
 
 
 def test_a_private_module_is_imported_by_the_library_alone() -> None:
-    """Outside of it, `_epoch`'s seeds and the like are nobody's business."""
+    """Outside of it, `_state`'s seeds and the like are nobody's business."""
     for path in MODULES:
         private = {
             m.name for m in find_imports(path)[0] if m.stem.startswith("_") and m.stem != "__init__"

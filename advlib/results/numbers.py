@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from advlib.intervals import wilson_interval
+from advlib.evaluation import wilson_interval
 from advlib.results.notebooks import Notebook
 from advlib.results.tables import collect_from, to_csv
 from advlib.settings import declared

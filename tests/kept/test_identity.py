@@ -29,7 +29,7 @@ AFTER = "\n\ndef added(x):\n    return x\n"
 CHANGES: list[tuple[str, str, str, set[str]]] = [
     # what is added beside the others trains nothing anew
     ("attacks", "ATTACKS = {", "def other(model):\n    return fgsm(model)\n\n\nATTACKS = {", NONE),
-    ("attacks", "ATTACKS = {", 'ATTACKS = {"other": Attack(fgsm, "steps"), ', NONE),
+    ("attacks", "ATTACKS = {", 'ATTACKS = {"other": Attack(fgsm), ', NONE),
     ("methods", "METHODS = {", 'METHODS = {\n    "free": Method(mixed, "Free training"),', NONE),
     ("methods", "class Pass(", "def added(x):\n    return x\n\n\nclass Pass(", NONE),
     (
@@ -56,8 +56,8 @@ CHANGES: list[tuple[str, str, str, set[str]]] = [
     ("methods", "objective.mean()", "objective.sum()", ALL),
     # the loop, the data, the network
     ("training", "range(len(history) + 1,", "range(len(history) + 2,", ALL),
-    ("_epoch", "optimizer.step()", "optimizer.step", ALL),
-    ("_epoch", "[1, 5]", "[1, 4]", ALL),
+    ("training", "optimizer.step()", "optimizer.step", ALL),
+    ("training", "[1, 5]", "[1, 4]", ALL),
     ("evaluation", "(rank >= 5)", "(rank >= 4)", ALL),
     ("data", "VALIDATION_IMAGES = 5_000", "VALIDATION_IMAGES = 5_001", ALL),
     ("data", "/ (high - low)", "/ (low - high)", ALL),
@@ -101,8 +101,8 @@ def test_a_new_module_that_the_loop_names_counts(before: dict[str, str]) -> None
     """And one that nothing names does not."""
     library = read_library() | {"noise": "SIZE = 1\n"}
     assert digests(library) == before
-    library["_epoch"] = (
-        library["_epoch"]
+    library["training"] = (
+        library["training"]
         .replace("import math\n", "import math\nfrom advlib import noise\n")
         .replace("totals = torch.zeros(2, 3", "totals = noise.SIZE * torch.zeros(2, 3")
     )
@@ -193,7 +193,7 @@ def test_code_that_changed_since_it_was_imported_is_not_run(
     monkeypatch.setattr(identity, "read_library", lambda: library)
     data, run = random_data(), tmp_path / "run"
     library["attacks"] += AFTER
-    library["_epoch"] = library["_epoch"].replace('"""One epoch', '"""An epoch')
+    library["training"] = library["training"].replace('"""Train one epoch', '"""Train an epoch')
     advlib.train(Noisy(), data, epochs=1, run=run)
     library["methods"] = library["methods"].replace("objective.mean()", "objective.sum()")
     with pytest.raises(RuntimeError, match="advlib's code has changed since it was imported"):
