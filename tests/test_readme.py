@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from folders import put_idx
 
-from advlib.kept.folders import REFERENCE_REPORT, RESULTS
+from advlib.kept.folders import REFERENCE_REPORT
 from advlib.results import tables as results
 from advlib.show.tables import read_cell
 
