@@ -18,9 +18,9 @@ from torch import nn
 from advlib._state import derived_seed, seeded
 from advlib.data import Dataset, load_data
 from advlib.kept import checkpoints
+from advlib.kept.code import source_of
 from advlib.kept.files import cache_folder
 from advlib.kept.folders import REFERENCE
-from advlib.kept.identity import source_of
 from advlib.lenet import LeNet
 from advlib.methods import find_method
 from advlib.settings import Experiment, Training, declared
@@ -107,7 +107,7 @@ def trained(
     deciding = row.deciding(own)
     if not code and not network.__module__.startswith("advlib."):
         code = source_of(network)
-    code = deciding_code(row, network, load_data) + code
+    code = deciding_code(row, network, load_data, build_network) + code
     key = json.dumps(
         [method, deciding, data.fingerprint, code, str(torch.__version__)], sort_keys=True
     )

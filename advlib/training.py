@@ -21,7 +21,7 @@ from advlib._progress import show_progress
 from advlib._state import kept_modes
 from advlib.data import Dataset
 from advlib.kept import checkpoints
-from advlib.kept.identity import running_code, source_of
+from advlib.kept.code import running_code, source_of
 from advlib.methods import Method, TakeStep, find_method
 from advlib.settings import Training, declared, shows
 

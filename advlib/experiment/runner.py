@@ -20,10 +20,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from advlib.experiment.imports import find_assigned
 from advlib.experiment.inputs import is_about_slides
 from advlib.experiment.kernel import share_cores
 from advlib.kept import files
+from advlib.kept.code import find_assigned
 from advlib.kept.folders import PACKAGE, PARAMETERS
 from advlib.kept.parent import end_with_make
 

@@ -17,7 +17,7 @@ import pytest
 from kernels import TRAINING, exists, wait_for, write
 
 from advlib.experiment import parameters
-from advlib.experiment.imports import find_sources
+from advlib.kept.code import find_files
 from advlib.kept.folders import (
     METHOD_TEXTS,
     PACKAGE,
@@ -50,8 +50,8 @@ DATA = sorted(
 
 
 def made_from(path: str) -> set[str]:
-    """The modules and data that a notebook or module is made from (see test_imports.py)."""
-    return {found.relative_to(ROOT).as_posix() for found in find_sources(ROOT / path)}
+    """The modules and data that a notebook or module is made from (see test_code.py)."""
+    return {found.relative_to(ROOT).as_posix() for found in find_files(ROOT / path)}
 
 
 FAKE = """#!/bin/sh
