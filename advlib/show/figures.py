@@ -72,7 +72,7 @@ STYLE: dict[Any, Any] = {
 
 LOOK: list[Any] = ["default", STYLE]
 styled = mpl.style.context(LOOK)
-"""Has a function draw in this style, whatever a matplotlibrc says, and leave the style as it was."""
+"""Has a function draw in this style, whatever a matplotlibrc says, and leave it as it was."""
 
 Array = npt.NDArray[np.float64]
 

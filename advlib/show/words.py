@@ -6,8 +6,8 @@ A cell of prose with holes begins with ``%%say``: Markdown and Jinja2, with the 
     {% if slides %}The slides print {{ theirs | percent }}.{% endif %} Ours is {{ ours | percent }}.
 
 What Jinja2 fills begins with two signs and a space. In formulas braces without it are TeX's, as in
-``$\\frac{{a}}{{b}}$``; elsewhere the space has been forgotten. That, a name that is not there and any
-other error in a template are errors of the cell; a cell that says nothing shows nothing.
+``$x_{{i}}$``; elsewhere the space has been forgotten. That, a name that is not there and any other
+error in a template are errors of the cell; a cell that says nothing shows nothing.
 """
 
 import math

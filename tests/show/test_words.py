@@ -10,12 +10,12 @@ import pytest
 from IPython.core.error import UsageError
 from jinja2 import TemplateError, UndefinedError
 from kernels import write
-from notebooks import executing
 from papermill.exceptions import PapermillExecutionError
 
 from advlib.experiment.runner import execute
 from advlib.kept.folders import PROJECT
 from advlib.show.words import render
+from notebooks import executing
 
 NAMES: dict[str, Any] = {
     "error": 3.14159,
