@@ -115,7 +115,7 @@ folder := report/build/$(name)
 notebooks := $(folder)/notebooks
 
 report: $(folder)/report.html $(folder)/report.pdf
-	@exec $(python) .make/summary.py $(folder) $(methods)
+	@exec $(python) -m advlib.results.compare --summary $(folder) $(methods)
 
 report/build/%/report.html report/build/%/report.pdf: $(chapters) $(matter) $(typeset_from) | $(ready)
 	@$(run) $(python) -m advlib.report --quiet $(notebooks) $(folder) \
@@ -190,8 +190,9 @@ lock:
 # What $(shell) prints is taken, so that the comparison writes where this make does.
 ifeq ($(goals),compare)
 override status := $(shell out=/proc/$$PPID/fd/1; { true >>$$out; } 2>/dev/null || out=/dev/stderr; \
-    $(call quote,$(found)) -E .make/compare.py $(call quote,$(A)) $(call quote,$(B)) \
-    $(call quote,$(TOLERANCE)) >>$$out; echo $$?)
+    { $(if $(PYTHON),,$(call quote,$(found)) -E .make/environment.py make &&) $(python) \
+    $(if $(PYTHON),,-E) -m advlib.results.compare $(call quote,$(A)) $(call quote,$(B)) \
+    $(call quote,$(TOLERANCE)); } >>$$out; echo $$?)
 $(if $(filter 0 1,$(status)),,$(stop))
 $(if $(filter 1,$(status)),$(eval MAKEFLAGS += --question))
 compare: $(if $(filter 1,$(status)),FORCE)

@@ -72,7 +72,7 @@ case "$1 $2" in
 "-m advlib.report")
     log report
     : >"$5/report.html" && : >"$5/report.pdf" ;;
-".make/summary.py "*) ;;
+"-m advlib.results.compare") ;;
 *) exec {python} "$@" ;;
 esac
 """

@@ -90,7 +90,6 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def tables(folder: Path) -> dict[str, bytes]:
     """Return a folder's results by name; the histories without their seconds."""
-    results.check_sums(folder)
     found = {}
     for path in sorted(folder.glob("*.csv")):
         frame = results.from_csv(path.read_text(encoding="utf-8"))

@@ -153,7 +153,6 @@ def test_only_the_named_are_read(tmp_path: Path) -> None:
     [
         *("", "[]", "{}", '{"cells": 3}', '{"cells": []}', '{"cells": 3, "metadata": {}}'),
         *('{"cells": [1], "metadata": {}}', '{"cells": [], "metadata": []}', "\xff"),
-        '{"cells": [{"cell_type": "code", "metadata": {}, "outputs": [1]}], "metadata": {}}',
     ],
 )
 def test_a_file_that_is_no_notebook_is_named_with_the_remedy(tmp_path: Path, content: str) -> None:
