@@ -31,26 +31,14 @@ PRETRAINED = Experiment().methods
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished training.
-
-    Attributes
-    ----------
-    folder : Path
-        Where its checkpoint and its history are kept.
-    method : str
-        The training method.
-    settings : dict
-        The settings that decide its numbers.
-    model : Module
-        The trained network, in evaluation mode.
-    history : DataFrame
-        What `advlib.train` returned.
-    """
+    """A finished training, and the folder of its checkpoint and its history."""
 
     folder: Path
     method: str
     settings: dict[str, Any]
+    """Those that decide its numbers."""
     model: nn.Module
+    """In evaluation mode."""
     history: pd.DataFrame
 
 
@@ -72,32 +60,16 @@ def trained(
 
     Parameters
     ----------
-    method : str
-        A method's name, one of `advlib.methods.METHODS`.
-    data : Dataset
-        As `advlib.load_data` gives it.
+    method, data, device
+        As for `advlib.train`.
     settings : Training
-        The experiment's; some count only for the methods that use them. The seed is the
-        experiment's.
+        The experiment's; some count only for the methods that use them.
     network : callable, optional
-        A function or class that gives the model, called as `build_network` does; one of your own is
-        known by the code in its file.
+        Gives the model, called as `build_network` does; one of your own is known by its code.
     code : str, optional
         What else decides the numbers, such as a digest of files of your own.
-    device : str, optional
-        As for `advlib.train`.
     runs : path-like, optional
         The folder of runs; by default $ADVLIB_RUNS, else one in the user's cache folder.
-
-    Returns
-    -------
-    Run
-        The finished training.
-
-    Raises
-    ------
-    TypeError, ValueError, DivergedError, DamagedFileError
-        As `advlib.train`.
     """
     row = find_method(method)
     given = {

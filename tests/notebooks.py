@@ -16,8 +16,8 @@ from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from advlib.experiment.imports import read_cells
 from advlib.experiment.runner import select
+from advlib.kept.code import read_cells
 from advlib.kept.folders import PARAMETERS
 from advlib.results.notebooks import LEFT_OUT
 from advlib.settings import Experiment, declared

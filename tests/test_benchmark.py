@@ -19,12 +19,12 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 
-from advlib._epoch import train_epoch
 from advlib.attacks import fgsm
 from advlib.data import Split
 from advlib.lenet import LeNet
 from advlib.methods import METHODS
 from advlib.settings import Training
+from advlib.training import train_epoch
 
 ROOT = Path(__file__).parents[1]
 normalize = transforms.Normalize((peers.MEAN,), (peers.STD,))

@@ -13,8 +13,15 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from advlib.attacks import fgsm
-from advlib.evaluation import FIGURES, Evaluation, errors, evaluate, figure, transfer
-from advlib.intervals import wilson_interval
+from advlib.evaluation import (
+    FIGURES,
+    Evaluation,
+    errors,
+    evaluate,
+    figure,
+    transfer,
+    wilson_interval,
+)
 
 few = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 2**32 - 1)

@@ -53,7 +53,7 @@ def test_a_public_name_is_of_its_module(name: str) -> None:
 
 
 def test_a_private_module_is_imported_by_the_library_alone() -> None:
-    """Outside of it, `_epoch`'s seeds and the like are nobody's business."""
+    """Outside of it, `_state`'s seeds and the like are nobody's business."""
     for path in MODULES:
         names = {module.stem for module in find_modules(path)} - {"__init__"}
         private = {name for name in names if name.startswith("_")}

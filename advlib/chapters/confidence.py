@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import nn
 
-from advlib.attacks import ATTACKS
+from advlib.attacks import slides_fgsm
 from advlib.data import Dataset
 from advlib.evaluation import measure_images
 from advlib.show import figures, tables
@@ -27,7 +27,7 @@ def measure(models: Mapping[str, nn.Module], data: Dataset, epsilon: float) -> C
     test, labels = data.test.images, data.test.labels
     found: dict[str, dict[str, tuple[Array, Array]]] = {}
     for name, model in models.items():
-        attacked = ATTACKS["fgsm"].make(model, test, labels, epsilon)
+        attacked = slides_fgsm(model, test, labels, epsilon)
         for images, changed in zip(IMAGES, (test, attacked), strict=True):
             confidence, correct = measure_images(model, changed, labels)
             found.setdefault(name, {})[images] = confidence.numpy(), correct.double().numpy()

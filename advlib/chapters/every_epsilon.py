@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advlib import apgd, evaluate, fgsm
+from advlib.attacks import random_signs
 from advlib.data import Dataset
 from advlib.show import figures, tables
 from advlib.show.captions import Numbers
 from advlib.show.figures import ABREAST, draw_panels, new_figure, styled, write_name
 from advlib.show.words import escape, number
-from advlib.worst_case import random_signs
 
 SIZES = (0.0, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8)
 """Sizes of the perturbation, on the training scale; where all images are turned, it ends."""

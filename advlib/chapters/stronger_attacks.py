@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from advlib import apgd, evaluate, fgsm
-from advlib.attacks import ATTACKS
+from advlib.attacks import slides_fgsm
 from advlib.data import Dataset
 from advlib.settings import Experiment
 from advlib.show import tables
@@ -57,7 +57,7 @@ def compute_directions(models: Models, data: Dataset, epsilon: float, images: in
     errors = {}
     for name, model in models.items():
         exact = fgsm(model, test, labels, epsilon)
-        made = ATTACKS["fgsm"].make(model, test, labels, epsilon), exact, exact.clamp(*data.bounds)
+        made = slides_fgsm(model, test, labels, epsilon), exact, exact.clamp(*data.bounds)
         errors[name] = [evaluate(model, changed, labels).error for changed in made]
     return pd.DataFrame(errors, index=[LOSSY, EXACT, CLIPPED])
 

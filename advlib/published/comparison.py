@@ -6,8 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from advlib.evaluation import FIGURES, Evaluation
-from advlib.intervals import wilson_interval
+from advlib.evaluation import FIGURES, Evaluation, wilson_interval
 from advlib.methods import find_method
 from advlib.published import slides
 from advlib.results import tables as results
