@@ -134,7 +134,8 @@ class _Source:
                 if place := self._resolve(parts, level):
                     known = self.offered if for_types else self.imported
                     known[name].add(place)
-                    known["*"].add(place)
+                    if place[1] != "*":  # a name that the whole file hands on
+                        known["*"].add(place)
 
     def _resolve(self, parts: Sequence[str], level: int) -> Place | None:
         """Return what an import gives, if it is the library's or from a file below the root."""
@@ -156,12 +157,12 @@ class _Source:
     @cached_property
     def files(self) -> frozenset[Path]:
         """The modules that it needs itself, with the packages that these are in, and data."""
-        places = set(self.imported["*"])
+        places: set[Place] = set().union(*self.imported.values())
         if any(file.name in ("__init__.py", "folders.py") for file, name in places if name == "*"):
             for first, *attributes in _find_names(self.tree):  # they give more than themselves
                 places |= {_go(place, attributes) for place in self.imported.get(first, ())}
         for file, name in [*places]:
-            if file.name == "__init__.py":
+            if file.name == "__init__.py" and name != "*":
                 places |= _load(file, self.root, _read_code(file)).offered.get(name, set())
         found = {file for file, _ in places}
         found |= {folder / "__init__.py" for file in found for folder in file.parents}
@@ -327,10 +328,10 @@ def source_of(function: Any) -> str:
 def _reach_values(first: Any) -> set[Any]:
     """Return a value with those that it names, and that these name if they are beside it."""
     home = getattr(first, "__module__", None) or ""
-    inside = home.split(".")[0] == PACKAGE.name  # read as text, not as values
+    own = home.split(".")[0] != PACKAGE.name  # the library is read as text
 
     def follow(value: Any) -> list[Any]:
-        beside = getattr(value, "__module__", None) == home and not inside
+        beside = own and getattr(value, "__module__", None) == home
         return _find_values(value) if beside else []
 
     return _reach([first], follow)
