@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from folders import put_pictures
 
+from advlib.data import load_data
 from advlib.experiment import kernel
 from advlib.experiment.opening import open_experiment
 from advlib.experiment.parameters import resolve
+from advlib.kept import files
 from advlib.kept.folders import PARAMETERS
 
 
@@ -51,3 +54,14 @@ def test_in_a_report_what_a_notebook_does_not_name_is_the_report_s(
 def test_by_hand_it_is_the_quick_set_s() -> None:
     by_hand = open_experiment({"images": 50, "seed": 3}).experiment
     assert by_hand == resolve("quick", {"images": 50, "seed": 3})
+
+
+def test_a_known_data_set_in_a_folder_is_known(tmp_path: Path) -> None:
+    own = put_pictures(tmp_path / "my data")
+    subject = open_experiment({"dataset": str(own), "images": None})
+    assert (subject.experiment.dataset, subject.data.name) == (str(own), "my data")
+    load_data()
+    cache = files.cache_folder() / "data" / "MNIST"
+    subject = open_experiment({"dataset": str(cache), "images": 100})
+    assert subject.experiment.dataset == subject.data.name == "MNIST"
+    assert subject.data.fingerprint == load_data(images=100).fingerprint

@@ -198,7 +198,6 @@ def test_a_changed_file_reruns_the_notebooks_that_are_made_from_it(
 def test_a_change_reruns_what_its_ring_costs(built: Project) -> None:
     """One example of each, said without the code that make asks."""
     for path, expected in {
-        "advlib/chapters/transfer.py": {"4-transfer", *AFTER_ALL},
         "advlib/chapters/back_matter.py": {"back-matter", "report"},
         "advlib/published/findings.py": {"back-matter", "report"},
         "notebooks/methods/mixed.md": {*TRAININGS, *AFTER_ALL},
