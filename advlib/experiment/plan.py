@@ -9,7 +9,6 @@ variables and rules, one after another with "@@" between them, because make read
 import os
 import re
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -122,8 +121,7 @@ def main(arguments: Sequence[str]) -> int:
         name = folder_name(set_name, overrides)
         experiment = resolve_early(set_name, overrides)
         inputs.check_early(experiment)
-        lines = write_rules(name, [*map(name_method, experiment.methods)])
-        print("@@".join([*lines, f"begun := {time.time()}"]))
+        print("@@".join(write_rules(name, [*map(name_method, experiment.methods)])))
     except (TypeError, ValueError, OSError, SyntaxError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -4,6 +4,7 @@ The report's order is the front matter, the chapters by the number that their fi
 the back matter; copies of one notebook, one for each training method, are in the methods' order.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -100,6 +101,15 @@ def read_chapters(folder: str | os.PathLike[str]) -> list[Notebook]:
     return read_notebooks(folder, _find_names(Path(folder)) - {*MATTER})
 
 
+def digest_cells(content: bytes) -> str:
+    """Return what tells a notebook's cells from others; their outputs do not count."""
+    cells = [
+        (cell["cell_type"], "".join(cell["source"]), sorted(_tags(cell)), cell.get("attachments"))
+        for cell in json.loads(content)["cells"]
+    ]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
+
+
 def _find_names(folder: Path) -> set[str]:
     return {path.name for path in folder.glob("*.ipynb") if _number(path.name) is not None}
 
@@ -145,9 +155,7 @@ def _read(path: Path) -> Notebook:
             parameters=parameters,
             experiment=experiment,
             seconds=about.get("duration"),
-            cells=[
-                (n, cell) for n, (cell, t) in cells if not LEFT_OUT & t and _fits(t, experiment)
-            ],
+            cells=cells,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedFileError(

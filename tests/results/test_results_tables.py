@@ -62,42 +62,10 @@ def test_collects_from_notebooks_in_the_reports_order(tmp_path: Path) -> None:
     assert_frame_equal(found["tbl-z"], ARCHITECTURE, check_index_type=False)
 
 
-def test_the_matter_that_is_made_from_the_data_is_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "front-matter.ipynb").write_text("half written")
-    with pytest.raises(FileNotFoundError, match="no executed chapter"):
-        collect(tmp_path)
-    notebook(tmp_path, "1-data", ([], about("tbl-a", EVALUATION)))
-    assert list(collect(tmp_path)) == ["tbl-a"]
-
-
-def test_what_stands_once_is_collected_once(tmp_path: Path) -> None:
-    methods = ["standard", "mixed", "adversarial"]
-    for number, method in enumerate(methods):
-        settings = about("tbl-settings", EVALUATION + number)
-        notebook(
-            tmp_path,
-            f"3-training-{method}",
-            (["once"], settings),
-            ([], about(f"tbl-{method}", EVALUATION)),
-            papermill={"parameters": {"method": method}},
-            advlib={"experiment": {"methods": methods}},
-        )
-    found = collect(tmp_path)
-    assert list(found) == ["tbl-settings", "tbl-standard", "tbl-mixed", "tbl-adversarial"]
-    assert_frame_equal(found["tbl-settings"], EVALUATION)
-
-
 def test_a_label_used_twice_is_an_error(tmp_path: Path) -> None:
     notebook(tmp_path, "1-data", ([], about("tbl-a", EVALUATION)))
     notebook(tmp_path, "4-transfer", ([], about("tbl-a", EVALUATION)))
     with pytest.raises(ValueError, match=r"4-transfer.ipynb: label tbl-a is used twice"):
-        collect(tmp_path)
-
-
-@pytest.mark.parametrize("content", ["", "{}", '{"cells": '])
-def test_a_damaged_notebook_is_named(tmp_path: Path, content: str) -> None:
-    (tmp_path / "1-data.ipynb").write_text(content)
-    with pytest.raises(ValueError, match=r"1-data\.ipynb is not a notebook"):
         collect(tmp_path)
 
 
