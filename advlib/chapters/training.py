@@ -18,14 +18,17 @@ from advlib.evaluation import FIGURES
 from advlib.lenet import LeNet
 from advlib.published import slides
 from advlib.published.comparison import (
+    BRACKETS,
+    CORRECTED,
     QUANTITIES,
     error_interval,
     readings_data,
+    write_published,
 )
 from advlib.settings import Experiment, Training, declared, name_data, read_origin, repeats_slides
 from advlib.show import figures, tables
 from advlib.show.figures import new_figure, styled
-from advlib.show.tables import BRACKETS, CORRECTED, Markup, write_published
+from advlib.show.tables import Markup
 from advlib.show.words import (
     interval,
     number,

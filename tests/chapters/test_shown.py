@@ -11,18 +11,11 @@ from torch import nn
 
 import advlib
 from advlib.chapters import (
-    adversarial_examples,
     back_matter,
-    confidence,
-    data,
-    every_epsilon,
-    stronger_attacks,
     training,
     training_words,
-    transfer,
 )
 from advlib.data import Dataset
-from advlib.evaluation import Transfer
 from advlib.published import slides
 from advlib.published.comparison import epochwise_readings, evaluation_data
 from advlib.report.prose import read_line, read_markdown
@@ -46,24 +39,10 @@ class World:
         self.evaluation = evaluation_data(
             {name: advlib.evaluate(self.models["mixed"], images, labels) for name in slides.IMAGES}
         )
-        self.attacked = advlib.fgsm(self.models["mixed"], images, labels)
-        self.predictions = labels.repeat(2, 1)
-        self.probabilities = nn.functional.one_hot(self.predictions, 10).float()
         self.history = pd.DataFrame({"epoch": [1, 2], "seconds": [1.0, 1.0]})
         for figure in ("objective", "top1_error", "top5_error"):
             for part in ("train", "train_adversarial", "validation", "validation_adversarial"):
                 self.history[f"{figure}_{part}"] = [2.0, 1.0]
-        found = advlib.transfer(self.models, images, labels)
-        order = list(slides.TRANSFER_ORDER)
-        error, confidence_error = (
-            each.reindex(index=order, columns=order).fillna(1.0)
-            for each in (found.error, found.confidence_error)
-        )
-        self.transferred = Transfer(error, confidence_error, found.n)
-        self.robust = advlib.robustness(
-            self.models, images[:20], labels[:20], bounds=self.data.bounds, steps=2
-        )
-        self.certain = confidence.measure(self.models, self.data, 0.1)
 
 
 @pytest.fixture(scope="module")
@@ -73,47 +52,12 @@ def world() -> Iterator[World]:
 
 
 SHOWN: dict[str, Callable[[World], None]] = {
-    "fig-images": lambda w: data.show_images(w.data),
-    "tbl-classes": lambda w: data.show_classes(w.data),
-    "fig-preprocessing": lambda w: data.show_preprocessing(w.data),
-    "tbl-directions": lambda w: adversarial_examples.show_directions(w.evaluation, 0.1),
-    "fig-pair": lambda w: adversarial_examples.show_pair(
-        w.data, 0, w.attacked, w.predictions, w.probabilities
-    ),
-    "fig-grid": lambda w: adversarial_examples.show_grid(w.data, w.attacked, w.predictions),
     "tbl-architecture": lambda w: training.show_architecture(advlib.LeNet(), w.data),
     "tbl-settings": lambda w: training.show_settings(w.experiment),
     "fig-curves-mixed": lambda w: training.show_curves(w.history, "mixed"),
     "tbl-curves-mixed": lambda w: training.show_readings(w.history, "mixed", "mixed"),
     "tbl-evaluation-mixed": lambda w: training.show_evaluation(w.evaluation, "mixed", 0.1, "mixed"),
     "tbl-epochwise": lambda w: training.show_epochwise(epochwise_readings()),
-    "tbl-transfer-error": lambda w: transfer.show_error(w.transferred, w.experiment),
-    "tbl-transfer-confidence": lambda w: transfer.show_confidence(w.transferred, w.experiment),
-    "fig-epsilons": lambda w: every_epsilon.show_sweep(
-        every_epsilon.sweep_sizes(w.models, w.data, 10, 0), w.data, 10
-    ),
-    "fig-line": lambda w: every_epsilon.show_line(
-        every_epsilon.follow_gradient(
-            w.models["mixed"], w.data.test.images[:1], w.data.test.labels[:1], 0.5
-        ),
-        w.data.classes,
-        7,
-    ),
-    "tbl-regression": lambda w: every_epsilon.show_regression(
-        pd.DataFrame({"error": {"clean": 1.0}}), w.data
-    ),
-    "tbl-robustness": lambda w: stronger_attacks.show_robustness(w.robust, 0.1),
-    "tbl-precision": lambda w: stronger_attacks.show_directions(
-        stronger_attacks.compute_directions(w.models, w.data, 0.1, 20), 0.1, 20
-    ),
-    "tbl-checks": lambda w: stronger_attacks.show_checks(
-        pd.DataFrame(
-            {"check": ["c"], "model": ["mixed"], "first": [1.0], "second": [2.0], "holds": ["yes"]}
-        )
-    ),
-    "fig-reliability": lambda w: confidence.show_reliability(w.certain),
-    "fig-risk": lambda w: confidence.show_risk(w.certain),
-    "tbl-calibration": lambda w: confidence.show_summary(confidence.summarize(w.certain)),
     "tbl-findings": lambda w: back_matter.show_findings(),
     "tbl-wording": lambda w: back_matter.show_wording(),
     "tbl-environment": lambda w: back_matter.show_environment(),
