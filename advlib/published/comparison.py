@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 import pandas as pd
 
@@ -85,20 +84,6 @@ def epochwise_readings() -> dict[str, pd.DataFrame]:
         return {}
     found = {name: reference[label] for name, label in labels.items() if label in reference}
     return found if len(found) == len(labels) else {}
-
-
-def settings_found(found: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """Return the settings that results were made with; None, which no table holds, for NaN."""
-    row = found["tbl-settings"].astype(object).iloc[0]
-    settings = {str(name): None if pd.isna(value) else value for name, value in row.items()}
-    if methods := settings.get("methods"):
-        settings["methods"] = tuple(str(methods).split(", "))
-    return settings
-
-
-def methods_found(found: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Return the methods that results are of, in the order of their chapters."""
-    return slides.order_chapters(found[TRANSFER_LABELS["error"]].index)
 
 
 def published_gaps(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
