@@ -6,6 +6,14 @@ from pathlib import Path
 
 import pytest
 
+STARTUP = """
+from IPython.core.error import UsageError
+shell = get_ipython()
+shell.show_usage_error = lambda error: shell._showtraceback(UsageError, error, [str(error)])
+"""
+"""What a kernel under test begins with: a magic that is not there, which IPython only prints and
+nbval passes over, is an error as any other."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set what the notebooks' kernels and other child processes inherit.
@@ -15,6 +23,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     folder = tempfile.TemporaryDirectory(prefix="advlib-tests-")
     config.add_cleanup(folder.cleanup)
+    startup = Path(folder.name, "ipython", "profile_default", "startup")
+    startup.mkdir(parents=True)
+    (startup / "errors.py").write_text(STARTUP, encoding="utf-8")
     path = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
     os.environ |= {
         "ADVLIB_RUNS": str(Path(folder.name, "runs")),

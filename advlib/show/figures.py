@@ -72,7 +72,7 @@ STYLE: dict[Any, Any] = {
 
 LOOK: list[Any] = ["default", STYLE]
 styled = mpl.style.context(LOOK)
-"""Has a function draw in this style, whatever a matplotlibrc says."""
+"""Has a function draw in this style, whatever a matplotlibrc says, and leave it as it was."""
 
 Array = npt.NDArray[np.float64]
 
@@ -132,7 +132,11 @@ def show(
 
 
 def new_figure(height: float) -> Figure:
-    """Begin a figure as wide as the text; its height is in inches, at most `HIGHEST`."""
+    """Begin a figure as wide as the text; its height is in inches, at most `HIGHEST`.
+
+    From here on matplotlib draws in the report's style: a notebook's cell need not ask for it.
+    """
+    mpl.style.use(LOOK)
     return Figure(figsize=(WIDTH, min(height, HIGHEST)), layout="constrained")
 
 

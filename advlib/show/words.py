@@ -5,16 +5,19 @@ A cell of prose with holes begins with ``%%say``: Markdown and Jinja2, with the 
     %%say
     {% if slides %}The slides print {{ theirs | percent }}.{% endif %} Ours is {{ ours | percent }}.
 
-A name that is not there, or an error in the template, is an error of the cell.
+What Jinja2 fills begins with two signs and a space. In formulas braces without it are TeX's, as in
+``$x_{{i}}$``; elsewhere the space has been forgotten. That, a name that is not there and any other
+error in a template are errors of the cell; a cell that says nothing shows nothing.
 """
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral
 from typing import Any
 
 from IPython.display import Markdown, display
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, Undefined
 
 UNDEFINED = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -88,9 +91,10 @@ def write_setting(value: object) -> str:
     return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
-def write_list(items: Sequence[str]) -> str:
+def write_list(items: Iterable[str]) -> str:
     """Return items as a sentence lists them: a, b and c."""
-    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+    *others, last = items
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def escape(text: object) -> str:
@@ -100,12 +104,19 @@ def escape(text: object) -> str:
     return re.sub(r"([-.])(?=\1)", r"\\\1", escaped)  # -- is no dash here, and ... no ellipsis
 
 
+def _check_said(value: object) -> object:
+    """Refuse a number that no filter has written, with all its digits, and what is no number."""
+    if isinstance(value, str | Integral | Undefined):
+        return value
+    raise TypeError(f"{value!r} in a sentence needs a filter: {', '.join(FILTERS)}")
+
+
 def is_known(value: float | None) -> bool:
     """Whether there is a number: neither None nor NaN."""
     return value is not None and not math.isnan(value)
 
 
-FILTERS = {
+FILTERS: dict[str, Callable[..., str]] = {
     "difference": difference,
     "escape": escape,
     "list": write_list,
@@ -113,11 +124,20 @@ FILTERS = {
     "percent": percent,
     "setting": write_setting,
 }
-# A formula may have {{ }}: an expression's braces stand alone, with a space within or none at all.
-_TEMPLATES = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+_TEMPLATES = Environment(
+    block_start_string="{% ",
+    variable_start_string="{{ ",
+    comment_start_string="{# ",
+    undefined=StrictUndefined,
+    finalize=_check_said,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 _TEMPLATES.filters = dict(FILTERS)
 _TEMPLATES.globals = {}
 _TEMPLATES.tests |= {"known": is_known}
+_FORMULA = re.compile(r"(?<!\\)(\$\$?).+?\1", re.DOTALL)
+_NO_SPACE = re.compile(r"\{[{%#](?! )")
 
 
 def render(text: str, names: Mapping[str, Any]) -> str:
@@ -125,9 +145,11 @@ def render(text: str, names: Mapping[str, Any]) -> str:
 
     Raises
     ------
-    jinja2.TemplateError
-        If the template is not well formed, or a name is not there.
+    jinja2.TemplateError, TypeError
+        If the template is not well formed, a name is not there, or a number has no filter.
     """
+    if found := _NO_SPACE.search(_FORMULA.sub("", text)):
+        raise TemplateSyntaxError(f"a hole begins with {found[0]!r} and a space", lineno=1)
     return _TEMPLATES.from_string(text).render(names)
 
 
@@ -136,6 +158,7 @@ def load_ipython_extension(shell: Any) -> None:
 
     def say(line: str, cell: str) -> None:
         about = getattr(shell.user_ns.get("subject"), "conditions", {})
-        display(Markdown(render(cell, {**about, **shell.user_ns})))
+        if text := render(cell, {**shell.user_ns, **about}).strip():
+            display(Markdown(text))
 
     shell.register_magic_function(say, "cell", "say")

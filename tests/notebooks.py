@@ -1,0 +1,106 @@
+"""The project's notebooks, executed in this process as make does it, and what they show."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pandas as pd
+import torch
+import yaml
+from IPython.core.displayhook import CapturingDisplayHook
+from IPython.core.displaypub import CapturingDisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from advlib.experiment.imports import read_cells
+from advlib.experiment.runner import select
+from advlib.kept.folders import PARAMETERS
+from advlib.results.notebooks import LEFT_OUT
+from advlib.settings import Experiment, declared
+
+
+@dataclass
+class Cells:
+    """Cells that are run one after the other, what they define, and what they show."""
+
+    shell: InteractiveShell
+    outputs: list[dict[str, Any]]
+    names: dict[str, Any]
+    said: list[str] = field(default_factory=list)
+    """The prose of a report's reader, in its order."""
+    shown: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The figures and tables: what each says of itself, by its label, and its `content`."""
+
+    def run(self, source: str, *, left_out: bool = False) -> None:
+        """Run a cell; raise what it raises."""
+        self.outputs.clear()
+        self.shell.run_cell(source).raise_error()
+        for output in [] if left_out else self.outputs:
+            about = output["metadata"].get("advlib", {})
+            if about.get("kind") in ("figure", "table"):
+                assert about["label"] not in self.shown
+                self.shown[about["label"]] = about | {"content": output["data"]}
+            elif not about and "text/markdown" in output["data"]:
+                self.said.append(output["data"]["text/markdown"])
+
+    @property
+    def words(self) -> str:
+        """All that there is to be read, but for the tables' cells."""
+        about = [f"{one['caption']}\n{one.get('alt', '')}" for one in self.shown.values()]
+        return "\n\n".join([*self.said, *about])
+
+    def numbers(self, label: str) -> pd.DataFrame:
+        """The numbers of a figure or table."""
+        data = self.shown[label]["data"]
+        return pd.DataFrame(data["data"], columns=data["columns"], index=data["index"])
+
+
+@contextlib.contextmanager
+def executing(names: Mapping[str, Any]) -> Iterator[Cells]:
+    """Give IPython for a while, with some names, as a notebook has it."""
+    outputs: list[dict[str, Any]] = []
+    config = Config({"HistoryManager": {"enabled": False}})
+    shell = InteractiveShell.instance(config=config)
+    shell.user_ns |= names
+    shell.display_pub = CapturingDisplayPublisher()
+    shell.display_pub.outputs = outputs
+    shell.display_trap.hook = CapturingDisplayHook(shell=shell, outputs=outputs)
+    try:
+        yield Cells(shell, outputs, shell.user_ns)
+    finally:
+        shell.restore_sys_module_state()
+        InteractiveShell.clear_instance()
+
+
+def execute(notebook: Path, folder: Path, given: Mapping[str, Any], **settings: Any) -> Cells:
+    """Execute a notebook with an experiment's settings, and those that are given to it alone.
+
+    As in a report they are in a file, in `folder`, and those that the notebook names are handed to
+    it.
+    """
+    experiment = Experiment(**settings)
+    values = {name: getattr(experiment, name) for name in declared()}
+    values["methods"] = [*values["methods"]]
+    file = folder / "parameters.yaml"
+    file.write_text(yaml.safe_dump(values), encoding="utf-8")
+    chosen = select(notebook, values, given)
+    threads = torch.get_num_threads()
+    surroundings = mock.patch.dict(os.environ, {PARAMETERS: str(file), "OMP_NUM_THREADS": "1"})
+    with surroundings, contextlib.chdir(notebook.parent), executing({}) as cells:
+        try:
+            for cell in read_cells(notebook):
+                tags = set(cell["metadata"].get("tags", []))
+                source, left_out = "".join(cell["source"]), bool(tags & LEFT_OUT)
+                if cell["cell_type"] == "code":
+                    cells.run(source, left_out=left_out)
+                elif not left_out:
+                    cells.said.append(source)
+                if "parameters" in tags:
+                    cells.names |= chosen
+        finally:
+            torch.set_num_threads(threads)
+    return cells

@@ -1,0 +1,112 @@
+"""Prose with holes: what is filled, what stays, and what stops the notebook."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.error import UsageError
+from jinja2 import TemplateError, UndefinedError
+from kernels import write
+from papermill.exceptions import PapermillExecutionError
+
+from advlib.experiment.runner import execute
+from advlib.kept.folders import PROJECT
+from advlib.show.words import render
+from notebooks import executing
+
+NAMES: dict[str, Any] = {
+    "error": 3.14159,
+    "gap": -0.5,
+    "lost": float("nan"),
+    "names": ["a", "b", "c"],
+    "n": 1000,
+    "subject": object(),
+}
+LOADED = "%load_ext advlib.show.words"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ error | percent }}", "3.14\N{NO-BREAK SPACE}%"),
+        ("{{ error | number(1) }} and {{ n | number(0) }}", "3.1 and 1,000"),
+        ("{{ gap | difference }}", "\N{MINUS SIGN}0.50"),
+        ("{{ lost | percent }}", "\N{EN DASH}"),
+        ("{{ names | list }}", "a, b and c"),
+        ("{{ 0.10 | setting }}, {{ none | setting }}", "0.1, all"),
+        ("{{ '*a*' | escape }}", r"\*a\*"),
+        ("{{ n }} images", "1000 images"),
+        ("{% if lost is known %}no{% elif n > 1 %}yes{% endif %}", "yes"),
+        ("a{# not said #} b", "a b"),
+        # of formulas
+        (r"$\frac{{a}}{{b}}$", r"$\frac{{a}}{{b}}$"),
+        (r"$x_{{i}}^{{}} = {{ n }}$", r"$x_{{i}}^{{}} = 1000$"),
+        ("$$x_{#1} {%\ny}$$", "$$x_{#1} {%\ny}$$"),
+        (r"costs \$1, ${{{x}}}$", r"costs \$1, ${{{x}}}$"),
+    ],
+)
+def test_holes_are_filled_and_braces_of_formulas_stay(text: str, said: str) -> None:
+    assert render(text, NAMES) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("{{ nothing }}", UndefinedError),
+        ("{{ subject.nothing }}", UndefinedError),
+        ("{% if nothing %}a{% endif %}", UndefinedError),
+        ("{% if nothing > 1 %}a{% endif %}", UndefinedError),
+        ("{{ error }}", TypeError),  # all its digits
+        ("{{ none }}", TypeError),
+        ("{{ error | nothing }}", TemplateError),
+        ("{% if n %}a", TemplateError),
+        ("{{ n ", TemplateError),
+        ("{{n}}", TemplateError),
+        ("$x$ {{n}} $y$", TemplateError),
+        ("{%if n %}a{% endif %}", TemplateError),
+        ("{{\nn }}", TemplateError),
+    ],
+)
+def test_what_is_wrong_is_an_error(text: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        render(text, NAMES)
+
+
+def test_a_cell_says_what_its_conditions_allow_or_nothing() -> None:
+    class Subject:
+        conditions = {"slides": False}  # noqa: RUF012
+
+    with executing({"subject": Subject(), "slides": "a name of the notebook's", "n": 2}) as cells:
+        cells.run(LOADED)
+        cells.run("%%say\n\n{% if not slides %}\n{{ n }} images.\n{% endif %}\n")
+        cells.run("%%say\n{% if slides %}Of the slides.{% endif %}\n")
+    assert cells.said == ["2 images."]
+
+
+@pytest.mark.parametrize(
+    "cell", ["%%say\n{{ nothing }}", "%%say\n{% if 1 %}", "%%sya\nMistyped.", "%%say\n"]
+)
+@pytest.mark.parametrize("loaded", [LOADED, "pass"])
+def test_what_is_wrong_stops_the_cell(cell: str, loaded: str) -> None:
+    with executing({}) as cells:
+        cells.run(loaded)
+        with pytest.raises((UsageError, TemplateError)):
+            cells.run(cell)
+
+
+def test_what_is_wrong_stops_nbval_and_make(tmp_path: Path) -> None:
+    """Each with the number of the cell."""
+    wrong = {"name": [LOADED, "%%say\n{{ nothing }}"], "magic": ["pass", "%%say\nNot loaded."]}
+    for name, cells in wrong.items():
+        source = write(tmp_path / f"{name}.ipynb", "images = 5", *cells)
+        with pytest.raises(PapermillExecutionError, match=r'at "In \[3\]"'):
+            execute(source, tmp_path / "executed.ipynb", {}, {})
+    command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-p", "conftest", "--nbval"]
+    command += ["--nbval-current-env", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    for name in wrong:
+        assert re.search(rf"FAILED .*{name}.ipynb::Cell 2", done.stdout), done.stdout
+    assert "2 failed" in done.stdout
