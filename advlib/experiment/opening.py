@@ -8,7 +8,6 @@ import torch
 from IPython import get_ipython
 from IPython.display import Markdown, display
 
-from advlib.experiment.inputs import is_about_slides
 from advlib.experiment.kernel import share_cores
 from advlib.experiment.parameters import resolve
 from advlib.experiment.subject import Subject, resolve_subject
@@ -63,8 +62,8 @@ def open_results(executed: str) -> Results:
     chapters = read_chapters(executed)
     if not chapters:
         raise FileNotFoundError(f"there is no executed chapter of a report in {executed}")
-    experiment = Experiment.chosen(chapters[0].experiment)
-    slides = is_about_slides(vars(experiment))
+    about = chapters[0].experiment
+    experiment, slides = Experiment.chosen(about), about["about_slides"]
     if slides:  # in whatever folder the data lie
         experiment = replace(experiment, dataset=Experiment.dataset)
     sections = find_sections(chapters)

@@ -157,7 +157,8 @@ def load_ipython_extension(shell: Any) -> None:
     """Have a notebook know `%%say`."""
 
     def say(line: str, cell: str) -> None:
-        about = getattr(shell.user_ns.get("subject"), "conditions", {})
+        told = shell.user_ns.get("subject") or shell.user_ns.get("report")  # of a chapter, of all
+        about = getattr(told, "conditions", {})
         if text := render(cell, {**shell.user_ns, **about}).strip():
             display(Markdown(text))
 

@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+from advlib.chapters.back_matter import lay_out_stages, tell_confidences, tell_errors
 
 from advlib.chapters import training, training_words, transfer
-from advlib.chapters.back_matter import lay_out_stages, tell_confidences, tell_errors
 from advlib.chapters.data import count_classes
 from advlib.evaluation import FIGURES, Evaluation
 from advlib.experiment.plan import find_parameters

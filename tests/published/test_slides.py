@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from advlib.published.findings import findings
 from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -14,7 +15,6 @@ from torch import nn
 
 from advlib import evaluate
 from advlib.published import slides
-from advlib.published.findings import findings
 from advlib.published.slides import (
     FIGURES,
     IMAGES,
