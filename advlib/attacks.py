@@ -253,6 +253,10 @@ def apgd(
     return attack_in_batches(model, images, labels, task, search)
 
 
+slides_fgsm = partial(fgsm, loss="log-loss")
+"""FGSM as the slides compute it: the direction is that of the log-loss in single precision."""
+
+
 @dataclass(frozen=True)
 class Attack:
     """An attack: a function as `fgsm` is, and its perturbation in words."""

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,8 @@ from advlib.settings import check
 
 BATCH_SIZE = 200
 """Images at once: on a CPU the fastest for LeNet; on a GPU the largest that fits is."""
+BINS = 15
+"""Of confidence: how finely it is compared with the accuracy."""
 
 
 def figure(heading: str, words: str) -> Any:
@@ -284,3 +288,38 @@ def check_models(models: object, images: Tensor, labels: Tensor) -> None:
     if len(set(classes.values())) > 1:
         raise ValueError(f"models must have the same number of classes, not {classes}")
     check_classes(labels, next(iter(classes.values())))
+
+
+def measure_reliability(confidence: Tensor, correct: Tensor) -> pd.DataFrame:
+    """Return for each bin of confidence its mean, the accuracy, and the number of images.
+
+    Arguments and the first two are as in `measure_images`, from 0 to 1. The bins are equally wide
+    and counted from 1, (0, 1/15], to 15, (14/15, 1]; those without images are left out.
+    """
+    certain, hits = confidence.numpy(), correct.double().numpy()
+    place = np.clip(np.ceil(certain * BINS).astype(int), 1, BINS)
+    frame = pd.DataFrame({"confidence": certain, "accuracy": hits, "bin": place})
+    grouped = frame.groupby("bin")
+    return grouped.mean().assign(n=grouped.size())
+
+
+def measure_calibration_error(confidence: Tensor, correct: Tensor) -> float:
+    """Return the expected calibration error in percent (Naeini et al. 2015; Guo et al. 2017).
+
+    The mean, weighted by the number of images, of the distance between confidence and accuracy in
+    the bins of `measure_reliability`.
+    """
+    bins = measure_reliability(confidence, correct)
+    distance = (bins["confidence"] - bins["accuracy"]).abs()
+    return float(100 * (distance * bins["n"]).sum() / bins["n"].sum())
+
+
+def measure_risk(confidence: Tensor, correct: Tensor) -> npt.NDArray[np.float64]:
+    """Return the error in percent on the k most confident images, for each k from 1 on.
+
+    The arguments are as in `measure_images`.
+    """
+    order = np.argsort(-confidence.numpy(), kind="stable")
+    wrong = 1 - correct.double().numpy()[order]
+    risk: npt.NDArray[np.float64] = 100 * np.cumsum(wrong) / np.arange(1, len(order) + 1)
+    return risk

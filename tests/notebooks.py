@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,11 +16,16 @@ from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from advlib.data import Dataset, load_data
+from advlib.experiment import subject
 from advlib.experiment.imports import read_cells
 from advlib.experiment.runner import select
-from advlib.kept.folders import PARAMETERS
+from advlib.kept.folders import NOTEBOOKS, PARAMETERS
 from advlib.results.notebooks import LEFT_OUT
 from advlib.settings import Experiment, declared
+
+FEW = 100
+"""Images for validation and for tests, of whatever data."""
 
 
 @dataclass
@@ -76,11 +81,18 @@ def executing(names: Mapping[str, Any]) -> Iterator[Cells]:
         InteractiveShell.clear_instance()
 
 
+def _load_few(*given: Any, **named: Any) -> Dataset:
+    """Load data, and leave few images to be measured: they take most of the time."""
+    data = load_data(*given, **named)
+    few = {"validation": data.validation.first(FEW), "test": data.test.first(FEW)}
+    return replace(data, **few, fingerprint=f"{data.fingerprint}, few")
+
+
 def execute(notebook: Path, folder: Path, given: Mapping[str, Any], **settings: Any) -> Cells:
     """Execute a notebook with an experiment's settings, and those that are given to it alone.
 
-    As in a report they are in a file, in `folder`, and those that the notebook names are handed to
-    it.
+    As in a report all are in a file, in `folder`, and those that the notebook names are handed to
+    it. Of the data there are few images to be measured.
     """
     experiment = Experiment(**settings)
     values = {name: getattr(experiment, name) for name in declared()}
@@ -90,7 +102,8 @@ def execute(notebook: Path, folder: Path, given: Mapping[str, Any], **settings: 
     chosen = select(notebook, values, given)
     threads = torch.get_num_threads()
     surroundings = mock.patch.dict(os.environ, {PARAMETERS: str(file), "OMP_NUM_THREADS": "1"})
-    with surroundings, contextlib.chdir(notebook.parent), executing({}) as cells:
+    few = mock.patch.object(subject, "load_data", _load_few)
+    with surroundings, few, contextlib.chdir(notebook.parent), executing({}) as cells:
         try:
             for cell in read_cells(notebook):
                 tags = set(cell["metadata"].get("tags", []))
@@ -104,3 +117,9 @@ def execute(notebook: Path, folder: Path, given: Mapping[str, Any], **settings: 
         finally:
             torch.set_num_threads(threads)
     return cells
+
+
+def find_cell(notebook: str, name: str) -> str:
+    """Return the source of a chapter's cell, by its id."""
+    cells = read_cells(NOTEBOOKS / f"{notebook}.ipynb")
+    return next("".join(cell["source"]) for cell in cells if cell["id"] == name)

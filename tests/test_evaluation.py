@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from advlib.attacks import fgsm
-from advlib.evaluation import FIGURES, Evaluation, errors, evaluate, figure, transfer
+from advlib.evaluation import (
+    FIGURES,
+    Evaluation,
+    errors,
+    evaluate,
+    figure,
+    measure_calibration_error,
+    measure_reliability,
+    measure_risk,
+    transfer,
+)
 from advlib.intervals import wilson_interval
 
 few = settings(max_examples=25, deadline=None)
@@ -287,3 +297,38 @@ def test_wilson_interval_takes_numpy_numbers() -> None:
     found = wilson_interval(np.int64(3), np.int32(8), np.float32(0.5))  # type: ignore[arg-type]
     assert found == pytest.approx(wilson_interval(3, 8, 0.5))
     assert pd.Series(found).dtype == np.float64
+
+
+@few
+@given(seeds)
+def test_the_calibration_error_is_that_of_the_definition(seed: int) -> None:
+    """Each image by itself in its bin, in plain Python."""
+    random = np.random.default_rng(seed)
+    certain, correct = random.uniform(0, 1, 200), random.integers(0, 2, 200)
+    total = 0.0
+    for low in range(15):
+        chosen = [i for i, c in enumerate(certain) if low / 15 < c <= (low + 1) / 15]
+        if chosen:
+            gap = np.mean([certain[i] for i in chosen]) - np.mean([correct[i] for i in chosen])
+            total += len(chosen) * abs(gap)
+    found = measure_calibration_error(torch.from_numpy(certain), torch.from_numpy(correct) == 1)
+    assert found == pytest.approx(100 * total / 200)
+
+
+@pytest.mark.parametrize(("confidence", "error"), [(1.0, 10), (0.9, 0), (0.5, 40)])
+def test_who_is_right_nine_times_of_ten_should_say_so(confidence: float, error: float) -> None:
+    right = torch.arange(10) > 0
+    certain = torch.full((10,), confidence, dtype=torch.float64)
+    assert measure_calibration_error(certain, right) == pytest.approx(error)
+
+
+def test_the_bins_hold_every_image_once() -> None:
+    edges = torch.arange(1, 16, dtype=torch.float64) / 15
+    bins = measure_reliability(torch.tensor([1e-9, *edges]), torch.ones(16) == 1)
+    assert bins["n"].tolist() == [2] + [1] * 14
+    assert bins.index.tolist() == [*range(1, 16)]
+
+
+def test_risk_is_the_error_on_the_most_confident() -> None:
+    certain, correct = torch.tensor([0.5, 0.9, 0.7, 0.7]), torch.tensor([1, 1, 0, 1]) == 1
+    assert measure_risk(certain, correct).tolist() == pytest.approx([0, 50, 100 / 3, 25])

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import pandas as pd
@@ -31,9 +32,15 @@ class Numbers:
     """Columns that say which row it is, where the index does not."""
 
     def describe(self) -> dict[str, Any]:
-        """Return all of it as JSON's values."""
-        units = {"*": self.units} if isinstance(self.units, str) else dict(self.units)
-        about = {"units": units, "shares": [*self.shares], "rows": [*self.rows]}
+        """Return all of it as JSON's values, units and shares by the columns' names."""
+        given = {"*": self.units} if isinstance(self.units, str) else self.units
+        columns = [str(column) for column in self.frame]
+        units = {
+            column: next((unit for each, unit in given.items() if fnmatchcase(column, each)), "")
+            for column in columns
+        }
+        shares = [c for c in columns if any(fnmatchcase(c, each) for each in self.shares)]
+        about = {"units": units, "shares": shares, "rows": [*self.rows]}
         return {"data": split(self.frame), "images": self.images, **about}
 
 

@@ -13,10 +13,7 @@ import advlib
 from advlib.chapters import (
     adversarial_examples,
     back_matter,
-    confidence,
     data,
-    every_epsilon,
-    stronger_attacks,
     training,
     training_words,
     transfer,
@@ -60,10 +57,6 @@ class World:
             for each in (found.error, found.confidence_error)
         )
         self.transferred = Transfer(error, confidence_error, found.n)
-        self.robust = advlib.robustness(
-            self.models, images[:20], labels[:20], bounds=self.data.bounds, steps=2
-        )
-        self.certain = confidence.measure(self.models, self.data, 0.1)
 
 
 @pytest.fixture(scope="module")
@@ -89,31 +82,6 @@ SHOWN: dict[str, Callable[[World], None]] = {
     "tbl-epochwise": lambda w: training.show_epochwise(epochwise_readings()),
     "tbl-transfer-error": lambda w: transfer.show_error(w.transferred, w.experiment),
     "tbl-transfer-confidence": lambda w: transfer.show_confidence(w.transferred, w.experiment),
-    "fig-epsilons": lambda w: every_epsilon.show_sweep(
-        every_epsilon.sweep_sizes(w.models, w.data, 10, 0), w.data, 10
-    ),
-    "fig-line": lambda w: every_epsilon.show_line(
-        every_epsilon.follow_gradient(
-            w.models["mixed"], w.data.test.images[:1], w.data.test.labels[:1], 0.5
-        ),
-        w.data.classes,
-        7,
-    ),
-    "tbl-regression": lambda w: every_epsilon.show_regression(
-        pd.DataFrame({"error": {"clean": 1.0}}), w.data
-    ),
-    "tbl-robustness": lambda w: stronger_attacks.show_robustness(w.robust, 0.1),
-    "tbl-precision": lambda w: stronger_attacks.show_directions(
-        stronger_attacks.compute_directions(w.models, w.data, 0.1, 20), 0.1, 20
-    ),
-    "tbl-checks": lambda w: stronger_attacks.show_checks(
-        pd.DataFrame(
-            {"check": ["c"], "model": ["mixed"], "first": [1.0], "second": [2.0], "holds": ["yes"]}
-        )
-    ),
-    "fig-reliability": lambda w: confidence.show_reliability(w.certain),
-    "fig-risk": lambda w: confidence.show_risk(w.certain),
-    "tbl-calibration": lambda w: confidence.show_summary(confidence.summarize(w.certain)),
     "tbl-findings": lambda w: back_matter.show_findings(),
     "tbl-wording": lambda w: back_matter.show_wording(),
     "tbl-environment": lambda w: back_matter.show_environment(),

@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from advlib.chapters import back_matter, training_words
-from advlib.chapters.every_epsilon import find_gaps
 from advlib.show.words import place
 
 
@@ -94,13 +93,3 @@ def test_what_holds_of_a_claim_depends_on_the_worst_case() -> None:
     assert "the claim does not hold, of the gain 2\N{NO-BREAK SPACE}% is left." in little
     alone = back_matter.tell_what_holds(found({"mixed": 24.0}, {"mixed": 16.0}), ["mixed"], {})
     assert "Does training on adversarial images help?" not in alone
-
-
-def test_gaps_are_the_largest_at_any_size() -> None:
-    rows = [
-        ("m", attack, size, error)
-        for size, errors in ((0.1, (5, 10, 30)), (0.2, (6, 50, 60)))
-        for attack, error in zip(("random signs", "FGSM", "APGD"), errors, strict=True)
-    ]
-    gaps = find_gaps(pd.DataFrame(rows, columns=["model", "attack", "epsilon", "error"]))
-    assert gaps == {"APGD over random signs": 54.0, "APGD over FGSM": 20.0}

@@ -1,0 +1,151 @@
+"""Every chapter, executed about what a report may be about: it shows all, and says what is so."""
+
+import re
+import shutil
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from folders import put_pictures
+
+import advlib
+from advlib.experiment.plan import find_parameters
+from advlib.kept.folders import NOTEBOOKS, PROJECT, REFERENCE
+from advlib.kept.names import name_method
+from advlib.report.prose import read_line, read_markdown
+from notebooks import Cells, execute, find_cell
+
+CHAPTERS = ("5-every-epsilon", "6-stronger-attacks", "7-confidence")
+MINE = PROJECT / "tests" / "mine.py"
+QUICK = {"epochs": 1, "attacked": 4}
+
+
+def bring_weights(folder: Path) -> dict[str, Any]:
+    folder.mkdir()
+    for name, theirs in {"first": "standard", "second": "mixed"}.items():
+        shutil.copy(REFERENCE / f"{theirs}.safetensors", folder / f"{name}.safetensors")
+    return {"methods": ("first", "second"), "weights": str(folder), "images": 200}
+
+
+SUBJECTS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "the slides'": lambda _: {"images": 200},
+    "one own method": lambda _: {"images": 200, "methods": (f"{MINE}:on_attacked",)},
+    "weights": bring_weights,
+    "other data": lambda folder: {
+        "dataset": str(put_pictures(folder)),
+        "network": f"{MINE}:SmallResNet",
+        "methods": ("standard", f"{MINE}:on_attacked"),
+    },
+}
+OF_THE_SLIDES = ("slides", "published experiment")
+NOT_OF_OTHERS = {
+    "the slides'": (),
+    "one own method": OF_THE_SLIDES,
+    "weights": OF_THE_SLIDES,
+    "other data": (*OF_THE_SLIDES, "mnist", "lenet", "digit", "threes", "maxout", "strokes"),
+}
+
+Execute = Callable[[str, str], Cells]
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> Execute:
+    """Executes a chapter about a subject, the first time that it is asked."""
+    folder = tmp_path_factory.mktemp("subjects")
+    settings = {about: QUICK | bring(folder / about) for about, bring in SUBJECTS.items()}
+
+    @cache
+    def execute_once(chapter: str, about: str) -> Cells:
+        notebook = NOTEBOOKS / f"{chapter}.ipynb"
+        method = name_method(settings[about].get("methods", ("standard",))[-1])
+        given = {"method": method} if "method" in find_parameters(notebook) else {}
+        return execute(notebook, folder, given, **settings[about])
+
+    return execute_once
+
+
+@pytest.mark.parametrize("about", SUBJECTS)
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_it_shows_and_says_what_is_so(chapter: str, about: str, executed: Execute) -> None:
+    cells = executed(chapter, about)
+    for label, shown in cells.shown.items():
+        assert read_line(shown["caption"]), label
+        if shown["kind"] == "figure":
+            assert len(shown["alt"]) > 40, label
+            assert shown["content"]["image/svg+xml"].startswith("<svg")
+        else:
+            assert "<table>" in read_markdown(shown["content"]["text/markdown"]), label
+    assert cells.said[0].startswith("# ")
+    assert all(map(read_markdown, cells.said))
+    assert not re.search(r"\{[{%#] |\bnan\b|\bNone\b|Undefined", cells.words)
+    for word in NOT_OF_OTHERS[about]:
+        assert word not in cells.words.lower(), word
+
+
+@pytest.mark.parametrize("about", ["the slides'", "other data"])
+def test_the_sizes_go_from_nothing_to_where_all_is_turned(about: str, executed: Execute) -> None:
+    swept = executed("5-every-epsilon", about).numbers("fig-epsilons")
+    for _, rows in swept.groupby("model"):
+        errors = rows.pivot(index="epsilon", columns="attack", values="error")
+        assert errors.loc[0.0].nunique() == 1
+        assert (errors["APGD"].iloc[:-1] < 100).all()
+        assert errors["APGD"].iloc[-1] == 100 or errors.index[-1] == 0.8
+
+
+@pytest.mark.parametrize("about", SUBJECTS)
+def test_the_line_leads_from_the_image_to_the_attacked_one(about: str, executed: Execute) -> None:
+    cells = executed("5-every-epsilon", about)
+    data, model = cells.names["data"], cells.names["models"][cells.names["subject"].shown]
+    image, label = data.test.images[:1], data.test.labels[:1]
+    logits = cells.numbers("fig-line")
+    assert [*logits.columns] == [*data.classes]
+    for size in (0.0, 0.5):
+        with torch.no_grad():
+            expected = model(advlib.fgsm(model, image, label, size))[0].numpy()
+        np.testing.assert_allclose(logits.loc[size], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("about", SUBJECTS)
+def test_fgsm_is_exact_for_the_logistic_regression(about: str, executed: Execute) -> None:
+    errors = executed("5-every-epsilon", about).numbers("tbl-regression")["error"]
+    assert errors["clean"] < errors["FGSM"] == errors["by the margins"]
+
+
+def test_straight_lines_are_straight() -> None:
+    """By the notebook's own cell, on lines that are known."""
+    cell = find_cell("5-every-epsilon", "measure-straightness")
+    x = np.linspace(-1, 1, 41)
+    for lines, low, high in [((2 * x + 1, -x), 99.99, 100.01), ((abs(x - 0.5), x), 0, 99)]:
+        names = {"logits": pd.DataFrame(dict(enumerate(lines)), index=x), "np": np}
+        exec(cell, names)
+        assert low <= names["straight"] <= high
+
+
+@pytest.mark.parametrize("about", SUBJECTS)
+def test_the_attacks_are_checked(about: str, executed: Execute) -> None:
+    cells = executed("6-stronger-attacks", about)
+    error, checks = cells.numbers("tbl-robustness"), cells.numbers("tbl-checks")
+    assert (error.loc["worst case"] >= error.max()).all()
+    alone = about == "one own method"
+    assert checks["check"].nunique() == 5 - alone
+    assert len(checks) == (5 - alone) * len(cells.names["models"])
+    allowed = checks["first"] + 2 * checks["check"].str.startswith("Twice")
+    assert ((checks["second"] <= allowed) == (checks["holds"] == "yes")).all()
+    assert (checks.loc[checks["check"].str.startswith("Without"), "first"] == 100).all()
+
+
+@pytest.mark.parametrize("about", SUBJECTS)
+def test_confidence_is_that_of_the_evaluation(about: str, executed: Execute) -> None:
+    cells = executed("7-confidence", about)
+    summary, risks = cells.numbers("tbl-calibration"), cells.numbers("fig-risk")
+    test = cells.names["data"].test
+    for name, model in cells.names["models"].items():
+        error = advlib.evaluate(model, test.images, test.labels).error
+        assert summary.loc[f"{name}, clean", "error"] == pytest.approx(error)
+        of_all = risks[(risks["model"] == name) & (risks["coverage"] == 100)].set_index("split")
+        assert of_all.loc["clean", "error"] == pytest.approx(error)
