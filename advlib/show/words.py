@@ -130,14 +130,14 @@ _TEMPLATES = Environment(
     comment_start_string="{# ",
     undefined=StrictUndefined,
     finalize=_check_said,
-    trim_blocks=True,
-    lstrip_blocks=True,
 )
 _TEMPLATES.filters = dict(FILTERS)
 _TEMPLATES.globals = {}
 _TEMPLATES.tests |= {"known": is_known}
 _FORMULA = re.compile(r"(?<!\\)(\$\$?).+?\1", re.DOTALL)
 _NO_SPACE = re.compile(r"\{[{%#](?! )")
+_ALONE = re.compile(r"^[ \t]*((?:\{% (?:(?!%\}).)*%\}[ \t]*?)+)[ \t]*\n", re.DOTALL | re.MULTILINE)
+"""Statements alone on their line, which leave none; a newline behind others stays."""
 
 
 def render(text: str, names: Mapping[str, Any]) -> str:
@@ -150,7 +150,7 @@ def render(text: str, names: Mapping[str, Any]) -> str:
     """
     if found := _NO_SPACE.search(_FORMULA.sub("", text)):
         raise TemplateSyntaxError(f"a hole begins with {found[0]!r} and a space", lineno=1)
-    return _TEMPLATES.from_string(text).render(names)
+    return _TEMPLATES.from_string(_ALONE.sub(r"\1", text)).render(names)
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -41,6 +41,12 @@ LOADED = "%load_ext advlib.show.words"
         ("{{ n }} images", "1000 images"),
         ("{% if lost is known %}no{% elif n > 1 %}yes{% endif %}", "yes"),
         ("a{# not said #} b", "a b"),
+        # lines of statements alone are none, and sentences stay apart
+        ("{% if n %}One.{% endif %}\n{% if n %}Two.{% endif %}\n", "One.\nTwo."),
+        (
+            "One.\n {% if n > 1\n  and n %} \nTwo.\n{% endif %}{% if n %}\nThree.\n{% endif %}\n",
+            "One.\nTwo.\nThree.\n",
+        ),
         # of formulas
         (r"$\frac{{a}}{{b}}$", r"$\frac{{a}}{{b}}$"),
         (r"$x_{{i}}^{{}} = {{ n }}$", r"$x_{{i}}^{{}} = 1000$"),
@@ -101,11 +107,11 @@ def test_what_is_wrong_stops_nbval_and_make(tmp_path: Path) -> None:
     """Each with the number of the cell."""
     wrong = {"name": [LOADED, "%%say\n{{ nothing }}"], "magic": ["pass", "%%say\nNot loaded."]}
     for name, cells in wrong.items():
-        source = write(tmp_path / f"{name}.ipynb", "images = 5", *cells)
+        source = write(tmp_path / "wrong" / f"{name}.ipynb", "images = 5", *cells)
         with pytest.raises(PapermillExecutionError, match=r'at "In \[3\]"'):
             execute(source, tmp_path / "executed.ipynb", {}, {})
     command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-p", "conftest", "--nbval"]
-    command += ["--nbval-current-env", "-p", "no:cacheprovider", str(tmp_path)]
+    command += ["--nbval-current-env", "-p", "no:cacheprovider", str(tmp_path / "wrong")]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     for name in wrong:
         assert re.search(rf"FAILED .*{name}.ipynb::Cell 2", done.stdout), done.stdout
