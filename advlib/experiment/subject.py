@@ -1,5 +1,6 @@
 """What an experiment is about, resolved once: its data, its network, its methods and its models."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,6 +13,7 @@ from advlib.experiment.inputs import is_about_slides
 from advlib.experiment.own import find_code, find_network, load_weights, register_methods
 from advlib.experiment.own_files import find_weights
 from advlib.kept.names import find_shown, name_method
+from advlib.methods import Method, find_method
 from advlib.settings import DATASETS, Experiment
 
 
@@ -50,6 +52,16 @@ class Subject:
     def shown(self) -> str:
         """The method whose model is shown where one is: standard, else the first."""
         return find_shown(self.experiment.methods)
+
+    @property
+    def network(self) -> Callable[..., nn.Module]:
+        """The class or function that gives the network."""
+        return find_network(self.experiment.network)
+
+    def find_method(self, method: str) -> Method:
+        """Return a method by its name, also one of ours that the experiment does not name."""
+        self._register()
+        return find_method(method)
 
     def build_network(self) -> nn.Module:
         """Return the network as it is built, in evaluation mode."""

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from advlib import evaluate, fgsm, load_data, runs
 from advlib.kept import checkpoints, files
 from advlib.kept.folders import REFERENCE, REFERENCE_REPORT, RESULTS
 from advlib.kept.parent import end_with_make
 from advlib.published import slides
-from advlib.published.comparison import evaluation_data
 from advlib.results.notebooks import Notebook, read_notebooks
 from advlib.results.tables import collect_from, write
 from advlib.settings import Experiment
@@ -51,7 +52,9 @@ def renew(report: Path) -> None:
             "clean": evaluate(run.model, images, labels),
             "adversarial": evaluate(run.model, adversarial, labels),
         }
-        tables[f"tbl-evaluation-{method}"] = evaluation_data(evaluations)
+        tables[f"tbl-evaluation-{method}"] = pd.DataFrame(
+            map(vars, evaluations.values()), index=[*evaluations]
+        )
         tables[f"fig-curves-{method}"] = run.history.drop(columns="seconds")
     write(tables, RESULTS)
     for name in ("report.html", "report.pdf"):

@@ -1,12 +1,16 @@
 """What a chapter begins with."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+from folders import put_pictures
 
+from advlib.data import load_data
 from advlib.experiment import kernel
 from advlib.experiment.opening import open_experiment
+from advlib.kept import files
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +35,14 @@ def test_a_notebook_computes_with_as_many_threads_as_in_make(
     assert torch.get_num_threads() == kernel.share_cores() == threads
     assert (experiment.images, experiment.attack_epsilon, len(data.train)) == (50, 0.2, 50)
     assert open_experiment({"images": 50, "attack_epsilon": 0.3}).experiment.attack_epsilon == 0.3
+
+
+def test_a_known_data_set_in_a_folder_is_known(tmp_path: Path) -> None:
+    own = put_pictures(tmp_path / "my data")
+    subject = open_experiment({"dataset": str(own), "images": None})
+    assert (subject.experiment.dataset, subject.data.name) == (str(own), "my data")
+    load_data()
+    cache = files.cache_folder() / "data" / "MNIST"
+    subject = open_experiment({"dataset": str(cache), "images": 100})
+    assert subject.experiment.dataset == subject.data.name == "MNIST"
+    assert subject.data.fingerprint == load_data(images=100).fingerprint

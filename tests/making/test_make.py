@@ -199,7 +199,6 @@ def test_a_change_reruns_what_its_ring_costs(built: Project) -> None:
     """One example of each, said without the code that make asks."""
     for path, expected in {
         "advlib/report/page.py": {"report"},
-        "advlib/chapters/transfer.py": {"4-transfer", *AFTER_ALL},
         "advlib/chapters/back_matter.py": {"back-matter", "report"},
         "advlib/published/findings.py": {"back-matter", "report"},
         "notebooks/methods/mixed.md": {*TRAININGS, *AFTER_ALL},
