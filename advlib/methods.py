@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from advlib._state import derived_seed
 from advlib.attacks import fgsm, perturb
 from advlib.settings import Training, declared, one_of
 
@@ -73,6 +74,11 @@ def mixed_epochwise(model: nn.Module, batch: Batch, settings: Any) -> Step:
         for chosen in (~batch.perturbed, batch.perturbed)
     )
     return Step(both.gradients, clean, attacked)
+
+
+def seed_order(seed: int, epoch: int) -> Generator:
+    """Return the random numbers that an epoch of a training is shuffled with."""
+    return torch.Generator().manual_seed(derived_seed(seed, epoch, "order"))
 
 
 def shuffled(

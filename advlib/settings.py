@@ -278,17 +278,6 @@ class Experiment(Training, _Subject):
         return {"slides": slides, "lenet": lenet, "trained": trained}
 
 
-def repeats_slides(settings: Mapping[str, Any]) -> bool:
-    """Tell the same of settings by name. (For the chapters of old; it goes with them.)"""
-    same = all(
-        settings.get(name, declared()[name].default) == declared()[name].default
-        for name in ("dataset", "network", "weights")
-    )
-    return same and not {*Experiment.methods}.isdisjoint(
-        settings.get("methods", Experiment.methods)
-    )
-
-
 def declared(settings: type[Settings] = Experiment) -> dict[str, "Field[Any]"]:
     """Return the fields of settings by name."""
     return {each.name: each for each in fields(settings)}

@@ -10,7 +10,7 @@ from advlib.kept.folders import PACKAGE
 
 RINGS = (
     *("kept", "library", "show", "results"),
-    *("experiment", "published", "report", "chapters", "explore"),
+    *("experiment", "published", "report", "explore"),
 )
 """From the innermost: each imports of itself and of those before it."""
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

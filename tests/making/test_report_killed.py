@@ -34,11 +34,11 @@ EXPERIMENT = f"""
 import sys
 from functools import partial
 from pathlib import Path
+import pandas as pd
 import torch
 from advlib import evaluate, fgsm, load_data, runs, transfer
 from advlib.experiment import parameters
 from advlib.results import tables as results
-from advlib.published import comparison
 
 torch.set_num_threads(1)
 as_the_slides = partial(fgsm, loss="log-loss")
@@ -51,7 +51,7 @@ tables = {{}}
 for name, run in trained.items():
     attacked = evaluate(run.model, as_the_slides(run.model, test, labels, epsilon), labels)
     both = {{"clean": evaluate(run.model, test, labels), "adversarial": attacked}}
-    tables["tbl-evaluation-" + name] = comparison.evaluation_data(both)
+    tables["tbl-evaluation-" + name] = pd.DataFrame(map(vars, both.values()), index=[*both])
 models = {{name: trained[name].model for name in ("standard", "adversarial", "mixed")}}
 transferred = transfer(models, test, labels, epsilon, attack=as_the_slides)
 tables["tbl-transfer-error"] = transferred.error
