@@ -4,18 +4,15 @@ A value is checked when it is made, at the door (make, a notebook, `advlib.train
 there on. Standard library only: make checks its parameters before any set-up.
 """
 
-import inspect
 import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from numbers import Integral, Real
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from advlib.kept.names import find_path, name_method, split_own
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 DATASETS = ("MNIST", "FashionMNIST", "KMNIST")
 """The data sets by the names of torchvision's classes, which know the rest."""
@@ -43,15 +40,9 @@ class Rule:
         return self.condition + or_none
 
     def check(self, name: str, value: object) -> Any:
-        """Return a value as Python's own type; `name` is for the message.
+        """Return a value as Python's own type, or raise TypeError or ValueError with its name.
 
-        Integers are accepted where a float is expected, and NumPy's numbers as Python's; a bool is
-        not a number.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the value is of the wrong type, or is not allowed.
+        Integers are accepted where a float is expected, and NumPy's numbers; a bool is no number.
         """
         problem = f"{name} must be {self.allowed}, not {value!r}"
         if value is None and self.none:
@@ -77,10 +68,7 @@ class Rule:
         return self.condition + (f", or {self.none}" if self.none else "")
 
     def parse(self, text: str, folder: str = "") -> object:
-        """Read what stands on a command line; what is no such value stays text.
-
-        Paths are relative to `folder`, by default where Python runs.
-        """
+        """Read what stands on a command line, paths from a folder; what is no value stays text."""
         if self.none and text == self.none:
             return None
         if self.read and text:
@@ -176,13 +164,7 @@ def setting(
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Settings, checked when they are made.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a value is not allowed. The message names it and what is.
-    """
+    """Settings, checked when they are made; the message names what is wrong and what is allowed."""
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -267,29 +249,5 @@ def declared(settings: type[Settings] = Experiment) -> dict[str, "Field[Any]"]:
 
 
 def check(name: str, value: object) -> Any:
-    """Check one value by a setting's rule.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is of the wrong type, or is not allowed. The message names it and what is.
-    """
+    """Check one value by a setting's rule."""
     return declared()[name].metadata["rule"].check(name, value)
-
-
-def shows(settings: type[Settings]) -> Callable[[F], F]:
-    """Have help and completion show the settings that a function takes as ``**settings``."""
-
-    def show(function: F) -> F:
-        signature = inspect.signature(function)
-        *named, rest = signature.parameters.values()
-        own = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=each.default)
-            for name, each in declared(settings).items()
-        ]
-        function.__signature__ = signature.replace(  # type: ignore[attr-defined]
-            parameters=[*named, *own, rest]
-        )
-        return function
-
-    return show

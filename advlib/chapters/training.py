@@ -19,14 +19,17 @@ from advlib.kept.names import name_method, split_own
 from advlib.lenet import LeNet
 from advlib.published import slides
 from advlib.published.comparison import (
+    BRACKETS,
+    CORRECTED,
     QUANTITIES,
     error_interval,
     readings_data,
+    write_published,
 )
 from advlib.settings import Experiment, Training, declared, name_data, repeats_slides
 from advlib.show import figures, tables
 from advlib.show.figures import new_figure, styled
-from advlib.show.tables import BRACKETS, CORRECTED, Markup, write_published
+from advlib.show.tables import Markup
 from advlib.show.words import (
     interval,
     number,

@@ -7,7 +7,7 @@ import torch
 from IPython import get_ipython
 from IPython.display import Markdown, display
 
-from advlib.experiment.kernel import share_cores
+from advlib.experiment.kernel import share_cores, show_log
 from advlib.experiment.parameters import resolve
 from advlib.experiment.subject import Subject, resolve_subject
 from advlib.kept.folders import PARAMETERS
@@ -31,6 +31,8 @@ def open_experiment(names: Mapping[str, object]) -> Subject:
     if shell := get_ipython():
         words.load_ipython_extension(shell)
     report = os.environ.get(PARAMETERS)
+    if report:
+        show_log()
     named = {name: names[name] for name in declared(Experiment) if name in names}
     experiment = resolve(report or "quick", named)
     if report and (changed := _differ(experiment, resolve(report))):

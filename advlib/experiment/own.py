@@ -19,7 +19,7 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from advlib.experiment.own_files import digest_own, find_own_sources
-from advlib.kept.identity import code_of_files
+from advlib.kept.code import digest_definitions
 from advlib.kept.names import name_method, split_own
 from advlib.lenet import LeNet
 from advlib.methods import METHODS, Method
@@ -184,12 +184,12 @@ def find_network(network: str) -> Network:
 
 def find_code(*whats: str) -> str:
     """Return a digest of the users' files among what is named, and of what they use of advlib."""
-    own = [what for what in whats if split_own(what)]
-    if not own:
-        return ""
-    files = [file for what in own for file in find_own_sources(Path(what.rpartition(":")[0]))]
-    texts = {f"{n} {file.name}": file.read_text(encoding="utf-8") for n, file in enumerate(files)}
-    return "".join([*map(digest_own, own), code_of_files(texts)])
+    found = []
+    for file, name in filter(None, map(split_own, whats)):
+        path = Path(file)
+        places = [(path, name), *((each, "*") for each in find_own_sources(path))]
+        found.append(digest_definitions(places, path.parent))
+    return "".join(found)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -10,6 +10,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from advlib.kept.code import find_files
+from advlib.kept.folders import PACKAGE
 from advlib.kept.names import name_method, split_own
 from advlib.settings import Experiment
 
@@ -90,38 +92,8 @@ def _own_scope(tree: ast.AST) -> Iterator[ast.AST]:
 
 def find_own_sources(path: Path) -> list[Path]:
     """Return a user's file and those that it imports from its folder, and they, and so on."""
-    root, found, new = path.parent, [path], [path]
-    while new:
-        current = new.pop()
-        for file in _find_imported(current, root):
-            if file not in found:
-                found.append(file)
-                new.append(file)
-    return found
-
-
-def _find_imported(path: Path, root: Path) -> Iterator[Path]:
-    """Yield the files below `root` that a file imports."""
-    for node in ast.walk(parse_file(path)):
-        if isinstance(node, ast.Import):
-            for each in node.names:
-                yield from _find_files(root, each.name)
-        elif isinstance(node, ast.ImportFrom):
-            base = path.parents[node.level - 1] if node.level else root
-            for each in node.names:
-                yield from _find_files(base, ".".join(filter(None, (node.module, each.name))))
-
-
-def _find_files(base: Path, dotted: str) -> Iterator[Path]:
-    """Yield the files of a dotted name's parts that are modules below a folder."""
-    parts = dotted.split(".")
-    if parts[0] == "advlib":
-        return
-    for count in range(1, len(parts) + 1):
-        place = base.joinpath(*parts[:count])
-        for file in (place / "__init__.py", place.parent / f"{place.name}.py"):
-            if file.is_file():
-                yield file
+    found = find_files(path, path.parent)
+    return [path, *sorted(f for f in found if f.suffix == ".py" and PACKAGE not in f.parents)]
 
 
 def digest_own(what: str) -> str:

@@ -6,19 +6,17 @@
 variables and rules, one after another with "@@" between them, because make reads a single line.
 """
 
-import ast
 import os
 import re
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from advlib.experiment import inputs
-from advlib.experiment.imports import find_sources, read_cells
 from advlib.experiment.parameters import folder_name, read_arguments, resolve_early
+from advlib.kept.code import find_assigned, find_files, read_cells
 from advlib.kept.folders import BUILD, MATTER, NOTEBOOKS, PACKAGE, PROJECT, STYLE
 from advlib.kept.names import find_shown, name_method
 
@@ -42,12 +40,8 @@ def find_chapters() -> list[Path]:
 @cache
 def find_parameters(notebook: Path) -> frozenset[str]:
     """Return the names of a notebook's parameters."""
-    cells = read_cells(notebook)
-    code = ["".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])]
-    nodes = ast.walk(ast.parse("\n".join(code), str(notebook)))
-    return frozenset(
-        node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    )
+    cells = [c for c in read_cells(notebook) if "parameters" in c["metadata"].get("tags", [])]
+    return frozenset().union(*(find_assigned("".join(cell["source"])) for cell in cells))
 
 
 def plan_chapters(folder: Path, methods: Sequence[str]) -> list[Execution]:
@@ -94,7 +88,7 @@ def write_rules(name: str, methods: Sequence[str]) -> list[str]:
     folder = BUILD / name / "notebooks"
     chapters, matter = plan_chapters(folder, methods), plan_matter(folder)
     typeset = {
-        *find_sources(PACKAGE / "report" / "__main__.py"),
+        *find_files(PACKAGE / "report" / "__main__.py"),
         PACKAGE / "report" / "__main__.py",
     }
     typeset |= {path for path in STYLE.rglob("*") if path.is_file()}
@@ -110,7 +104,7 @@ def write_rules(name: str, methods: Sequence[str]) -> list[str]:
         lines += [
             f"{target}: source := {_list([each.source])}",
             f"{target}: options := {each.options}",
-            f"{target}: {_list([each.source, *sorted(find_sources(each.source))])}"
+            f"{target}: {_list([each.source, *sorted(find_files(each.source))])}"
             f" | {_list(each.after)}",
         ]
     return lines
@@ -127,8 +121,7 @@ def main(arguments: Sequence[str]) -> int:
         name = folder_name(set_name, overrides)
         experiment = resolve_early(set_name, overrides)
         inputs.check_early(experiment)
-        lines = write_rules(name, [*map(name_method, experiment.methods)])
-        print("@@".join([*lines, f"begun := {time.time()}"]))
+        print("@@".join(write_rules(name, [*map(name_method, experiment.methods)])))
     except (TypeError, ValueError, OSError, SyntaxError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -36,13 +36,7 @@ def load_ours() -> dict[str, nn.Module]:
 
 
 def take(name: object, model: object, data: Dataset) -> nn.Module:
-    """Return a copy of a network, as it is now, in evaluation mode and on the CPU.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the name is none, or the model gives no logits of the data's classes for two test images.
-    """
+    """Return a copy of a network, as it is now, in evaluation mode and on the CPU, if it is one."""
     if not isinstance(name, str) or not name.strip():
         raise TypeError(f"name must be a word or two, not {name!r}")
     if not isinstance(model, nn.Module):
@@ -86,26 +80,10 @@ def _describe(record: Any, folder: Path) -> str:
 
 
 def open_run(folder: str | os.PathLike[str]) -> LeNet:
-    """Load the LeNet of a training that `make report` has kept.
+    """Load the LeNet of a training that `make report` has kept, in evaluation mode, on the CPU.
 
-    Parameters
-    ----------
-    folder : path-like
-        The training's folder, such as report/build/runs/NAME; also from the project's root.
-
-    Returns
-    -------
-    LeNet
-        In evaluation mode, on the CPU.
-
-    Raises
-    ------
-    OSError
-        If there is none.
-    DamagedFileError
-        If its checkpoint is damaged.
-    ValueError
-        If its network is no LeNet: one's own is put beside ours with ``panel.add``.
+    The folder is such as report/build/runs/NAME, also from the project's root. A network of one's
+    own is put beside ours with ``panel.add``.
     """
     path = Path(folder)
     if not path.exists() and (PROJECT / path).exists():

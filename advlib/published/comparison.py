@@ -1,16 +1,18 @@
 """Our results as tables of numbers, and the published ones set against them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
-from advlib.evaluation import FIGURES, Evaluation
-from advlib.intervals import wilson_interval
+from advlib.evaluation import FIGURES, Evaluation, wilson_interval
 from advlib.methods import find_method
 from advlib.published import slides
 from advlib.results import tables as results
+from advlib.show.tables import lay_out
+from advlib.show.words import difference, number
 
 QUANTITIES = {
     "objective": "objective",
@@ -21,6 +23,12 @@ QUANTITIES = {
 
 TRANSFER_LABELS = {"error": "tbl-transfer-error", "confidence_error": "tbl-transfer-confidence"}
 """Where the two tables of the transfer are found."""
+
+CORRECTED = (
+    "In brackets: the number as it should have been printed "
+    "([published numbers](../report/back-matter.ipynb))."
+)
+BRACKETS = CORRECTED.removesuffix(".") + "; the difference is to that."
 
 
 def evaluation_data(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
@@ -131,3 +139,43 @@ def _pair(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
     rows, columns = theirs.index.intersection(ours.index), theirs.columns.intersection(ours.columns)
     both = {"ours": ours, "published": theirs}
     return pd.DataFrame({name: table.loc[rows, columns].stack() for name, table in both.items()})
+
+
+def write_published(ours: float, printed: float | None, right: float | None) -> tuple[str, str]:
+    """Write a published number, its correction in brackets, and our difference from that.
+
+    Both are empty where the slides have no such number.
+    """
+    if printed is None or right is None or math.isnan(printed):
+        return "", ""
+    text = number(printed) if printed == right else f"{number(printed)} [{number(right)}]"
+    return text, difference(ours - right)
+
+
+def note_corrections(layout: pd.DataFrame) -> str:
+    """Return what a table's caption ends with: what the brackets are, if there are any."""
+    return f" {BRACKETS}" if layout.map(lambda cell: "[" in cell).to_numpy().any() else ""
+
+
+def lay_out_transfer(ours: pd.DataFrame, published_figure: str | None = None) -> pd.DataFrame:
+    """Lay out a transfer table: a row per model under test, a column per model attacked.
+
+    With the figure of a published table, "error" or "confidence_error", its numbers stand beside
+    ours, and there are three lines per model under test.
+    """
+    heads = [f"Images made against: {attacked}" for attacked in ours.columns]
+    if published_figure is None:
+        return lay_out(ours.set_axis(heads, axis="columns"), "Model under test")
+    printed, right = (
+        slides.transfer(published_figure, corrected=corrected).reindex_like(ours)
+        for corrected in (False, True)
+    )
+    lines = []
+    for tested in ours.index:
+        row = ours.loc[tested]
+        pairs = map(write_published, row, printed.loc[tested], right.loc[tested])
+        published, apart = zip(*pairs, strict=True)
+        lines.append([tested, "ours", *map(number, row)])
+        lines.append(["", "published", *published])
+        lines.append(["", "difference", *apart])
+    return pd.DataFrame(lines, columns=["Model under test", "", *heads])

@@ -11,8 +11,7 @@ from advlib.report import ReportError
 from advlib.report.merge import write_html
 from advlib.report.typeset import typeset_text
 from advlib.results.notebooks import MATTER, Notebook, read_notebooks
-from advlib.results.numbers import write_numbers
-from advlib.results.tables import collect_from, contents, remove_others
+from advlib.results.tables import collect_from, write, write_numbers
 
 
 @dataclass(frozen=True)
@@ -27,9 +26,9 @@ def build(executed: str | Path, output: str | Path, names: Iterable[str] | None 
     """Typeset a folder's executed notebooks: all of a report's, or those of some file names.
 
     Into `output`, made if it is not there, go report.html, report.pdf and results/: a CSV file for
-    each table and figure, and all numbers together (`advlib.results.numbers`), each folder with
+    each table and figure, and all numbers together (`advlib.results.tables`), each folder with
     SHA256SUMS; other CSV files in results/ are removed. Nothing is replaced unless all of it
-    succeeds; two processes take turns.
+    succeeds. One process at a time.
 
     Raises
     ------
@@ -48,16 +47,11 @@ def build(executed: str | Path, output: str | Path, names: Iterable[str] | None 
     digests = {path.name: sha256(text).hexdigest() for path, text in documents.items()}
     sums = {output / "SHA256SUMS": files.checksum_lines(digests)}
     results.mkdir(parents=True, exist_ok=True)
-    with files.hold_lock(
-        output / ".lock", lambda: print(f"waiting: another make sets {output}", flush=True)
-    ):
-        for folder in (output, results):
-            files.remove_temporaries(folder)
-        # the documents last: while they are old, make knows that there is something to do
-        with files.replace_files({**sums, **documents}):
-            with files.replace_files(contents(tables, results, write_numbers(notebooks))):
-                pass
-            remove_others(tables, results)
+    for folder in (output, results):
+        files.remove_temporaries(folder)
+    # the documents last: while they are old, make knows that there is something to do
+    with files.replace_files({**sums, **documents}):
+        write(tables, results, write_numbers(notebooks))
     return report
 
 

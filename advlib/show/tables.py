@@ -3,20 +3,13 @@
 `show` escapes the cells, so that one may hold anything; one that is Markdown itself is a `Markup`.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
 from advlib.show.captions import Numbers, publish
-from advlib.show.words import difference, escape, number
-
-CORRECTED = (
-    "In brackets: the number as it should have been printed "
-    "([published numbers](../report/back-matter.ipynb))."
-)
-BRACKETS = CORRECTED.removesuffix(".") + "; the difference is to that."
+from advlib.show.words import escape, number
 
 
 class Markup(str):
@@ -35,10 +28,10 @@ def show(
     """Display a table of strings, as they are to be read, with all that the report needs of it.
 
     Its index is not shown. `label` is "tbl-" and its name, `caption` is Markdown, `numbers` are
-    those in full precision, and `align` has a letter per column, "l"
-    or "r"; by default the first column is set left, the others right.
+    those in full precision, and `align` has a letter per column, "l" or "r"; by default the first
+    column and those without a heading are set left, the others right.
     """
-    align = align or "l" + "r" * (frame.shape[1] - 1)
+    align = align or "l" + "".join("r" if heading else "l" for heading in frame.columns[1:])
     if len(align) != frame.shape[1] or set(align) - {"l", "r"}:
         raise ValueError(f"align must be {frame.shape[1]} letters l or r, got {align!r}")
     rows = [[str(column) for column in frame.columns], *frame.to_numpy().tolist()]
@@ -59,17 +52,6 @@ def lay_out(
 def read_cell(frame: pd.DataFrame, row: str, column: str) -> float:
     """Return one of a table's numbers."""
     return float(frame.at[row, column])  # type: ignore[arg-type]
-
-
-def write_published(ours: float, printed: float | None, right: float | None) -> tuple[str, str]:
-    """Write a published number, its correction in brackets, and our difference from that.
-
-    Both are empty where the slides have no such number.
-    """
-    if printed is None or right is None or math.isnan(printed):
-        return "", ""
-    text = number(printed) if printed == right else f"{number(printed)} [{number(right)}]"
-    return text, difference(ours - right)
 
 
 def _pipe(rows: list[list[str]], align: str) -> str:

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from folders import put_pictures
+from folders import put_idx, put_pictures
 
 import advlib
+from advlib.attacks import slides_fgsm
 from advlib.experiment.plan import find_parameters
 from advlib.kept.folders import NOTEBOOKS, PROJECT, REFERENCE
 from advlib.kept.names import name_method
 from advlib.report.prose import read_line, read_markdown
+from advlib.show.words import render
 from notebooks import Cells, execute, find_cell
 
-CHAPTERS = ("5-every-epsilon", "6-stronger-attacks", "7-confidence")
+CHAPTERS = (
+    *("1-data", "2-adversarial-examples", "4-transfer"),
+    *("5-every-epsilon", "6-stronger-attacks", "7-confidence"),
+)
 MINE = PROJECT / "tests" / "mine.py"
 QUICK = {"epochs": 1, "attacked": 4}
 
@@ -42,6 +48,13 @@ SUBJECTS: dict[str, Callable[[Path], dict[str, Any]]] = {
         "methods": ("standard", f"{MINE}:on_attacked"),
     },
 }
+FOLDERS: dict[str, Callable[[Path], Path]] = {
+    "two classes, wide": lambda folder: put_pictures(
+        folder, classes=("all", "cost $5 or $6 *and* more"), shape=(4, 30)
+    ),
+    "26 classes from 1, sorted": lambda folder: put_idx(folder, test_is_sorted=True),
+    "62 classes": lambda folder: put_idx(folder, classes=62, train=200, test=124, size=(28, 28)),
+}
 OF_THE_SLIDES = ("slides", "published experiment")
 NOT_OF_OTHERS = {
     "the slides'": (),
@@ -62,9 +75,11 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Execute:
     @cache
     def execute_once(chapter: str, about: str) -> Cells:
         notebook = NOTEBOOKS / f"{chapter}.ipynb"
-        method = name_method(settings[about].get("methods", ("standard",))[-1])
-        given = {"method": method} if "method" in find_parameters(notebook) else {}
-        return execute(notebook, folder, given, **settings[about])
+        methods = [*map(name_method, settings[about].get("methods", ("standard",)))]
+        given = {"method": methods[-1], "shown": methods[0]}
+        named = find_parameters(notebook)
+        chosen = {name: value for name, value in given.items() if name in named}
+        return execute(notebook, folder, chosen, **settings[about])
 
     return execute_once
 
@@ -73,6 +88,13 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Execute:
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_it_shows_and_says_what_is_so(chapter: str, about: str, executed: Execute) -> None:
     cells = executed(chapter, about)
+    check_shown(cells)
+    for word in NOT_OF_OTHERS[about]:
+        assert word not in cells.words.lower(), word
+
+
+def check_shown(cells: Cells) -> None:
+    """Check that all of it can be typeset, and that nothing is undefined."""
     for label, shown in cells.shown.items():
         assert read_line(shown["caption"]), label
         if shown["kind"] == "figure":
@@ -83,8 +105,74 @@ def test_it_shows_and_says_what_is_so(chapter: str, about: str, executed: Execut
     assert cells.said[0].startswith("# ")
     assert all(map(read_markdown, cells.said))
     assert not re.search(r"\{[{%#] |\bnan\b|\bNone\b|Undefined", cells.words)
-    for word in NOT_OF_OTHERS[about]:
-        assert word not in cells.words.lower(), word
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_images_of_any_number_of_classes_and_shape_are_shown(name: str, tmp_path: Path) -> None:
+    about = {"dataset": str(FOLDERS[name](tmp_path / "data")), "methods": ("standard",)}
+    about["network"] = f"{MINE}:SmallResNet"
+    cells = execute(NOTEBOOKS / "1-data.ipynb", tmp_path, {}, **about)
+    check_shown(cells)
+    counts, data = cells.numbers("tbl-classes"), cells.names["data"]
+    assert [*counts.index] == [*data.classes, "all"]
+    for split, part in (("training", data.train), ("test", data.test)):
+        found = [int((part.labels == label).sum()) for label in range(len(data.classes))]
+        assert counts[split].tolist() == [*found, len(part)]
+    given = {"shown": "standard"}
+    check_shown(execute(NOTEBOOKS / "2-adversarial-examples.ipynb", tmp_path, given, **about))
+
+
+@pytest.mark.parametrize("name", ["FashionMNIST", "KMNIST"])
+def test_the_other_known_data_have_words_of_their_own(name: str, executed: Execute) -> None:
+    """Without a download: the data are MNIST's, by another name."""
+    names = executed("1-data", "the slides'").names
+    named = {**names, "slides": False, "data": replace(names["data"], name=name)}
+    text = render(find_cell("1-data", "1-data-5").removeprefix("%%say"), named)
+    assert f"{name} has" in text
+    assert "digits" not in text
+
+
+@pytest.mark.parametrize("about", SUBJECTS)
+def test_the_four_lines_make_the_attack(about: str, executed: Execute) -> None:
+    """Pixel by pixel, but for one in a thousand, whose gradient is rounding's alone."""
+    names = executed("2-adversarial-examples", about).names
+    assert names["same"] > 99.9
+    change = (names["by_hand"] - names["few"].images).abs()
+    np.testing.assert_allclose(change[change > 0], 0.1, rtol=1e-4)
+
+
+@pytest.mark.parametrize("about", SUBJECTS)
+def test_what_a_model_errs_on_is_set_off(about: str, executed: Execute) -> None:
+    cells = executed("2-adversarial-examples", about)
+    names, data = cells.names, cells.names["data"]
+    first = names["first"]
+    assert data.test.labels[first].tolist() == [*range(len(data.classes))]
+    directions = cells.numbers("tbl-directions")
+    for row, images in (
+        ("none", data.test.images),
+        ("signs of the gradient", names["adversarial"]),
+    ):
+        found = advlib.evaluate(names["model"], images, data.test.labels)
+        assert directions.loc[row].to_dict() == vars(found)
+        with torch.no_grad():
+            predicted = names["model"](images[first]).argmax(1).tolist()
+        written = names["names"][row != "none"]
+        assert [text.get_text() for text in written] == [data.classes[each] for each in predicted]
+        bold = [text.get_fontweight() == "bold" for text in written]
+        assert bold == [label != found for label, found in enumerate(predicted)]
+
+
+@pytest.mark.parametrize("about", SUBJECTS)
+def test_each_model_meets_the_images_made_against_each(about: str, executed: Execute) -> None:
+    cells = executed("4-transfer", about)
+    error, names = cells.numbers("tbl-transfer-error"), cells.names
+    assert [*error.index] == [*error.columns] == [*names["models"]]
+    images, labels = names["test"].images, names["test"].labels
+    *_, (attacked, model) = names["models"].items()
+    for tested, other in names["models"].items():
+        changed = slides_fgsm(model, images, labels, 0.1)
+        found = advlib.evaluate(other, changed, labels).error
+        assert error.loc[tested, attacked] == found
 
 
 @pytest.mark.parametrize("about", ["the slides'", "other data"])

@@ -11,15 +11,11 @@ from torch import nn
 
 import advlib
 from advlib.chapters import (
-    adversarial_examples,
     back_matter,
-    data,
     training,
     training_words,
-    transfer,
 )
 from advlib.data import Dataset
-from advlib.evaluation import Transfer
 from advlib.published import slides
 from advlib.published.comparison import epochwise_readings, evaluation_data
 from advlib.report.prose import read_line, read_markdown
@@ -43,20 +39,10 @@ class World:
         self.evaluation = evaluation_data(
             {name: advlib.evaluate(self.models["mixed"], images, labels) for name in slides.IMAGES}
         )
-        self.attacked = advlib.fgsm(self.models["mixed"], images, labels)
-        self.predictions = labels.repeat(2, 1)
-        self.probabilities = nn.functional.one_hot(self.predictions, 10).float()
         self.history = pd.DataFrame({"epoch": [1, 2], "seconds": [1.0, 1.0]})
         for figure in ("objective", "top1_error", "top5_error"):
             for part in ("train", "train_adversarial", "validation", "validation_adversarial"):
                 self.history[f"{figure}_{part}"] = [2.0, 1.0]
-        found = advlib.transfer(self.models, images, labels)
-        order = list(slides.TRANSFER_ORDER)
-        error, confidence_error = (
-            each.reindex(index=order, columns=order).fillna(1.0)
-            for each in (found.error, found.confidence_error)
-        )
-        self.transferred = Transfer(error, confidence_error, found.n)
 
 
 @pytest.fixture(scope="module")
@@ -66,22 +52,12 @@ def world() -> Iterator[World]:
 
 
 SHOWN: dict[str, Callable[[World], None]] = {
-    "fig-images": lambda w: data.show_images(w.data),
-    "tbl-classes": lambda w: data.show_classes(w.data),
-    "fig-preprocessing": lambda w: data.show_preprocessing(w.data),
-    "tbl-directions": lambda w: adversarial_examples.show_directions(w.evaluation, 0.1),
-    "fig-pair": lambda w: adversarial_examples.show_pair(
-        w.data, 0, w.attacked, w.predictions, w.probabilities
-    ),
-    "fig-grid": lambda w: adversarial_examples.show_grid(w.data, w.attacked, w.predictions),
     "tbl-architecture": lambda w: training.show_architecture(advlib.LeNet(), w.data),
     "tbl-settings": lambda w: training.show_settings(w.experiment),
     "fig-curves-mixed": lambda w: training.show_curves(w.history, "mixed"),
     "tbl-curves-mixed": lambda w: training.show_readings(w.history, "mixed", "mixed"),
     "tbl-evaluation-mixed": lambda w: training.show_evaluation(w.evaluation, "mixed", 0.1, "mixed"),
     "tbl-epochwise": lambda w: training.show_epochwise(epochwise_readings()),
-    "tbl-transfer-error": lambda w: transfer.show_error(w.transferred, w.experiment),
-    "tbl-transfer-confidence": lambda w: transfer.show_confidence(w.transferred, w.experiment),
     "tbl-findings": lambda w: back_matter.show_findings(),
     "tbl-wording": lambda w: back_matter.show_wording(),
     "tbl-environment": lambda w: back_matter.show_environment(),

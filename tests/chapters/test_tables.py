@@ -5,21 +5,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advlib.chapters import training, training_words, transfer
+from advlib.chapters import training, training_words
 from advlib.chapters.back_matter import lay_out_stages, tell_confidences, tell_errors
-from advlib.chapters.data import count_classes
 from advlib.evaluation import FIGURES, Evaluation
 from advlib.experiment.plan import find_parameters
 from advlib.kept.folders import METHOD_TEXTS, NOTEBOOKS
 from advlib.methods import METHODS
 from advlib.published import slides
 from advlib.published.comparison import (
+    BRACKETS,
     QUANTITIES,
     TRANSFER_LABELS,
     ends,
     epochwise_readings,
     error_interval,
     evaluation_data,
+    lay_out_transfer,
     methods_found,
     published_gaps,
     readings_data,
@@ -144,7 +145,7 @@ def test_evaluation_table_sets_the_published_numbers_and_the_difference_beside(
     table = lines(training.lay_out_evaluation(evaluation, "mixed"))
     assert table["Error"] == ["1.80", "1.79", "+0.01", "14.70", "14.72", f"{MINUS}0.02"]
     assert table["Confidence"][:3] == ["97.30", "97.89 [97.29]", "+0.01"]  # the slides' misprint
-    assert training.note_corrections("mixed") == tables.BRACKETS
+    assert training.note_corrections("mixed") == BRACKETS
     assert training.note_corrections("standard") == training.note_corrections(None) == ""
 
 
@@ -152,34 +153,6 @@ def test_undefined_figures_are_dashes(evaluation: pd.DataFrame) -> None:
     evaluation.loc["clean", "confidence_error"] = NAN
     row = lines(training.lay_out_evaluation(evaluation, "mixed"))["Confidence, errors"]
     assert row[:3] == ["\N{EN DASH}", "66.91", "\N{EN DASH}"]
-
-
-def test_transfer_table_marks_the_four_misprinted_cells() -> None:
-    ours = slides.transfer("error", corrected=True) + 0.5
-    table = transfer.lay_out_transfer(ours, "error")
-    assert table.shape == (9, 5)
-    assert table.iloc[3:6].to_numpy().tolist() == [
-        ["adversarial", "ours", "9.35", "22.70", "9.99"],
-        ["", "published", "0.08 [8.85]", "22.20", "0.09 [9.49]"],
-        ["", "difference", "+0.50", "+0.50", "+0.50"],
-    ]
-    assert table.map(lambda cell: "[" in cell).to_numpy().sum() == 4
-    assert transfer.note_corrections("error") == tables.BRACKETS
-    assert transfer.note_corrections("confidence_error") == transfer.note_corrections(None) == ""
-
-
-def test_transfer_table_follows_the_order_of_ours() -> None:
-    ours = slides.transfer("confidence_error")
-    turned = ours.loc[["mixed", "standard", "adversarial"], ["mixed", "standard", "adversarial"]]
-    rows = transfer.lay_out_transfer(turned, "confidence_error").to_numpy().tolist()
-    assert rows[1] == ["", "published", "70.22", "69.70", "68.05"]
-    assert all(cell == "0.00" for row in rows[2::3] for cell in row[2:])
-
-
-def test_transfer_table_without_published_numbers() -> None:
-    table = transfer.lay_out_transfer(slides.transfer("error"))
-    assert table.shape == (3, 4)
-    assert lines(table)["standard"] == ["96.64", "34.78", "19.75"]
 
 
 def test_readings_set_the_ends_of_the_curves_beside_the_slides(history: pd.DataFrame) -> None:
@@ -281,7 +254,7 @@ def test_what_the_slides_lack_is_an_empty_cell(evaluation: pd.DataFrame, monkeyp
     assert row == ["50.00", "", ""] * 2
     ours = slides.transfer("error", corrected=True)
     ours.loc["free", :] = ours["free"] = 1.0
-    rows = transfer.lay_out_transfer(ours, "error").to_numpy().tolist()
+    rows = lay_out_transfer(ours, "error").to_numpy().tolist()
     assert [row[-1] for row in rows] == ["1.00", "", ""] * 4
     assert rows[-2][1:] == ["published", "", "", "", ""]
     assert rows[0][2:] == ["96.64", "34.78", "19.75", "1.00"]
@@ -367,12 +340,3 @@ def test_stages_table_refers_to_figures_and_tables() -> None:
 )
 def test_wording(written: str, expected: str) -> None:
     assert written == expected
-
-
-def test_class_counts_add_up() -> None:
-    from advlib.data import load_data
-
-    counts = count_classes(load_data(images=1000))
-    assert list(counts.loc["all"]) == [1000, 5000, 10_000]
-    assert counts.loc["1", "test"] == 1135  # known of MNIST
-    assert list(counts.index) == [*"0123456789", "all"]

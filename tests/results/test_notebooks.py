@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +65,6 @@ def test_copies_are_in_the_order_of_the_experiment_s_methods(tmp_path: Path) -> 
         copy(tmp_path, method, methods)
     write(tmp_path, "3-a", papermill={"input_path": "3-a.ipynb"})
     assert names(tmp_path) == ["3-a", *(f"3-training-{method}" for method in methods)]
-
-
-def test_without_the_experiment_copies_are_in_the_order_of_their_names(tmp_path: Path) -> None:
-    for method in ("standard", "mixed"):
-        copy(tmp_path, method, None)
-    assert names(tmp_path) == ["3-training-mixed", "3-training-standard"]
 
 
 def test_what_stands_once_is_only_in_the_first_copy(tmp_path: Path) -> None:
@@ -153,7 +145,6 @@ def test_only_the_named_are_read(tmp_path: Path) -> None:
     [
         *("", "[]", "{}", '{"cells": 3}', '{"cells": []}', '{"cells": 3, "metadata": {}}'),
         *('{"cells": [1], "metadata": {}}', '{"cells": [], "metadata": []}', "\xff"),
-        '{"cells": [{"cell_type": "code", "metadata": {}, "outputs": [1]}], "metadata": {}}',
     ],
 )
 def test_a_file_that_is_no_notebook_is_named_with_the_remedy(tmp_path: Path, content: str) -> None:
@@ -162,11 +153,3 @@ def test_a_file_that_is_no_notebook_is_named_with_the_remedy(tmp_path: Path, con
         DamagedFileError, match=r"1-a\.ipynb is not a notebook .*remove it and make"
     ):
         read_notebooks(tmp_path)
-
-
-def test_reading_needs_neither_torch_nor_nbformat() -> None:
-    code = (
-        "import sys, advlib.results.notebooks; sys.exit(bool({'torch', 'nbformat', 'pandas'}"
-        " & {*sys.modules}))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
