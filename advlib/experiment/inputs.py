@@ -4,20 +4,11 @@ Standard library only, but for `check_content`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from advlib.experiment.own_files import check_definition, describe_own, find_weights, list_own
 from advlib.kept.folders import METHOD_TEXTS
-from advlib.kept.layout import (
-    Shape,
-    count_training,
-    digest_files,
-    find_layout,
-    read_shape,
-    recognize,
-)
 from advlib.kept.names import name_method, split_own
 from advlib.settings import DATASETS, TRAINING_IMAGES, Experiment, is_folder, repeats_slides
 
@@ -31,10 +22,9 @@ def check_early(experiment: Experiment) -> None:
     Raises
     ------
     ValueError, OSError
-        As `check_folder` and `check_own`.
+        As `check_own`.
     """
     _check_images(experiment)
-    check_folder(experiment.dataset, experiment.network)
     check_own(experiment)
 
 
@@ -96,21 +86,7 @@ def check_methods(methods: Sequence[str], weights: str | None) -> None:
             )
 
 
-def check_folder(dataset: str, network: str = LENET) -> None:
-    """Check what names and first bytes say of a folder of data, and whether it fits the network.
-
-    Raises
-    ------
-    ValueError, OSError
-        If something is missing, or does not fit. The message names it and what to do.
-    """
-    if is_folder(dataset):
-        shape = read_shape(find_layout(Path(dataset)))
-        if shape is not None:
-            _check_shape(dataset, shape, network)
-
-
-def _check_shape(dataset: str, shape: Shape, network: str) -> None:
+def _check_shape(dataset: str, shape: tuple[int, ...], network: str) -> None:
     channels, height, width = shape
     if network == LENET and shape != LENET_SHAPE:
         raise ValueError(
@@ -120,18 +96,12 @@ def _check_shape(dataset: str, shape: Shape, network: str) -> None:
         )
 
 
-def limit_images(experiment: Experiment) -> Experiment:
-    """Use all training images of a folder of data that has not more than a limit for any data."""
-    if experiment.images is None or not is_folder(experiment.dataset):
-        return experiment
-    enough = count_training(find_layout(Path(experiment.dataset))) > experiment.images
-    return experiment if enough else replace(experiment, images=None)
-
-
 def is_about_slides(settings: Mapping[str, Any]) -> bool:
     """Tell whether an experiment repeats the slides' (`repeats_slides`), MNIST lying anywhere."""
     dataset = str(settings.get("dataset", Experiment.dataset))
     if is_folder(dataset):
+        from advlib.data import recognize
+
         dataset = recognize(Path(dataset)) or dataset
     return repeats_slides({**settings, "dataset": dataset})
 
@@ -140,7 +110,9 @@ def describe_inputs(experiment: Experiment) -> list[str]:
     """Return a line for each input of the user's own that changes where its files do."""
     lines = describe_own(experiment)
     if is_folder(experiment.dataset):
-        lines.append(f"DATASET: files {digest_files(find_layout(Path(experiment.dataset)))}")
+        from advlib.data import digest_files
+
+        lines.append(f"DATASET: files {digest_files(Path(experiment.dataset))}")
     return lines
 
 
@@ -160,8 +132,7 @@ def check_content(experiment: Experiment) -> None:
 
     data = load_data(experiment.dataset, images=experiment.images)
     _check_names(data.classes)
-    channels, height, width = data.mean_image.shape
-    _check_shape(experiment.dataset, (channels, height, width), experiment.network)
+    _check_shape(experiment.dataset, tuple(data.mean_image.shape), experiment.network)
     if own:
         from advlib.experiment.own_checks import check_by_trying
 

@@ -112,10 +112,9 @@ def resolve(set_name: str, overrides: Mapping[str, object] | None = None) -> Exp
         if name not in NAMES:
             raise ValueError(f"there is no parameter {name!r}; there are {', '.join(NAMES)}")
     try:
-        experiment = Experiment(**{**content, **(overrides or {})})
+        return Experiment(**{**content, **(overrides or {})})
     except (TypeError, ValueError) as error:
         raise type(error)(f"{error} (parameter set {path})") from None
-    return experiment if "images" in (overrides or {}) else inputs.limit_images(experiment)
 
 
 def _read_set(path: Path) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from advlib.data import idx
 from advlib.kept.folders import BUILD
 from advlib.settings import DATASETS, Experiment
 
@@ -26,8 +25,10 @@ def check_ready(experiment: Experiment, folder: Path) -> None:
     """
     runs = Path(os.environ.get("ADVLIB_RUNS") or BUILD / "runs")
     _check_writable([folder, folder / "notebooks", folder / "results", runs])
-    if experiment.dataset in DATASETS:
-        idx.find(experiment.dataset, None)
+    if experiment.dataset in DATASETS and experiment.dataset != "MNIST":  # which is bundled
+        from advlib.data import known
+
+        known.find_folder(experiment.dataset)
 
 
 def _check_writable(folders: Iterable[Path]) -> None:

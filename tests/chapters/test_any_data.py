@@ -23,6 +23,7 @@ from advlib.chapters import (
 from advlib.chapters import data as data_chapter
 from advlib.data import Dataset, load_data
 from advlib.experiment.opening import open_experiment
+from advlib.kept.folders import MNIST
 from advlib.settings import Experiment
 from advlib.show import captions
 from advlib.show.figures import divide, write_name
@@ -191,9 +192,7 @@ def test_a_known_data_set_in_a_folder_is_known(tmp_path: Path) -> None:
     experiment, data = subject.experiment, subject.data
     assert experiment.dataset == str(own)
     assert training.settings_data(experiment).loc["value", "dataset"] == data.name == "my data"
-    cache = advlib.kept.files.cache_folder() / "data" / "MNIST"
-    load_data()
-    subject = open_experiment({"dataset": str(cache), "images": 100})
+    subject = open_experiment({"dataset": str(MNIST), "images": 100})
     experiment, data = subject.experiment, subject.data
     assert experiment.dataset == data.name == "MNIST"
     assert data.fingerprint == load_data(images=100).fingerprint

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from folders import put_idx, put_pictures
 
-from advlib.experiment import parameters, plan
+from advlib.experiment import parameters
 from advlib.experiment.inputs import describe_inputs
 from advlib.settings import Experiment
 
@@ -41,26 +41,23 @@ def test_the_reports_folder_has_a_safe_name() -> None:
         assert not set(name) & set(" :/%#$")
 
 
-def plan_it(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    status = plan.main(arguments)
-    return status, capsys.readouterr().err
-
-
-def test_data_that_lenet_does_not_take_is_refused_before_the_set_up(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    colour, letters = put_pictures(tmp_path / "a b"), put_idx(tmp_path / "letters")
-    status, words = plan_it(capsys, f"DATASET={colour}")
-    assert status == 2
-    assert f"those in {colour} are colour ones of 12 x 16: bring a network of your own" in words
-    assert "grey ones of 16 x 16" in plan_it(capsys, f"DATASET={letters}")[1]
-    assert plan_it(capsys, f"DATASET={small(tmp_path / 'c')}")[0] == 0
-    assert "is not a folder" in plan_it(capsys, f"DATASET={tmp_path / 'none'}")[1]
-
-
 def write(tmp_path: Path, *arguments: str) -> tuple[int, Path]:
     path = tmp_path / "report" / "parameters.yaml"
     return parameters.main([f"--yaml={path}", *arguments]), path
+
+
+def test_data_that_lenet_does_not_take_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    colour, letters = put_pictures(tmp_path / "a b"), put_idx(tmp_path / "letters")
+    assert write(tmp_path, f"DATASET={colour}")[0] == 2
+    words = f"those in {colour} are colour ones of 12 x 16: bring a network of your own"
+    assert words in capsys.readouterr().err
+    assert write(tmp_path, f"DATASET={letters}")[0] == 2
+    assert "grey ones of 16 x 16" in capsys.readouterr().err
+    assert write(tmp_path, f"DATASET={small(tmp_path / 'c')}")[0] == 0
+    assert write(tmp_path, f"DATASET={tmp_path / 'none'}")[0] == 2
+    assert "is not a folder" in capsys.readouterr().err
 
 
 def test_bad_pictures_stop_before_the_parameters_are_written(
@@ -69,7 +66,6 @@ def test_bad_pictures_stop_before_the_parameters_are_written(
     folder = put_pictures(tmp_path / "data", shape=(28, 28))
     assert write(tmp_path, f"DATASET={folder}")[0] == 0
     (folder / "train" / "bee" / "7.png").write_bytes(b"no picture")
-    assert plan_it(capsys, f"DATASET={folder}")[0] == 0
     status, path = write(tmp_path, f"DATASET={folder}")
     assert status == 2
     assert "bee/7.png is no picture that can be read" in capsys.readouterr().err
@@ -94,16 +90,6 @@ def test_a_changed_folder_changes_the_parameters_file(tmp_path: Path) -> None:
     assert first != second
     assert yaml.safe_load(first) == yaml.safe_load(second)
     assert describe_inputs(Experiment()) == []
-
-
-def test_a_sets_limit_of_images_is_none_for_fewer(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = small(tmp_path / "data")
-    assert parameters.resolve("quick", {"dataset": folder}).images is None
-    assert parameters.resolve("quick", {"dataset": folder, "images": 9}).images == 9
-    assert write(tmp_path, f"DATASET={folder}", "IMAGES=9999")[0] == 2
-    assert "images must be at most 234, all that data has, not 9999" in capsys.readouterr().err
 
 
 def test_a_class_that_no_figure_can_name_is_refused(
