@@ -211,7 +211,8 @@ def test_straight_lines_are_straight() -> None:
     cell = find_cell("5-every-epsilon", "measure-straightness")
     x = np.linspace(-1, 1, 41)
     for lines, low, high in [((2 * x + 1, -x), 99.99, 100.01), ((abs(x - 0.5), x), 0, 99)]:
-        names = {"logits": pd.DataFrame(dict(enumerate(lines)), index=x), "np": np}
+        logits = pd.DataFrame(dict(enumerate(lines)), index=x)
+        names: dict[str, Any] = {"logits": logits, "np": np}
         exec(cell, names)
         assert low <= names["straight"] <= high
 
