@@ -12,14 +12,12 @@
 ##                                 reference run. Exit status: 0 equal to TOLERANCE=0, 1 different,
 ##                                 2 not comparable
 ## make test                       everything that is checked: linter, types, tests, notebooks
-## make check                      linter and types only
+## make check                      linter, types and the tests that are not slow: three minutes
 ## make reference                  the reference run anew, with the slides' settings
 ## make lab                        JupyterLab on the notebooks
 ## make picture                    README's picture of the panel anew, in Chromium
-## make bench                      the benchmark against other libraries and the processor, under
-##                                 10 minutes on two idle cores: tests/benchmarks/results.md
-## make mutation                   mutants of attacks, methods and evaluation: which of them do the
-##                                 tests not notice? mutmut show NAME has a survivor's change
+## make bench                      the benchmark against other libraries: tests/benchmarks/results.md
+## make mutation                   mutants of attacks, methods and evaluation that no test notices
 ## make audit                      the pinned packages against the known vulnerabilities
 ## make lock                       requirements.lock anew, from pyproject.toml (with uv)
 ## make clean                      removes report/build; asks before finished trainings go
@@ -34,10 +32,10 @@ help:
 	@printf '\nParameters, from make'"'"'s command line only:\n'
 	@python=$$(sh .make/find-python.sh) && exec "$$python" -E -m advlib.experiment.parameters --help
 
-.PHONY: help report tidy reference compare test check bench mutation lab picture audit lock clean distclean check-python FORCE
+.PHONY: help report tidy reference compare lint test check bench mutation lab picture audit lock clean distclean check-python FORCE
 # Notebooks are executed side by side, each with its share of the cores (advlib.experiment.runner):
 # two trainings on a core each are done sooner than one after the other on two.
-MAKEFLAGS += --no-builtin-rules --jobs=3
+MAKEFLAGS += --no-builtin-rules $(if $(ADVLIB_TURN),,--jobs=3)
 .SUFFIXES:
 SHELL := /bin/sh
 # Nobody's Python settings take part, and in .venv nobody's modules.
@@ -47,20 +45,16 @@ ifeq ($(PYTHON),)
 unexport PYTHONPATH
 endif
 
-# The finished trainings, shared by all parameter sets.
-export ADVLIB_RUNS := $(CURDIR)/report/build/runs
-
 # ---- Before any work: is there a Python, and do the parameters exist and make sense? ------------
 
-# What stands on the command line, quoted for the shell. (override: so that nothing given there, by
-# mistake, replaces these variables.)
-# Nothing here takes the words apart, for a value may have spaces.
+# What stands on the command line, quoted for the shell: a value may have spaces. (override: so that
+# nothing given there, by mistake, replaces these variables.)
 override given := $(foreach v,$(filter-out PYTHON,$(.VARIABLES)),$(if \
     $(filter command,$(origin $v)),'$(subst ','\'',$v=$(value $v))'))
 override quote = '$(subst ','\'',$1)'
 override stop = $(error stopped before any work)
 # What a recipe starts ends with this make (advlib.kept.parent), and is told which one that is.
-override run := ADVLIB_MAKE=$(shell echo $$PPID) exec
+override run := ADVLIB_MAKE='$(ADVLIB_MAKE) $(shell echo $$PPID)' exec
 override goals := $(filter-out help clean distclean lock,$(MAKECMDGOALS))
 
 ifneq ($(goals),)
@@ -68,9 +62,8 @@ override found := $(shell sh .make/find-python.sh $(call quote,$(PYTHON)))
 $(if $(found),,$(stop))
 endif
 
-# What an experiment is made from, computed from the notebooks and the code: name, methods, chapters,
-# matter, typeset_from, when this was asked, and for each notebook its source, the runner's options and
-# what it comes after.
+# What an experiment is made from (advlib.experiment.plan): name, methods, chapters, matter,
+# typeset_from, and for each notebook its source, the runner's options and what it comes after.
 ifneq ($(filter report report/build/%,$(goals)),)
 override define newline
 
@@ -114,36 +107,38 @@ ifneq ($(name),)
 folder := report/build/$(name)
 notebooks := $(folder)/notebooks
 
+# Two makes on one report take turns: a make that has its turn decides what there is to do.
+ifneq ($(ADVLIB_TURN),$(folder))
+$(filter report report/build/%,$(goals)): FORCE | $(ready)
+	@+mkdir -p $(folder) && ADVLIB_TURN=$(folder) $(run) $(call quote,$(found)) -E \
+	    advlib/kept/parent.py $(folder)/.turn $(MAKE) --no-print-directory $@
+else
 report: $(folder)/report.html $(folder)/report.pdf
-	@exec $(python) .make/summary.py $(folder) $(methods)
+	@exec $(python) -m advlib.results.compare --summary $(folder) $(methods)
 
-report/build/%/report.html report/build/%/report.pdf: $(chapters) $(matter) $(typeset_from) | $(ready)
+report/build/%/report.html report/build/%/report.pdf: $(chapters) $(matter) $(typeset_from)
 	@$(run) $(python) -m advlib.report --quiet $(notebooks) $(folder) \
 	    --notebooks $(notdir $(chapters) $(matter))
 
-# the parameters, rewritten only when they change
-$(folder)/parameters.yaml: FORCE | $(ready)
+$(folder)/parameters.yaml: FORCE # rewritten only when they change
 	@exec $(python) -m advlib.experiment.parameters --yaml=$@ $(given)
 
-# the executed notebooks; the runner checks and passes the parameters that each names
-$(chapters) $(matter): $(folder)/parameters.yaml requirements.lock | $(ready)
+$(chapters) $(matter): $(folder)/parameters.yaml requirements.lock
 	@$(run) $(python) -m advlib.experiment.runner $(source) $@ \
-	    --parameters $(folder)/parameters.yaml --since $(begun) --made-from $^ $(options)
+	    --parameters $(folder)/parameters.yaml $(options) --newer $?
 
 $(matter): $(chapters) | tidy
 
-# what other notebooks than these have left there would be read with them
-tidy: $(chapters)
+tidy: $(chapters) # what other notebooks have left there would be read with them
 	@rm -f $(filter-out $(chapters) $(matter) %.failed.ipynb,$(wildcard $(notebooks)/*.ipynb))
 
-# Files are whole or not there: make need not delete one when a recipe fails or is interrupted, and
-# must not, as another make may just have written it.
+# Files are whole or not there: make need not delete one when a recipe fails or is interrupted.
 .PRECIOUS: $(chapters) $(matter) $(folder)/report.html $(folder)/report.pdf \
     $(folder)/parameters.yaml
 endif
+endif
 
-# The reference run: first for its results, which the report quotes (the epoch-wise training), then
-# for the report that quotes them.
+# The reference run: first for its results, then for the report that quotes them.
 reference: | $(ready)
 	MAKEFLAGS= $(MAKE) report
 	@$(run) $(python) -m advlib.report.reference report/build/seed
@@ -152,14 +147,17 @@ reference: | $(ready)
 
 # ---- Tests --------------------------------------------------------------------------------------
 
-check: | $(ready)
+# two files of tests at once: many of them start a make, and wait for it
+pytest = $(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+lint: | $(ready)
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 
-# two files of tests at once: many of them start a make, and wait for it
-pytest = $(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
-test: check
+check: lint
+	$(pytest) -m "not slow" tests
+
+test: lint
 	$(pytest) --cov --cov-report=term tests
 	$(pytest) --nbval --nbval-current-env -p no:cacheprovider notebooks report/*.ipynb
 
@@ -175,23 +173,23 @@ mutation: | $(ready)
 lab: | $(ready)
 	@exec sh .make/lab.sh $(python)
 
-# in Chromium (apt install chromium)
-picture: | $(ready)
+picture: | $(ready) # in Chromium (apt install chromium)
 	@PYTHONPATH=. $(python) .make/picture.py
 
 audit: | $(ready)
-	@exec $(python) .make/audit.py
+	$(python) -m uv tool run pip-audit --strict --no-deps --disable-pip -r requirements.lock
 
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-emit-index-url \
 	    --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
 
-# make's own exit status is 2 whatever a recipe's is, but 1 under -q where there is something to do.
-# What $(shell) prints is taken, so that the comparison writes where this make does.
+# make's own exit status is 2 whatever a recipe's is, but 1 under -q where there is something to do;
+# what $(shell) prints is taken, so that the comparison writes where this make does.
 ifeq ($(goals),compare)
 override status := $(shell out=/proc/$$PPID/fd/1; { true >>$$out; } 2>/dev/null || out=/dev/stderr; \
-    $(call quote,$(found)) -E .make/compare.py $(call quote,$(A)) $(call quote,$(B)) \
-    $(call quote,$(TOLERANCE)) >>$$out; echo $$?)
+    { $(if $(PYTHON),,$(call quote,$(found)) -E .make/environment.py make &&) $(python) \
+    $(if $(PYTHON),,-E) -m advlib.results.compare $(call quote,$(A)) $(call quote,$(B)) \
+    $(call quote,$(TOLERANCE)); } >>$$out; echo $$?)
 $(if $(filter 0 1,$(status)),,$(stop))
 $(if $(filter 1,$(status)),$(eval MAKEFLAGS += --question))
 compare: $(if $(filter 1,$(status)),FORCE)

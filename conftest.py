@@ -21,6 +21,8 @@ def pytest_configure(config: pytest.Config) -> None:
     No trained model that lies about is used, nobody's IPython profile takes part, and the advlib
     that is imported is the one beside this file.
     """
+    if hasattr(config, "workerinput"):  # of several: it has inherited all of it, also the runs,
+        return  # so that what one has trained the others find
     folder = tempfile.TemporaryDirectory(prefix="advlib-tests-")
     config.add_cleanup(folder.cleanup)
     startup = Path(folder.name, "ipython", "profile_default", "startup")
@@ -37,6 +39,14 @@ def pytest_configure(config: pytest.Config) -> None:
     }
 
 
+SLOW = {"making", "test_in_browser.py", "test_in_the_browser.py"}
+"""Folders and files of tests that `make check` leaves out; single tests are marked themselves."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes minutes first: of two workers none is left alone with it in the end."""
+    """Mark what is slow, and put it first: of two workers none is left alone with it in the end."""
+    for item in items:
+        if SLOW & {*item.path.parts} and item.path.name != "test_make.py":
+            item.add_marker("slow")
     items.sort(key=lambda item: "making" not in item.path.parts)

@@ -5,12 +5,9 @@
 
 The file `.venv/ready` is written last and says what the environment was made from, so a half-made
 one is known. Whatever this program starts ends with it, and with the make that started it. uv
-installs the packages, in a third of pip's time and from where pip is told to take them; where it
-cannot, pip does.
+installs the packages, in a third of pip's time; where pip is told an index of its own, pip does.
 """
 
-import ast
-import fcntl
 import hashlib
 import importlib.metadata
 import os
@@ -21,12 +18,10 @@ import subprocess
 import sys
 import time
 import venv
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
-from advlib.kept import parent
+from advlib.kept.parent import end_with_make, take_turn
 
 FOLDER = Path(".venv")
 READY = FOLDER / "ready"
@@ -36,23 +31,7 @@ PROJECT = Path("pyproject.toml")
 NEEDED_GB = 7 if sys.platform == "linux" else 2
 CHECKED = ("torch", "torchvision", "numpy", "pandas", "papermill", "nbconvert", "ipykernel")
 UNWANTED = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
-# what pip may be told, and what tells uv the same; nothing where it is all one to what is installed
-FOR_UV = {
-    "index-url": "UV_DEFAULT_INDEX",
-    "extra-index-url": "UV_INDEX",
-    "find-links": "UV_FIND_LINKS",
-    "constraint": "UV_CONSTRAINT",
-    "trusted-host": "UV_INSECURE_HOST",
-    "cert": "SSL_CERT_FILE",
-    "client-cert": "SSL_CLIENT_CERT",
-    "retries": "UV_HTTP_RETRIES",
-    "timeout": "UV_HTTP_TIMEOUT",
-    "default-timeout": "UV_HTTP_TIMEOUT",
-    "no-cache-dir": "UV_NO_CACHE",
-    **dict.fromkeys(("break-system-packages", "config-file", "disable-pip-version-check"), ""),
-    **dict.fromkeys(("no-color", "no-input", "no-python-version-warning", "progress-bar"), ""),
-    **dict.fromkeys(("quiet", "require-virtualenv", "root-user-action", "verbose"), ""),
-}
+OWN_INDEX = r"(?m)^(global|install|:env:)\.((extra-)?index-url|find-links|no-index|proxy|cert)="
 
 
 def say(text: str) -> None:
@@ -79,36 +58,20 @@ def python() -> str:
     return str(FOLDER.absolute() / "bin" / "python")
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Let one process at a time through; the lock is the system's.
-
-    It ends with this process and with those that it starts: a killed set-up's pip may still write.
-    """
-    with path.open("w") as file:
-        os.set_inheritable(file.fileno(), True)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting: another make is setting up {FOLDER}")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def make() -> None:
     """Make or renew the environment, unless another make has done it meanwhile."""
-    with locked(Path(".venv.lock")):
-        wanted, found = made_from(), made()
-        if found == wanted:
-            READY.touch()
-            return
-        READY.unlink(missing_ok=True)
-        if found[:2] != wanted[:2]:
-            create()
-        say(f"set-up: advlib into {FOLDER}")
-        options = ("--quiet", "--no-deps", "--no-build-isolation")
-        run_module("pip", "install", *options, "--editable", ".")
-        READY.write_text("\n".join(wanted) + "\n", encoding="utf-8")
+    take_turn(".venv.lock")  # a killed set-up's pip, which may still write, has the turn too
+    wanted, found = made_from(), made()
+    if found == wanted:
+        READY.touch()
+        return
+    READY.unlink(missing_ok=True)
+    if found[:2] != wanted[:2]:
+        create()
+    say(f"set-up: advlib into {FOLDER}")
+    options = ("--quiet", "--no-deps", "--no-build-isolation")
+    run(python(), "-m", "pip", "install", *options, "--editable", ".")
+    READY.write_text("\n".join(wanted) + "\n", encoding="utf-8")
     say(f"set-up: done, {FOLDER} is ready")
 
 
@@ -121,16 +84,27 @@ def create() -> None:
     make_empty()
     if free_gb() < NEEDED_GB:
         say(f"set-up: warning: only {free_gb():.1f} GB are free here")
-    trouble = install_with_uv()
-    if trouble:
-        say(f"set-up: {trouble}: pip installs")
-        rest = FOLDER / LOCK.name
-        rest.write_text(re.sub("(?m)^uv==.*", "", LOCK.read_text(encoding="utf-8")), "utf-8")
-        run_module(
-            *("pip", "install", "--requirement", str(rest)),
-            hint="torch 2.14.1 has wheels for Python 3.11 to 3.14 on Linux and on Macs with Apple's"
-            " processors; the download needs a network, and the disk its place",
-        )
+    pip, locked = (python(), "-m", "pip", "install"), ("--requirement", str(LOCK))
+    hint = (
+        "torch 2.14.1 has wheels for Python 3.11 to 3.14 on Linux and on Macs with Apple's"
+        " processors; the download needs a network, and the disk its place"
+    )
+    if has_own_index() or not pinned("uv"):
+        run(*pip, *locked, hint=hint)
+    else:
+        run(*pip, "--quiet", "--no-deps", *(f"uv=={version}" for version in pinned("uv")))
+        uv = (str(FOLDER / "bin" / "uv"), "pip", "install", "--python", python())
+        # quiet, or it warns of a cache on another disk
+        run(*uv, "--quiet", "--compile-bytecode", *locked, hint=hint)
+
+
+def has_own_index() -> bool:
+    """Tell whether pip is told where to take packages from, which uv would not hear."""
+    command = [python(), "-m", "pip", "config", "list"]
+    listed = subprocess.run(
+        command, env=surroundings(), stdout=subprocess.PIPE, text=True, check=False
+    )
+    return re.search(OWN_INDEX, listed.stdout) is not None
 
 
 def make_empty() -> None:
@@ -142,41 +116,8 @@ def make_empty() -> None:
         venv.create(FOLDER, symlinks=True)
     except OSError as error:
         sys.exit(f"error: {FOLDER} could not be made: {error}")
-    run_module("ensurepip", hint="Debian and Ubuntu have it in the package python3-venv")
-
-
-def install_with_uv() -> str:
-    """Install what the lock names with uv; return why not, when it cannot be."""
-    told = told_to_pip()
-    unknown = sorted(told.keys() - FOR_UV.keys())
-    if unknown:
-        return f"pip is told {' and '.join(unknown)}, which uv would not heed"
-    settings = {FOR_UV[name]: text for name, text in told.items() if FOR_UV[name]}
-    wheel = [f"uv=={version}" for version in pinned("uv")]
-    get = ("pip", "install", "--quiet", "--no-deps", "--only-binary=uv", *wheel)
-    if not wheel or not run(python(), "-m", *get):
-        return "uv cannot be had"
-    uv = (str(FOLDER / "bin" / "uv"), "pip", "install", "--python", python())
-    # from all indexes alike and compiled, as by pip; quiet, or it warns of a cache on another disk
-    options = ("--quiet", "--index-strategy=unsafe-best-match", "--compile-bytecode")
-    if run(*uv, *options, "--requirement", str(LOCK), **settings):
-        return ""
-    make_empty()  # pip would believe what is half there
-    return "uv failed"
-
-
-def told_to_pip() -> dict[str, str]:
-    """Return what pip's files and environment tell it, by its options' names."""
-    command = [python(), "-m", "pip", "config", "list"]
-    listed = subprocess.run(
-        command, env=surroundings(), stdout=subprocess.PIPE, text=True, check=False
-    ).stdout
-    found = {"cert": os.environ.get("REQUESTS_CA_BUNDLE", "")}  # pip hears that too
-    for section in ("global", "install", ":env:"):  # the later wins
-        for name, text in re.findall(rf"^{section}\.([\w-]+)=(.*)$", listed, re.MULTILINE):
-            between = "," if name == "find-links" else " "
-            found[name] = between.join(ast.literal_eval(text).split()) or found.get(name, "")
-    return {name: text for name, text in found.items() if text}
+    hint = "Debian and Ubuntu have it in the package python3-venv"
+    run(python(), "-m", "ensurepip", hint=hint)
 
 
 def pinned(name: str) -> list[str]:
@@ -198,26 +139,23 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def run_module(name: str, *arguments: str, hint: str = "") -> None:
-    """Run a module with the environment's Python, or stop."""
-    if not run(python(), "-m", name, *arguments):
-        sys.exit(f"error: the set-up failed in {name}" + (f" ({hint})" if hint else ""))
-
-
-def run(*command: str, **settings: str) -> bool:
-    """Run a command, saying twice a minute that it still does; return whether it succeeded."""
+def run(*command: str, hint: str = "") -> None:
+    """Run a command, saying twice a minute that it still does, or stop."""
     start, free = time.monotonic(), free_gb()
-    process = subprocess.Popen(
-        [python(), parent.__file__, *command],  # it ends with this process
-        env={**surroundings(), **settings, "ADVLIB_MAKE": str(os.getpid())},
-        close_fds=False,  # the lock goes with it
-    )
-    while True:
-        try:
-            return process.wait(timeout=30) == 0
-        except subprocess.TimeoutExpired:
-            seconds, written = time.monotonic() - start, max(free - free_gb(), 0)
-            say(f"set-up: {seconds:.0f} s, about {written:.1f} of {NEEDED_GB} GB written")
+    # the lock goes with it
+    process = subprocess.Popen(command, env=surroundings(), close_fds=False)
+    try:
+        while process.poll() is None:
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                seconds, written = time.monotonic() - start, max(free - free_gb(), 0)
+                say(f"set-up: {seconds:.0f} s, about {written:.1f} of {NEEDED_GB} GB written")
+    finally:
+        process.kill()
+    if process.returncode:
+        words = " ".join(command[1:4]) + (f" ({hint})" if hint else "")
+        sys.exit(f"error: the set-up failed in {words}")
 
 
 def surroundings() -> dict[str, str]:
@@ -246,6 +184,7 @@ def check() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupt needs no traceback
-    parent.end_with_make()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what runs is ended first
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(1))
+    end_with_make(lambda: os.kill(os.getpid(), signal.SIGTERM))
     {"make": make, "check": check}[sys.argv[1]]()

@@ -7,16 +7,19 @@ next to nothing, and ``python -m advlib.experiment.parameters`` needs nothing bu
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from advlib.architecture import architecture_table
-    from advlib.attacks import apgd, fgsm, pgd
-    from advlib.data import load_data
-    from advlib.evaluation import evaluate, transfer
-    from advlib.intervals import wilson_interval
-    from advlib.lenet import LeNet
-    from advlib.runs import pretrained
-    from advlib.training import train
-    from advlib.worst_case import robustness
+if TYPE_CHECKING:  # for type checkers and editors; what counts is _HOMES
+    from advlib.architecture import architecture_table as architecture_table
+    from advlib.attacks import apgd as apgd
+    from advlib.attacks import fgsm as fgsm
+    from advlib.attacks import pgd as pgd
+    from advlib.data import load_data as load_data
+    from advlib.evaluation import evaluate as evaluate
+    from advlib.evaluation import transfer as transfer
+    from advlib.evaluation import wilson_interval as wilson_interval
+    from advlib.lenet import LeNet as LeNet
+    from advlib.runs import pretrained as pretrained
+    from advlib.training import train as train
+    from advlib.worst_case import robustness as robustness
 
 _HOMES = {
     "LeNet": "lenet",
@@ -30,23 +33,9 @@ _HOMES = {
     "robustness": "worst_case",
     "train": "training",
     "transfer": "evaluation",
-    "wilson_interval": "intervals",
+    "wilson_interval": "evaluation",
 }
-
-__all__ = [
-    "LeNet",
-    "apgd",
-    "architecture_table",
-    "evaluate",
-    "fgsm",
-    "load_data",
-    "pgd",
-    "pretrained",
-    "robustness",
-    "train",
-    "transfer",
-    "wilson_interval",
-]
+__all__ = [*_HOMES]
 
 
 def __getattr__(name: str) -> object:

@@ -1,13 +1,7 @@
-"""What images, labels, bounds and models must be.
-
-A rule is (holds, error, allowed, found): what it asks of a value and what goes with it, the error
-otherwise, and both in words. The rules of an argument are asked in their order; the first that does
-not hold is raised.
-"""
+"""What images, labels, bounds and models must be."""
 
 import sys
 import warnings
-from collections.abc import Callable, Sequence
 from itertools import chain
 from numbers import Real
 from typing import Any
@@ -18,8 +12,6 @@ from torch import Tensor, nn
 from advlib._state import restored
 
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-
-Rule = tuple[Callable[..., Any], type[Exception], str | Callable[..., str], Callable[..., object]]
 
 
 class NotFiniteError(ValueError):
@@ -39,116 +31,71 @@ def _range(images: Tensor) -> tuple[Tensor, Tensor]:
     return low, high
 
 
-IMAGES: tuple[Rule, ...] = (
-    (lambda x: isinstance(x, Tensor), TypeError, "a torch.Tensor", _kind),
-    (lambda x: x.layout == torch.strided, TypeError, "a dense tensor", lambda x: x.layout),
-    (
-        lambda x: x.dtype in FLOATING,
-        TypeError,
-        f"of a floating dtype ({', '.join(map(str, FLOATING))})",
-        lambda x: (
-            f"{x.dtype}; convert the bytes of a picture with data.to_inputs(images / 255), or to"
-            " the scale that the model expects"
-        ),
-    ),
-    (lambda x: not x.is_meta, ValueError, "a tensor with values", lambda x: "on the device meta"),
-    (
-        lambda x: x.ndim >= 2 and x.numel() > 0,
-        ValueError,
-        "of shape [N, ...] and not empty",
-        _shape,
-    ),
-    (
-        lambda x: all(end.isfinite() for end in _range(x)),
-        ValueError,
-        "finite",
-        lambda x: "from {} to {}".format(*_range(x)),
-    ),
-)
-
-LABELS: tuple[Rule, ...] = (
-    (lambda y, _: isinstance(y, Tensor), TypeError, "a torch.Tensor", lambda y, _: _kind(y)),
-    (lambda y, _: y.dtype == torch.int64, TypeError, "of dtype torch.int64", lambda y, _: y.dtype),
-    (
-        lambda y, x: y.shape == x.shape[:1],
-        ValueError,
-        lambda _, x: f"of shape [{len(x)}]",
-        lambda y, _: _shape(y),
-    ),
-    (
-        lambda y, x: y.device == x.device,
-        ValueError,
-        lambda _, x: f"on the images' {x.device}",
-        lambda y, _: f"on {y.device}",
-    ),
-    (lambda y, _: y.min() >= 0, ValueError, "at least 0", lambda y, _: y.min()),
-)
-
-CLASSES: tuple[Rule, ...] = (
-    (
-        lambda y, classes: y.max() < classes,
-        ValueError,
-        lambda _, classes: f"from 0 to {classes - 1}, as the model has {classes} classes",
-        lambda y, _: y.max(),
-    ),
-)
-
-MODEL: tuple[Rule, ...] = (
-    (
-        lambda m: isinstance(m, nn.Module),
-        TypeError,
-        "a torch.nn.Module",
-        lambda m: f"{m!r} ({_kind(m)})",
-    ),
-)
+def check_images(images: Any, name: str = "images") -> None:
+    if not isinstance(images, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, not {_kind(images)}")
+    if images.layout != torch.strided:
+        raise TypeError(f"{name} must be a dense tensor, not {images.layout}")
+    if images.dtype not in FLOATING:
+        raise TypeError(
+            f"{name} must be of a floating dtype ({', '.join(map(str, FLOATING))}), not"
+            f" {images.dtype}; convert the bytes of a picture with data.to_inputs(images / 255), or"
+            " to the scale that the model expects"
+        )
+    if images.is_meta:
+        raise ValueError(f"{name} must be a tensor with values, not on the device meta")
+    if images.ndim < 2 or not images.numel():
+        raise ValueError(f"{name} must be of shape [N, ...] and not empty, not {_shape(images)}")
+    low, high = _range(images)
+    if not (low.isfinite() and high.isfinite()):
+        raise ValueError(f"{name} must be finite, not from {low} to {high}")
 
 
-def _of_tensors(model: nn.Module, attribute: str) -> list[str]:
-    """The devices or dtypes of a model; one without floating-point tensors fits everywhere."""
-    tensors = [t for t in chain(model.parameters(), model.buffers()) if t.is_floating_point()]
-    return sorted({str(getattr(tensor, attribute)) for tensor in tensors})
-
-
-def _fits(attribute: str, error: type[Exception]) -> Rule:
-    return (
-        lambda x, m, _: (
-            str(getattr(x, attribute))
-            in (_of_tensors(m, attribute) or [str(getattr(x, attribute))])
-        ),
-        error,
-        lambda x, m, name: f"of the {attribute} of {name}",
-        lambda x, m, name: (
-            f"{getattr(x, attribute)}; {name} has {', '.join(_of_tensors(m, attribute))}: move one"
-            f" of them with .to({attribute})"
-        ),
-    )
-
-
-FITTING = _fits("device", ValueError), _fits("dtype", TypeError)
-"""Rules for images and the model, with its name."""
-
-
-def check_rules(rules: Sequence[Rule], name: str, *values: Any) -> None:
-    """Raise the first rule that does not hold of an argument and of what it goes with."""
-    for holds, error, allowed, found in rules:
-        if not holds(*values):
-            wanted = allowed if isinstance(allowed, str) else allowed(*values)
-            raise error(f"{name} must be {wanted}, not {found(*values)}")
-
-
-def check_labels(labels: object, images: Tensor, name: str = "labels") -> None:
-    check_rules(LABELS, name, labels, images)
+def check_labels(labels: Any, images: Tensor, name: str = "labels") -> None:
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, not {_kind(labels)}")
+    if labels.dtype != torch.int64:
+        raise TypeError(f"{name} must be of dtype torch.int64, not {labels.dtype}")
+    if labels.shape != images.shape[:1]:
+        raise ValueError(f"{name} must be of shape [{len(images)}], not {_shape(labels)}")
+    if labels.device != images.device:
+        raise ValueError(f"{name} must be on the images' {images.device}, not on {labels.device}")
+    if labels.min() < 0:
+        raise ValueError(f"{name} must be at least 0, not {labels.min()}")
 
 
 def check_classes(labels: Tensor, classes: int, name: str = "labels") -> None:
-    check_rules(CLASSES, name, labels, classes)
+    if labels.max() >= classes:
+        raise ValueError(
+            f"{name} must be from 0 to {classes - 1}, as the model has {classes} classes, not"
+            f" {labels.max()}"
+        )
 
 
-def check_work(model: object, images: Any, labels: object, name: str = "model") -> None:
+def check_model(model: object, name: str = "model") -> None:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"{name} must be a torch.nn.Module, not {model!r} ({_kind(model)})")
+
+
+def check_fit(
+    images: Tensor, model: nn.Module, name: str = "images", model_name: str = "model"
+) -> None:
+    """Check that images have a model's device and dtype; one without numbers fits everywhere."""
+    tensors = [t for t in chain(model.parameters(), model.buffers()) if t.is_floating_point()]
+    for attribute, error in (("device", ValueError), ("dtype", TypeError)):
+        its, ours = {str(getattr(t, attribute)) for t in tensors}, str(getattr(images, attribute))
+        if its and ours not in its:
+            raise error(
+                f"{name} must be of the {attribute} of {model_name}, not {ours}; {model_name} has"
+                f" {', '.join(sorted(its))}: move one of them with .to({attribute})"
+            )
+
+
+def check_work(model: Any, images: Any, labels: object, name: str = "model") -> None:
     """Check what an attack and an evaluation are given."""
-    check_rules(IMAGES, "images", images)
-    check_rules(MODEL, name, model)
-    check_rules(FITTING, "images", images, model, name)
+    check_images(images)
+    check_model(model, name)
+    check_fit(images, model, model_name=name)
     check_labels(labels, images)
 
 

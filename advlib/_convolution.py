@@ -35,20 +35,10 @@ def from_rows(features: Tensor) -> Tensor:
 def by_patches(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Convolve with stride 1 and pool; fast where there are few input channels.
 
-    The four windows that are pooled together cover one patch, larger by one than the kernel. The
-    product of all patches with the kernel at its four places in a patch gives the four corners.
-
-    Parameters
-    ----------
-    x : Tensor
-        [H, C, W, n].
-    weight, bias : Tensor
-        As of `torch.nn.Conv2d`: [O, C, kH, kW], kH and kW odd, and [O]. H - kH and W - kW are odd.
-
-    Returns
-    -------
-    Tensor
-        [(H - kH + 1) / 2, O, (W - kW + 1) / 2, n].
+    Of x [H, C, W, n], a kernel [O, C, kH, kW] of odd sides and odd H - kH and W - kW it gives
+    [(H - kH + 1) / 2, O, (W - kW + 1) / 2, n]. The four windows that are pooled together cover one
+    patch, larger by one than the kernel. The product of all patches with the kernel at its four
+    places in a patch gives the four corners.
     """
     return _Patches.apply(x, weight, bias)  # type: ignore[no-any-return]
 
@@ -56,28 +46,12 @@ def by_patches(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def by_tiles(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Convolve with stride 1 and pool; fast where there are many channels.
 
-    Winograd's minimal filtering along the height, F(4, kH): four rows of the output take kH + 3
-    products instead of 4 kH, so a 5x5 kernel 0.4 of the multiplications. In float32 the result is
-    some five times further from the exact one than `conv2d`'s, about 7e-7 of its size; of corners
-    that would be equal, rounding decides which is the largest.
-
-    Parameters
-    ----------
-    x : Tensor
-        [H, C, W, n].
-    weight, bias : Tensor
-        As of `torch.nn.Conv2d`: [O, C, kH, kW], kH at most 5, and [O]. H - kH + 1 is a multiple of
-        4, W - kW is odd.
-
-    Returns
-    -------
-    Tensor
-        [(H - kH + 1) / 2, O, (W - kW + 1) / 2, n].
-
-    References
-    ----------
-    A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks", arXiv:1509.09308, 2015,
-    section 4.
+    As `by_patches`, with kH at most 5, H - kH + 1 a multiple of 4 and W - kW odd. Winograd's
+    minimal filtering along the height, F(4, kH) (A. Lavin, S. Gray, "Fast algorithms for
+    convolutional neural networks", arXiv:1509.09308, 2015, section 4): four rows of the output take
+    kH + 3 products instead of 4 kH, so a 5x5 kernel 0.4 of the multiplications. In float32 the
+    result is some five times further from the exact one than `conv2d`'s, about 7e-7 of its size; of
+    corners that would be equal, rounding decides which is the largest.
     """
     return _Tiles.apply(x, weight, bias)  # type: ignore[no-any-return]
 

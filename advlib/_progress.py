@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 LOG = logging.getLogger("advlib")
@@ -15,38 +15,35 @@ FORMAT = "{desc}: {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"  #
 def show_progress(
     name: str, epochs: int, done: int
 ) -> Iterator[Callable[[Mapping[str, float]], None]]:
-    """Show how far a training is, where a person sees it; of that line nothing remains.
-
-    What it yields is told each epoch, a row of the history, and logs it too (``advlib``, INFO).
-    """
-    with _show_bar(desc=name, total=epochs, initial=done, bar_format=FORMAT) as bar:
-        aside = bar.external_write_mode if bar else nullcontext  # a log may be on the same terminal
+    """Show how far a training is; what it yields is told each epoch, and logs it (INFO) as well."""
+    with show_steps(name, epochs, done) as report_step:
 
         def report_epoch(row: Mapping[str, float]) -> None:
             epoch = int(row["epoch"])
-            figures = f"objective {row['objective_train']:.4f}"
-            figures += f", validation error {row['top1_error_validation']:.2f} %"
+            words = f"objective {row['objective_train']:.4f}"
+            words += f", validation error {row['top1_error_validation']:.2f} %"
             left = row["seconds"] * (epochs - epoch)
             rest = f"{left // 60:.0f} min {left % 60:.0f} s left" if left else "done"
-            with aside():
-                LOG.info(f"{name} training: epoch {epoch} of {epochs}, {figures}, {rest}")
-                if bar:
-                    bar.n = epoch
-                    bar.set_postfix_str(figures, refresh=False)  # it is when `aside` ends
+            report_step(words, f"{name} training: epoch {epoch} of {epochs}, {words}, {rest}")
 
         yield report_epoch
 
 
 @contextmanager
-def show_steps(name: str, steps: int) -> Iterator[Callable[[str], None]]:
-    """Show how far something is that has so many steps; what it yields is told each, in words."""
+def show_steps(name: str, steps: int, done: int = 0) -> Iterator[Callable[..., None]]:
+    """Show how far something is, where a person sees it; of that line nothing remains.
 
-    with _show_bar(desc=name, total=steps, bar_format=FORMAT) as bar:
+    What it yields is told each step, in words, and what the log is to have.
+    """
+    options = {"desc": name, "total": steps, "initial": done, "leave": False}
+    with _show_bar(bar_format=FORMAT, **options) as bar:
 
-        def report_step(words: str) -> None:
-            if bar:
-                bar.set_postfix_str(words, refresh=False)
-                bar.update()
+        def report_step(words: str, logged: str = "") -> None:
+            with bar.external_write_mode():  # a log may be on the same terminal
+                if logged:
+                    LOG.info(logged)
+                bar.n += 1
+                bar.set_postfix_str(words, refresh=False)  # it is when this block ends
 
         yield report_step
 
@@ -54,31 +51,26 @@ def show_steps(name: str, steps: int) -> Iterator[Callable[[str], None]]:
 @contextmanager
 def _show_bar(**options: Any) -> Iterator[Any]:
     """Show tqdm's bar; nothing where nobody looks on: a log file, papermill, nbval."""
-    if os.environ.get("TQDM_DISABLE"):  # tqdm itself forgets it in notebooks
-        yield None
-    elif _is_cell():
+    quiet = bool(os.environ.get("TQDM_DISABLE"))  # tqdm itself forgets it in notebooks
+    if _is_cell() and not quiet:
         from IPython.display import DisplayHandle
         from tqdm.notebook import IProgress  # type: ignore[attr-defined]
         from tqdm.notebook import tqdm as widget
 
-        if IProgress is None:  # no ipywidgets, or none that can be imported
-            yield None
+        if IProgress:  # there are ipywidgets
+            # in a display of ours, which is emptied: tqdm's own would stay in the saved notebook
+            with widget(display=False, **options) as bar:
+                handle = DisplayHandle()
+                handle.display(bar.container)
+                try:
+                    yield bar
+                finally:
+                    handle.update({}, raw=True)
             return
-        # in a display of ours, which is emptied: tqdm's own would stay in the saved notebook
-        with widget(display=False, leave=False, **options) as bar:
-            handle = DisplayHandle()
-            handle.display(bar.container)
-            try:
-                yield bar
-            finally:
-                handle.update({}, raw=True)
-    elif sys.stderr and sys.stderr.isatty():
-        from tqdm import tqdm
+    from tqdm import tqdm
 
-        with tqdm(leave=False, **options) as bar:
-            yield bar
-    else:
-        yield None
+    with tqdm(disable=quiet or not (sys.stderr and sys.stderr.isatty()), **options) as bar:
+        yield bar
 
 
 def _is_cell() -> bool:

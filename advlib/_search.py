@@ -53,6 +53,7 @@ class Problem:
     targeted: bool
     check_labels: Callable[[int], None]
     """Refuses labels that are none of so many classes."""
+    epsilon: float
     labels: Tensor
     low: Tensor
     high: Tensor
@@ -113,8 +114,11 @@ def _differentiate(loss: Tensor, leaf: Tensor) -> Tensor:
 Search: TypeAlias = Callable[[Problem, Tensor], Tensor]  # and where to begin, to what is found
 
 
-def climb(problem: Problem, points: Tensor, *, steps: int, step_size: float) -> Tensor:
+def climb(
+    problem: Problem, points: Tensor, *, steps: int, step_size: float | None = None
+) -> Tensor:
     """Projected gradient ascent; from the second step on, images that are turned stay."""
+    step_size = min(2.5 / steps, 1) * problem.epsilon if step_size is None else step_size
     found, open_ = torch.empty_like(points), torch.arange(len(points), device=points.device)
     for step in range(steps):
         now = problem.ask(points)
@@ -147,83 +151,109 @@ def _rises(now: Tensor, before: Tensor, largest: Tensor) -> Tensor:
     return now > before + 16 * torch.finfo(now.dtype).eps * largest
 
 
-def climb_adaptively(problem: Problem, points: Tensor, *, steps: int, epsilon: float) -> Tensor:
+class _State:
+    """Where APGD is: an entry for each image that is not turned yet."""
+
+    def __init__(self, points: Tensor, now: Pass, size: float) -> None:
+        self.open = torch.arange(len(points), device=points.device)  # their numbers in the batch
+        self.points = self.before = self.best_points = points
+        self.gradient = self.best_gradient = now.gradient
+        self.loss = self.best_loss = now.loss
+        self.largest = now.loss.abs()
+        self.size = torch.zeros_like(now.loss) + size
+        # since it last looked back: the steps that raised the loss, the best loss then, and whether
+        # the step was halved
+        self.improved = torch.zeros_like(now.loss)
+        self.loss_then, self.halved = now.loss, self.improved == 0
+
+    def keep(self, mask: Tensor) -> None:
+        """Drop the other images."""
+        vars(self).update({name: value[mask] for name, value in vars(self).items()})
+
+    def better(self, mask: Tensor) -> None:
+        """Take the points for the best ones of these images."""
+        pixels = _for_pixels(mask, self.points)
+        self.best_points = torch.where(pixels, self.points, self.best_points)
+        self.best_gradient = torch.where(pixels, self.gradient, self.best_gradient)
+        self.best_loss = torch.where(mask, self.loss, self.best_loss)
+
+    def look_back(self, steps: int) -> None:
+        """Where so many steps have not led on, halve the step and go on from the best point."""
+        stuck = ~self.halved & ~_rises(self.best_loss, self.loss_then, self.largest)
+        halve = stuck | (self.improved < IMPROVED * steps)
+        pixels = _for_pixels(halve, self.points)
+        self.points = torch.where(pixels, self.best_points, self.points)
+        self.gradient = torch.where(pixels, self.best_gradient, self.gradient)
+        self.size = torch.where(halve, self.size / 2, self.size)
+        self.halved, self.loss_then = halve, self.best_loss
+        self.improved = torch.zeros_like(self.loss)
+
+
+def _for_pixels(values: Tensor, points: Tensor) -> Tensor:
+    """A value for each image, for all of its pixels."""
+    return values[(..., *[None] * (points.ndim - 1))]
+
+
+def climb_adaptively(problem: Problem, points: Tensor, *, steps: int) -> Tensor:
     """APGD (Croce and Hein 2020, algorithm 1); images that are turned stay, as in `climb`."""
-    found, now, last = torch.empty_like(points), problem.ask(points), 0
-    pixels = (..., *[None] * (points.ndim - 1))  # a value for each image, for all of its pixels
-    zero = torch.zeros_like(now.loss)
-    # an entry for each image that is not turned yet
-    s = {"open": torch.arange(len(points), device=points.device), "points": points}
-    s |= {"before": points, "gradient": now.gradient, "loss": now.loss, "size": zero + 2 * epsilon}
-    s |= {"best points": points, "best gradient": now.gradient, "best loss": now.loss}
-    s |= {"improved": zero, "loss then": now.loss, "halved": zero == 0, "largest": now.loss.abs()}
+    found, last = torch.empty_like(points), 0
+    s = _State(points, problem.ask(points), 2 * problem.epsilon)
     for step in range(1, steps + 1):
-        size, share = s["size"][pixels].to(points.dtype), MOMENTUM if step > 1 else 1.0
-        ahead = problem.project(torch.addcmul(s["points"], s["gradient"].sign(), size))
-        moved = s["points"] + share * (ahead - s["points"])
-        moved = problem.project(moved + (1 - share) * (s["points"] - s["before"]))
+        size = _for_pixels(s.size, s.points).to(points.dtype)
+        share = MOMENTUM if step > 1 else 1.0
+        ahead = problem.project(torch.addcmul(s.points, s.gradient.sign(), size))
+        moved = s.points + share * (ahead - s.points)
+        moved = problem.project(moved + (1 - share) * (s.points - s.before))
         now = problem.ask(moved, with_gradient=step < steps)
-        s["largest"] = torch.maximum(s["largest"], now.loss.abs())
-        better = _rises(now.loss, s["best loss"], s["largest"]) | now.turned
-        s["improved"] = s["improved"] + _rises(now.loss, s["loss"], s["largest"])
-        s |= {"before": s["points"], "points": moved, "loss": now.loss}
-        s["gradient"] = now.gradient if step < steps else s["gradient"]
-        for name in ("points", "gradient", "loss"):
-            chosen = better if name == "loss" else better[pixels]
-            s[f"best {name}"] = torch.where(chosen, s[name], s[f"best {name}"])
+        s.largest = torch.maximum(s.largest, now.loss.abs())
+        s.improved = s.improved + _rises(now.loss, s.loss, s.largest)
+        s.before, s.points, s.loss = s.points, moved, now.loss
+        s.gradient = now.gradient if step < steps else s.gradient
+        s.better(_rises(now.loss, s.best_loss, s.largest) | now.turned)
         if step in _checkpoints(steps):
-            stuck = ~s["halved"] & ~_rises(s["best loss"], s["loss then"], s["largest"])
-            halve, last = stuck | (s["improved"] < IMPROVED * (step - last)), step
-            for name in ("points", "gradient"):
-                s[name] = torch.where(halve[pixels], s[f"best {name}"], s[name])
-            s |= {"size": torch.where(halve, s["size"] / 2, s["size"]), "halved": halve}
-            s |= {"improved": torch.zeros_like(s["loss"]), "loss then": s["best loss"]}
+            s.look_back(step - last)
+            last = step
         rest = problem.further(now.turned)
         if not rest.all():
-            found[s["open"][~rest]] = s["best points"][~rest]
-            s, problem = {name: value[rest] for name, value in s.items()}, problem.only(rest)
-            if not len(s["open"]):
+            found[s.open[~rest]] = s.best_points[~rest]
+            s.keep(rest)
+            problem = problem.only(rest)
+            if not len(s.open):
                 break
-    found[s["open"]] = s["best points"]
+    found[s.open] = s.best_points
     return found
 
 
 TARGETS = 9  # how many classes are tried in turn, where the loss is towards each
 
 
-@dataclass
-class Task:
-    """What an attack is told, checked; `loss` None is that of `Problem`, towards each class."""
-
-    loss: Loss | None
-    target_labels: Tensor | None
-    epsilon: float
-    bounds: object
-    restarts: int
-    seed: int
-    batch_size: int
-    random_start: bool
-
-    def __post_init__(self) -> None:
-        self.epsilon = check("epsilon", self.epsilon)
-        self.batch_size = check("batch_size", self.batch_size)
-        self.restarts = WHOLE.check("restarts", self.restarts)
-        self.seed = SEED.check("seed", self.seed)
-        if not isinstance(self.random_start, bool):
-            raise TypeError(f"random_start must be True or False, not {self.random_start!r}")
-
-
 def attack_in_batches(
-    model: nn.Module, images: Tensor, labels: Tensor, task: Task, search: Search
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    epsilon: float,
+    search: Search,
+    *,
+    bounds: object,
+    target_labels: Tensor | None,
+    loss: Loss | None,
+    restarts: int,
+    seed: int,
+    batch_size: int,
+    random_start: bool = False,
 ) -> Tensor:
-    """Attack all images, batch by batch, and leave everything as found."""
+    """Attack all images, batch by batch, and leave everything as found; loss: see `Problem`."""
+    epsilon, batch_size = check("epsilon", epsilon), check("batch_size", batch_size)
+    restarts, seed = WHOLE.check("restarts", restarts), SEED.check("seed", seed)
+    if not isinstance(random_start, bool):
+        raise TypeError(f"random_start must be True or False, not {random_start!r}")
     _checks.check_work(model, images, labels)
     given = {"labels": labels}
-    if task.target_labels is not None:
-        _checks.check_labels(task.target_labels, images, "target_labels")
-        given["target_labels"] = task.target_labels
-    limits = _checks.check_bounds(task.bounds, images)
-    _checks.check_last(model, images, task.batch_size)
+    if target_labels is not None:
+        _checks.check_labels(target_labels, images, "target_labels")
+        given["target_labels"] = target_labels
+    limits = _checks.check_bounds(bounds, images)
+    _checks.check_last(model, images, batch_size)
 
     @cache
     def check_all(classes: int) -> None:  # all of them: the first batch shows one out of range
@@ -233,19 +263,20 @@ def attack_in_batches(
             raise ValueError("model must have at least two classes: one cannot be turned")
 
     # A caller inside torch.no_grad or torch.inference_mode gets its images too.
-    as_found = restored(model, images.device, derived_seed(task.seed, "attack"))
+    as_found = restored(model, images.device, derived_seed(seed, "attack"))
     with as_found, torch.inference_mode(False), frozen(model):
-        clean, towards = images.detach(), [*given.values()][-1]
+        clean, towards = images.detach(), labels if target_labels is None else target_labels
         adversarial = torch.empty_like(clean)
-        streams = [Generator("cpu") for _ in range(task.restarts)]  # where it draws per image
+        streams = [Generator("cpu") for _ in range(restarts)]  # where it draws per image
         for restart, stream in enumerate(streams):
-            stream.manual_seed(derived_seed(task.seed, "start", restart))
-        for start in range(0, len(clean), task.batch_size):
-            part = slice(start, start + task.batch_size)
-            low, high = _box(clean[part], task.epsilon, limits)
-            targeted, aims = task.target_labels is not None, towards[part].clone()
-            problem = Problem(model, task.loss, targeted, check_all, aims, low, high)
-            adversarial[part] = _strongest(_tries(problem, clean[part], task, streams), search)
+            stream.manual_seed(derived_seed(seed, "start", restart))
+        for start in range(0, len(clean), batch_size):
+            part = slice(start, start + batch_size)
+            low, high = _box(clean[part], epsilon, limits)
+            targeted, aims = target_labels is not None, towards[part].clone()
+            problem = Problem(model, loss, targeted, check_all, epsilon, aims, low, high)
+            tries = _tries(problem, clean[part], random_start, streams)
+            adversarial[part] = _strongest(tries, search)
     return adversarial
 
 
@@ -259,11 +290,11 @@ def _box(
 
 
 def _tries(
-    problem: Problem, images: Tensor, task: Task, streams: list[Generator]
+    problem: Problem, images: Tensor, random_start: bool, streams: list[Generator]
 ) -> Iterator[tuple[Problem, Tensor]]:
     """Yield the problem and where to begin, for each restart and each class to go towards."""
     problems = [problem]
-    if task.loss is None:
+    if problem.loss is None:
         with torch.no_grad():
             logits = _checks.logits_of(problem.model, images.clone())
         problem.check_labels(logits.shape[1])
@@ -271,9 +302,9 @@ def _tries(
         problems = [replace(problem, towards=order[:, n]) for n in range(order.shape[1])[:TARGETS]]
     for stream in streams:
         start = images
-        if task.random_start:
+        if random_start:
             shift = torch.rand(images.shape, dtype=images.dtype, device="cpu", generator=stream)
-            start = torch.add(images, 2 * shift.to(images.device) - 1, alpha=task.epsilon)
+            start = torch.add(images, 2 * shift.to(images.device) - 1, alpha=problem.epsilon)
             start = problem.project(start)
         for each in problems:
             yield each, start

@@ -1,7 +1,8 @@
-"""The table that describes a network layer by layer."""
+"""The tables that describe a network layer by layer: the seed's, and one of any network."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -45,7 +46,7 @@ def architecture_table(
     Raises
     ------
     TypeError
-        If there is a layer of another kind.
+        If there is a layer of another kind, or the model may call its layers in another order.
 
     References
     ----------
@@ -53,8 +54,8 @@ def architecture_table(
     prints it.
     """
     layers = model.layers if isinstance(model, LeNet) else model
-    if isinstance(layers, nn.Module):
-        layers = [layers] if type(layers) in _TYPES else layers.children()
+    if isinstance(layers, nn.Module) and type(layers) not in (nn.Sequential, nn.ModuleList):
+        layers = [layers]  # one layer, or a network, which may call its own in another order
     layers = list(layers)
     data = torch.empty(1, *input_shape, device="meta")
     size: Pair = (1, 1)
@@ -83,8 +84,7 @@ def architecture_table(
     loss = torch.empty(1, 1, 1, 1, device="meta")
     name = f"layer{len(layers) + 1}"
     columns.append(("softmxl", name, 1, "n/a", "n/a", 1, 0, *field, *_memory(loss, nn.Identity())))
-    table = pd.DataFrame(dict(enumerate(columns)), index=pd.Index(ROWS, name="layer"), dtype=object)
-    return table
+    return pd.DataFrame(dict(enumerate(columns)), index=pd.Index(ROWS, name="layer"), dtype=object)
 
 
 def _map(function: Any, *pairs: Pair) -> Pair:
@@ -123,7 +123,7 @@ def _cell(pair: Iterable[float]) -> object:
 
 def _memory(data: Tensor, layer: nn.Module | None) -> tuple[object, ...]:
     """Size, depth, number and memory of the data, and the memory of the layer's parameters."""
-    parameters = "n/a" if layer is None else _bytes(4 * sum(p.numel() for p in layer.parameters()))
+    parameters = "n/a" if layer is None else _bytes(4 * _count(layer.parameters()))
     number, depth, *size = data.shape
     return _cell(size), depth, number, _bytes(4 * data.numel()), parameters
 
@@ -134,3 +134,45 @@ def _bytes(count: float) -> str:
             return f"{count:.0f}{unit}"
         count /= 1024
     return f"{count:.0f}GB"
+
+
+def list_layers(network: nn.Module, image: Tensor, most: int = 60) -> pd.DataFrame:
+    """Return the layers of any network that an image [1, ...] passes, in its order, by name.
+
+    Columns: type, output (its shape) and parameters. A layer that is passed again is listed once;
+    of more than `most` those within a block are one. What parameters belong to no layer is last.
+    """
+    depth = 1 + max((name.count(".") for name, _ in network.named_modules()), default=0)
+    while depth > 1 and len([*_layers_at(network, depth)]) > most:
+        depth -= 1
+    rows: dict[str, tuple[str, str, int]] = {}
+
+    def see(name: str, layer: nn.Module, _: object, output: object) -> None:
+        shape = "x".join(map(str, output.shape[1:])) if isinstance(output, Tensor) else "n/a"
+        rows.setdefault(name, (type(layer).__name__, shape, _count(layer.parameters())))
+
+    handles = [
+        m.register_forward_hook(partial(see, name)) for name, m in _layers_at(network, depth)
+    ]
+    try:
+        with torch.no_grad():
+            network(image.clone())
+    finally:
+        for handle in handles:
+            handle.remove()
+    listed = {id(p) for name in rows for p in network.get_submodule(name).parameters()}
+    if rest := _count(p for p in network.parameters() if id(p) not in listed):
+        rows["others"] = ("n/a", "n/a", rest)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["type", "output", "parameters"])
+
+
+def _layers_at(network: nn.Module, depth: int) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the modules at a depth, and those without parts above it, by name."""
+    for name, module in network.named_modules():
+        level = name.count(".") + 1
+        if name and (level == depth or (level < depth and not [*module.children()])):
+            yield name, module
+
+
+def _count(parameters: Iterable[nn.Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)

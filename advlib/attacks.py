@@ -7,26 +7,29 @@ is exact where a model is confident, where the gradient of the softmax log-loss 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from inspect import signature
 
-from torch import Tensor, nn
+import torch
+from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from advlib._checks import check_bounds
 from advlib._search import (
     Loss,
-    Task,
     attack_in_batches,
     climb,
     climb_adaptively,
     logit_of,
     others,
-    perturb,
 )
-from advlib.settings import RATE, WHOLE
-
-__all__ = ["ATTACKS", "EACH_CLASS", "LOSSES", "Attack", "apgd", "fgsm", "perturb", "pgd"]
+from advlib._search import perturb as perturb  # for methods, and methods of one's own
+from advlib._state import derived_seed
+from advlib.settings import RATE, WHOLE, check
 
 Bounds = tuple[float | Tensor, float | Tensor]
+Make = Callable[..., Tensor]
+"""Called like `fgsm`: with model, images, labels and epsilon, and by name bounds, seed and
+batch_size."""
 
 
 def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
@@ -125,18 +128,18 @@ def fgsm(
     A. Athalye, N. Carlini, D. Wagner, "Obfuscated gradients give a false sense of security",
     arXiv:1802.00420, 2018.
     """
-    task = _task(
-        loss,
-        target_labels,
-        epsilon=epsilon,
+    return attack_in_batches(
+        model,
+        images,
+        labels,
+        epsilon,
+        partial(climb, steps=1),
         bounds=bounds,
+        target_labels=target_labels,
+        loss=_find_loss(loss, target_labels),
         restarts=restarts,
         seed=seed,
         batch_size=batch_size,
-        random_start=False,
-    )
-    return attack_in_batches(
-        model, images, labels, task, partial(climb, steps=1, step_size=task.epsilon)
     )
 
 
@@ -182,21 +185,22 @@ def pgd(
     A. Madry et al., "Towards deep learning models resistant to adversarial attacks",
     arXiv:1706.06083, 2018.
     """
-    task = _task(
-        loss,
-        target_labels,
-        epsilon=epsilon,
+    steps = WHOLE.check("steps", steps)
+    if step_size is not None:
+        step_size = 0.0 if step_size == 0 else RATE.check("step_size", step_size)
+    return attack_in_batches(
+        model,
+        images,
+        labels,
+        epsilon,
+        partial(climb, steps=steps, step_size=step_size),
         bounds=bounds,
+        target_labels=target_labels,
+        loss=_find_loss(loss, target_labels),
         restarts=restarts,
         seed=seed,
         batch_size=batch_size,
         random_start=random_start,
-    )
-    steps = WHOLE.check("steps", steps)
-    step_size = min(2.5 / steps, 1) * task.epsilon if step_size is None else step_size
-    step_size = 0.0 if step_size == 0 else RATE.check("step_size", step_size)
-    return attack_in_batches(
-        model, images, labels, task, partial(climb, steps=steps, step_size=step_size)
     )
 
 
@@ -239,18 +243,41 @@ def apgd(
     F. Croce, M. Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
     parameter-free attacks", arXiv:2003.01690, 2020.
     """
-    task = _task(
-        loss,
-        target_labels,
-        epsilon=epsilon,
+    return attack_in_batches(
+        model,
+        images,
+        labels,
+        epsilon,
+        partial(climb_adaptively, steps=WHOLE.check("steps", steps)),
         bounds=bounds,
+        target_labels=target_labels,
+        loss=_find_loss(loss, target_labels),
         restarts=restarts,
         seed=seed,
         batch_size=batch_size,
         random_start=random_start,
     )
-    search = partial(climb_adaptively, steps=WHOLE.check("steps", steps), epsilon=task.epsilon)
-    return attack_in_batches(model, images, labels, task, search)
+
+
+def random_signs(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    epsilon: float = 0.1,
+    *,
+    bounds: Bounds | None = None,
+    seed: int = 0,
+    batch_size: int = 200,
+) -> Tensor:
+    """Change every value by epsilon with a sign drawn at random, then clip it to the bounds.
+
+    Called like `advlib.fgsm`; it takes no gradient, and the model does not matter.
+    """
+    stream = Generator(images.device).manual_seed(derived_seed(seed, "signs"))
+    shift = torch.rand(images.shape, generator=stream, device=images.device) - 0.5
+    changed = torch.add(images, shift.sign().to(images.dtype), alpha=check("epsilon", epsilon))
+    limits = check_bounds(bounds, images)
+    return changed if limits is None else changed.clamp(*limits)
 
 
 slides_fgsm = partial(fgsm, loss="log-loss")
@@ -259,22 +286,37 @@ slides_fgsm = partial(fgsm, loss="log-loss")
 
 @dataclass(frozen=True)
 class Attack:
-    """An attack: a function as `fgsm` is, and its perturbation in words."""
+    """An attack: one row, which `robustness`, the report and the panel read."""
 
-    make: Callable[..., Tensor]
-    perturbation: str
+    make: Make
+    panel: str = ""
+    """What the panel calls it, if it offers it."""
+
+    @property
+    def takes_steps(self) -> bool:
+        return "steps" in signature(self.make).parameters
+
+    def with_steps(self, steps: int) -> Make:
+        """Return the function, with so many steps if it takes any."""
+        return partial(self.make, steps=steps) if self.takes_steps else self.make
 
 
-ATTACKS = {"fgsm": Attack(partial(fgsm, loss="log-loss"), "signs of the gradient")}
-"""The attacks of the seed's chapters, as the slides compute them."""
+ATTACKS = {
+    "random signs": Attack(random_signs),
+    "FGSM": Attack(fgsm, panel="FGSM"),
+    "PGD": Attack(pgd, panel="PGD"),
+    "APGD, log-odds": Attack(apgd, panel="APGD"),
+    "APGD, difference": Attack(partial(apgd, loss="difference")),
+    f"APGD, {EACH_CLASS}": Attack(partial(apgd, loss=EACH_CLASS)),
+}
+"""The attacks of `robustness`, by name; see `Attack`."""
 
 
-def _task(loss: str | Loss, target_labels: Tensor | None, **others: Any) -> Task:
-    """What an attack is told, checked."""
+def _find_loss(loss: str | Loss, target_labels: Tensor | None) -> Loss | None:
+    """The loss of a name; None is that of `Problem`, towards each class."""
     names = [*LOSSES, EACH_CLASS]
     if not callable(loss) and loss not in names:
         raise ValueError(f"loss must be one of {', '.join(names)}, or a function, not {loss!r}")
     if loss == EACH_CLASS and target_labels is not None:
         raise ValueError(f"loss {EACH_CLASS!r} has targets of its own: leave target_labels out")
-    function = loss if callable(loss) else LOSSES.get(loss)
-    return Task(loss=function, target_labels=target_labels, **others)
+    return loss if callable(loss) else LOSSES.get(loss)

@@ -1,7 +1,10 @@
-"""Evaluation: error and confidence of a model, and transfer between models."""
+"""Evaluation: error and confidence of a model, transfer between models, and rates' intervals."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +17,6 @@ from torch.nn.functional import cross_entropy
 from advlib._checks import check_classes, check_last, check_work, count_classes, logits_of
 from advlib._state import derived_seed, restored
 from advlib.attacks import fgsm
-from advlib.intervals import wilson_interval
 from advlib.methods import ranks
 from advlib.settings import check
 
@@ -141,25 +143,10 @@ def evaluate(
 def errors(
     model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = BATCH_SIZE
 ) -> Errors:
-    """Measure a model's mean objective, top-1 and top-5 error.
+    """Measure a model's mean objective, top-1 and top-5 error; arguments are those of `evaluate`.
 
-    Parameters
-    ----------
-    model, images, labels, batch_size
-        As for `evaluate`.
-
-    Returns
-    -------
-    Errors
-        The objective (softmax log-loss, natural logarithm) and the errors in percent, averaged in
-        float64. A label counts as found if it is the first, or among the first five, in the order
-        of the logits; among equal logits the lower label comes first. With five classes or fewer
-        the top-5 error is 0.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `evaluate`.
+    A label counts as found if it is among the first, or the first five, in the order of the logits;
+    among equal logits the lower label comes first.
     """
     per_image = _measure(model, images, labels, batch_size, _ranks, 3)
     objective, top1, top5 = per_image.mean(0).tolist()
@@ -218,6 +205,52 @@ def transfer(
         return pd.DataFrame(rows, index=index, columns=pd.Index(list(models), name="attacked"))
 
     return Transfer(table("error"), table("confidence_error"), len(images))
+
+
+def wilson_interval(errors: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """The Wilson score interval of a rate.
+
+    Parameters
+    ----------
+    errors : int
+        How many of the images are errors, from 0 to `n`.
+    n : int
+        How many images there are, at least 1.
+    level : float, optional
+        The confidence level, above 0 and below 1.
+
+    Returns
+    -------
+    tuple of float
+        The lower and the upper end, in percent.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+
+    References
+    ----------
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal
+    of the American Statistical Association 22, 1927.
+    """
+    for name, count in (("errors", errors), ("n", n)):
+        if not isinstance(count, Integral) or isinstance(count, bool):
+            raise TypeError(f"{name} must be a whole number, not {count!r}")
+    if n < 1:
+        raise ValueError(f"n must be at least 1, not {n}")
+    if not 0 <= errors <= n:
+        raise ValueError(f"errors must be from 0 to n = {n}, not {errors}")
+    if not isinstance(level, Real) or isinstance(level, bool):
+        raise TypeError(f"level must be a number, not {level!r}")
+    if not 0 < level < 1:
+        raise ValueError(f"level must be above 0 and below 1, not {level!r}")
+    rate = int(errors) / int(n)
+    z = NormalDist().inv_cdf((1 + float(level)) / 2)
+    centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(rate * (1 - rate) / n + (z / (2 * n)) ** 2)
+    # The interval holds the rate and lies in [0, 1], except for rounding at its ends.
+    return 100 * max(0.0, min(rate, centre - half)), 100 * min(1.0, max(rate, centre + half))
 
 
 def measure_images(

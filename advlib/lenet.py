@@ -94,13 +94,7 @@ class LeNet(nn.Module):
         return not hooked and self._describe_layers() == self._built
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give the logits [N, classes] of images [N, 1, 28, 28].
-
-        Raises
-        ------
-        ValueError
-            If the images have another shape.
-        """
+        """Give the logits [N, classes] of images [N, 1, 28, 28]."""
         if images.shape[1:] != SHAPE:
             raise ValueError(f"images must be of shape [N, 1, 28, 28], not {list(images.shape)}")
         fast = not _is_traced() and images.device.type == "cpu" and len(images) > 0

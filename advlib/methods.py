@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from advlib._state import derived_seed
 from advlib.attacks import fgsm, perturb
 from advlib.settings import Training, declared, one_of
 
@@ -39,34 +40,32 @@ class Step(NamedTuple):
     adversarial: Outcome | None = None
 
 
-Settings = Any
-"""A `advlib.settings.Training`, or what a method's row makes of it."""
-
-TakeStep = Callable[[nn.Module, Batch, Settings], Step]
-"""A training method: (model, batch, settings) to a `Step`."""
+TakeStep = Callable[[nn.Module, Batch, Any], Step]
+"""A training method: (model, batch, settings) to a `Step`; the settings are a
+`advlib.settings.Training`, or what a method's row makes of it."""
 
 
-def standard(model: nn.Module, batch: Batch, settings: Settings) -> Step:
+def standard(model: nn.Module, batch: Batch, settings: Any) -> Step:
     """g = g_clean, the mean gradient on the clean minibatch."""
     clean = differentiate(model, batch)
     return Step(clean.gradients, clean.outcome)
 
 
-def mixed(model: nn.Module, batch: Batch, settings: Settings) -> Step:
+def mixed(model: nn.Module, batch: Batch, settings: Any) -> Step:
     """g = g_clean + g_adversarial: trained on both together, the sum divided by the clean ones."""
     clean, attacked = _clean_and_adversarial(model, batch, settings.epsilon)
     gradients = torch._foreach_add(clean.gradients, attacked.gradients)
     return Step(gradients, clean.outcome, attacked.outcome)
 
 
-def adversarial(model: nn.Module, batch: Batch, settings: Settings) -> Step:
+def adversarial(model: nn.Module, batch: Batch, settings: Any) -> Step:
     """g = alpha g_clean + (1 - alpha) g_adversarial (Goodfellow et al. 2014, section 6)."""
     clean, attacked = _clean_and_adversarial(model, batch, settings.epsilon)
     gradients = torch._foreach_lerp(attacked.gradients, clean.gradients, settings.alpha)
     return Step(gradients, clean.outcome, attacked.outcome)
 
 
-def mixed_epochwise(model: nn.Module, batch: Batch, settings: Settings) -> Step:
+def mixed_epochwise(model: nn.Module, batch: Batch, settings: Any) -> Step:
     """g = mean gradient on clean images and on adversarial ones made at the epoch's start."""
     both = differentiate(model, batch)
     assert batch.perturbed is not None
@@ -77,8 +76,13 @@ def mixed_epochwise(model: nn.Module, batch: Batch, settings: Settings) -> Step:
     return Step(both.gradients, clean, attacked)
 
 
+def seed_order(seed: int, epoch: int) -> Generator:
+    """Return the random numbers that an epoch of a training is shuffled with."""
+    return torch.Generator().manual_seed(derived_seed(seed, epoch, "order"))
+
+
 def shuffled(
-    model: nn.Module, images: Tensor, labels: Tensor, settings: Settings, generator: Generator
+    model: nn.Module, images: Tensor, labels: Tensor, settings: Any, generator: Generator
 ) -> Iterator[Batch]:
     """The minibatches of an epoch."""
     order = torch.randperm(len(images), generator=generator, device="cpu").to(images.device)
@@ -87,7 +91,7 @@ def shuffled(
 
 
 def shuffled_among_adversarial(
-    model: nn.Module, images: Tensor, labels: Tensor, settings: Settings, generator: Generator
+    model: nn.Module, images: Tensor, labels: Tensor, settings: Any, generator: Generator
 ) -> Iterator[Batch]:
     """The minibatches of an epoch that goes through all images twice: clean, and attacked now."""
     n = len(images)
@@ -163,15 +167,8 @@ METHODS = {
 
 
 def find_method(name: object) -> Method:
-    """Return a method by its name.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If there is no such method.
-    """
-    rule = one_of(METHODS)
-    return METHODS[rule.check("method", name)]
+    """Return a method by its name."""
+    return METHODS[one_of(METHODS).check("method", name)]
 
 
 class Pass(NamedTuple):
@@ -183,22 +180,9 @@ class Pass(NamedTuple):
 
 
 def differentiate(model: nn.Module, batch: Batch, *, of_images: bool = False) -> Pass:
-    """Differentiate the mean softmax log-loss of a minibatch.
+    """Differentiate the mean softmax log-loss of a minibatch by the trained parameters.
 
-    Parameters
-    ----------
-    model : Module
-        Any module that returns logits.
-    batch : Batch
-        The minibatch.
-    of_images : bool, optional
-        Whether the gradient with respect to the images is wanted too; the same pass back gives it.
-
-    Returns
-    -------
-    Pass
-        The gradients with respect to the parameters that require one, that with respect to the
-        images or None, and what the model gave.
+    With `of_images` the same pass back gives the gradient of the images too.
     """
     images = batch.images.detach().requires_grad_(of_images)
     wanted = [p for p in model.parameters() if p.requires_grad] + [images] * of_images
@@ -211,20 +195,7 @@ def differentiate(model: nn.Module, batch: Batch, *, of_images: bool = False) ->
 
 
 def ranks(logits: Tensor, labels: Tensor) -> Tensor:
-    """Count, for each image, the classes that come before its label.
-
-    Parameters
-    ----------
-    logits : Tensor
-        [N, classes]; among equal ones the lower class comes first.
-    labels : Tensor
-        int64 [N].
-
-    Returns
-    -------
-    Tensor
-        int64 [N]: 0 where the label is the prediction.
-    """
+    """Count for each image the classes before its label; among equals the lower comes first."""
     own = logits.gather(1, labels[:, None])
     lower = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]
     return ((logits > own) | ((logits == own) & lower)).sum(1)

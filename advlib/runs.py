@@ -18,39 +18,26 @@ from torch import nn
 from advlib._state import derived_seed, seeded
 from advlib.data import Dataset, load_data
 from advlib.kept import checkpoints
-from advlib.kept.files import cache_folder
-from advlib.kept.folders import REFERENCE
-from advlib.kept.identity import source_of
+from advlib.kept.code import source_of
+from advlib.kept.folders import REFERENCE, runs_folder
 from advlib.lenet import LeNet
-from advlib.methods import find_method
+from advlib.methods import Method, find_method
 from advlib.settings import Experiment, Training, declared
-from advlib.training import deciding_code, train
+from advlib.training import Known, deciding_code, train
 
 PRETRAINED = Experiment().methods
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished training.
-
-    Attributes
-    ----------
-    folder : Path
-        Where its checkpoint and its history are kept.
-    method : str
-        The training method.
-    settings : dict
-        The settings that decide its numbers.
-    model : Module
-        The trained network, in evaluation mode.
-    history : DataFrame
-        What `advlib.train` returned.
-    """
+    """A finished training, and the folder of its checkpoint and its history."""
 
     folder: Path
     method: str
     settings: dict[str, Any]
+    """Those that decide its numbers."""
     model: nn.Module
+    """In evaluation mode."""
     history: pd.DataFrame
 
 
@@ -59,6 +46,7 @@ def trained(
     data: Dataset,
     settings: Training,
     *,
+    row: Method | None = None,
     network: Callable[..., nn.Module] = LeNet,
     code: str = "",
     device: str = "auto",
@@ -72,34 +60,20 @@ def trained(
 
     Parameters
     ----------
-    method : str
-        A method's name, one of `advlib.methods.METHODS`.
-    data : Dataset
-        As `advlib.load_data` gives it.
+    method, data, device
+        As for `advlib.train`; a method by its name.
     settings : Training
-        The experiment's; some count only for the methods that use them. The seed is the
-        experiment's.
+        The experiment's; some count only for the methods that use them.
+    row : Method, optional
+        That of a method of one's own; `code` says what it is known by.
     network : callable, optional
-        A function or class that gives the model, called as `build_network` does; one of your own is
-        known by the code in its file.
+        Gives the model, called as `build_network` does; one of your own is known by its code.
     code : str, optional
         What else decides the numbers, such as a digest of files of your own.
-    device : str, optional
-        As for `advlib.train`.
     runs : path-like, optional
-        The folder of runs; by default $ADVLIB_RUNS, else one in the user's cache folder.
-
-    Returns
-    -------
-    Run
-        The finished training.
-
-    Raises
-    ------
-    TypeError, ValueError, DivergedError, DamagedFileError
-        As `advlib.train`.
+        The folder of runs, by default `advlib.kept.folders.runs_folder`.
     """
-    row = find_method(method)
+    row = row or find_method(method)
     given = {
         name: getattr(settings, name) for name in declared(row.settings) if hasattr(settings, name)
     }
@@ -107,15 +81,17 @@ def trained(
     deciding = row.deciding(own)
     if not code and not network.__module__.startswith("advlib."):
         code = source_of(network)
-    code = deciding_code(row, network, load_data) + code
+    code = deciding_code(row, network, load_data, build_network) + code
     key = json.dumps(
         [method, deciding, data.fingerprint, code, str(torch.__version__)], sort_keys=True
     )
     name = f"{method}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    kept = Path(runs or os.environ.get("ADVLIB_RUNS") or cache_folder() / "runs").absolute()
+    kept = Path(runs).absolute() if runs else runs_folder()
     model = build_network(network, data, derived_seed(own.seed, method, "weights")).eval()
     shuffles = {**given, "seed": derived_seed(own.seed, method, "shuffles")}
-    history = train(model, data, method=method, device=device, run=kept / name, **shuffles)
+    history = train(
+        model, data, method=Known(method, row), device=device, run=kept / name, **shuffles
+    )
     return Run(kept / name, method, deciding, model, history)
 
 

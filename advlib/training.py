@@ -1,4 +1,4 @@
-"""The training loop: epochs, history, checkpoints and resuming."""
+"""The training loop: an epoch, its validation, the history, checkpoints and resuming."""
 
 import hashlib
 import inspect
@@ -12,18 +12,18 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from advlib._checks import NotFiniteError
-from advlib._epoch import check_training as check_training  # for who checks before any training
-from advlib._epoch import train_epoch, validate
+from advlib import _checks
 from advlib._progress import show_progress
-from advlib._state import kept_modes
+from advlib._state import derived_seed, frozen, kept_modes, restored, seeded
+from advlib.attacks import perturb
 from advlib.data import Dataset
+from advlib.evaluation import BATCH_SIZE, Errors, errors
 from advlib.kept import checkpoints
-from advlib.kept.identity import running_code, source_of
-from advlib.methods import Method, TakeStep, find_method
-from advlib.settings import Training, declared, shows
+from advlib.kept.code import running_code, source_of
+from advlib.methods import Batch, Method, Outcome, TakeStep, differentiate, find_method
+from advlib.settings import Training, declared
 
 FIGURES = ("objective", "top1_error", "top5_error")
 PARTS = ("train", "train_adversarial", "validation", "validation_adversarial")
@@ -34,15 +34,29 @@ class DivergedError(ArithmeticError):
     """The loss of a training is no longer finite."""
 
 
-@shows(Training)
+class Known(NamedTuple):
+    """A method of any name: who gives it to `train` answers for what a run is known by."""
+
+    name: str
+    method: Method
+
+
 def train(
     model: nn.Module,
     data: Dataset,
     *,
-    method: str | TakeStep = "adversarial",
+    method: str | TakeStep | Known = "adversarial",
+    epochs: int = 30,
+    epsilon: float = 0.1,
+    alpha: float = 0.5,
+    batch_size: int = 100,
+    learning_rate: float = 1e-3,
+    momentum: float = 0.9,
+    weight_decay: float = 5e-4,
+    seed: int = 0,
     device: str | torch.device = "auto",
     run: str | os.PathLike[str] | None = None,
-    **settings: Any,
+    **others: Any,
 ) -> pd.DataFrame:
     """Train a model in place.
 
@@ -102,14 +116,25 @@ def train(
     """
     folder = None if run is None else _folder(run)
     name, chosen = _method(method, named=run is not None)
-    unknown = settings.keys() - declared(chosen.settings)
+    unknown = others.keys() - declared(chosen.settings)
     if unknown:
         raise TypeError(
             f"{name} training has no setting {', '.join(map(repr, sorted(unknown)))}; it has"
             f" {', '.join(declared(chosen.settings))}"
         )
-    training = _Named(name, chosen, chosen.settings(**settings))
-    check_training(model, data, training.settings.batch_size, chosen.passes)
+    settings = chosen.settings(
+        epochs=epochs,
+        epsilon=epsilon,
+        alpha=alpha,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        seed=seed,
+        **others,
+    )
+    training = _Named(name, chosen, settings)
+    check_training(model, data, settings.batch_size, chosen.passes)
     place = _find_device(device)
     if folder is None:
         with _trained_on(model, place):
@@ -117,7 +142,7 @@ def train(
     decides = _identity(model, data, training)
     checkpoint = checkpoints.Checkpoint.resume(folder, decides, place)
     history = _frame(checkpoint.history)
-    if len(history) == training.settings.epochs and checkpoint.is_told_by(history):
+    if len(history) == settings.epochs and checkpoint.is_told_by(history):
         # read without the lock: it may lie where nothing can be written
         model.load_state_dict(checkpoint.state)
         return history
@@ -138,6 +163,159 @@ class _Named(NamedTuple):
     settings: Training
 
 
+def _loop(
+    model: nn.Module,
+    data: Dataset,
+    training: _Named,
+    device: torch.device,
+    history: list[dict[str, float]],
+    checkpoint: checkpoints.Checkpoint | None,
+) -> pd.DataFrame:
+    """Train the epochs that `history` lacks."""
+    method, settings = training.method, training.settings
+    images, labels = data.train.images.to(device), data.train.labels.to(device)
+    validation = data.validation.images.to(device), data.validation.labels.to(device)
+    with show_progress(training.name, settings.epochs, len(history)) as report_epoch:
+        for epoch in range(len(history) + 1, settings.epochs + 1):
+            begin = time.perf_counter()
+            try:
+                trained = train_epoch(model.train(), images, labels, method, settings, epoch)
+                validated = validate(model.eval(), *validation, settings, epoch)
+            except _checks.NotFiniteError as error:
+                raise _diverged(training, epoch) from error
+            figures = (*trained, *validated)
+            # NaN only where there were no adversarial images at all
+            objectives = [part[0] for part in figures if not math.isnan(part[1])]
+            if not all(map(math.isfinite, objectives)):
+                raise _diverged(training, epoch)
+            row = {
+                f"{f}_{p}": v[i]
+                for i, f in enumerate(FIGURES)
+                for p, v in zip(PARTS, figures, strict=True)
+            }
+            history.append({"epoch": epoch, **row, "seconds": time.perf_counter() - begin})
+            if checkpoint:
+                checkpoint.save(model.state_dict(), history)
+            report_epoch(history[-1])
+    frame = _frame(history)
+    if checkpoint:
+        checkpoint.finish(frame)
+    return frame
+
+
+def train_epoch(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    method: Method,
+    settings: Training,
+    epoch: int,
+) -> tuple[list[float], list[float]]:
+    """Train one epoch; return the figures on the clean and on the adversarial images."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    # The fused update reads memory in its order, whatever the strides say.
+    contiguous = all(parameter.is_contiguous() for parameter in parameters)
+    optimizer = torch.optim.SGD(
+        parameters,
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        foreach=not contiguous,
+        fused=contiguous,
+    )
+    # One small tensor, changed in place: small ones kept from each step would lie between the large
+    # ones that a step frees, and the C library could not give that memory out again.
+    totals = torch.zeros(2, 3, dtype=torch.float64, device=images.device)
+    counts = [0, 0]
+    order = torch.Generator().manual_seed(derived_seed(settings.seed, epoch, "order"))
+    with seeded(derived_seed(settings.seed, epoch, "noise"), images.device):
+        for batch in method.batches(model, images, labels, settings, order):
+            step = method.step(model, batch, settings)
+            for parameter, gradient in zip(parameters, step.gradients, strict=True):
+                parameter.grad = gradient.contiguous()
+            optimizer.step()
+            for i, outcome in enumerate((step.clean, step.adversarial)):
+                if outcome is not None:
+                    totals[i] += _sums(outcome)
+                    counts[i] += len(outcome.rank)
+    clean, adversarial = map(_means, totals.tolist(), counts)
+    return clean, adversarial
+
+
+def validate(
+    model: nn.Module, images: Tensor, labels: Tensor, settings: Training, epoch: int
+) -> tuple[Errors, Errors]:
+    """Return the figures on the clean images and on the same attacked as in training."""
+    with seeded(derived_seed(settings.seed, epoch, "validation"), images.device):
+        clean = errors(model, images, labels)
+    with seeded(derived_seed(settings.seed, epoch, "attack"), images.device), frozen(model):
+        batches = zip(*(torch.split(each, BATCH_SIZE) for each in (images, labels)), strict=True)
+        attacked = torch.cat([_attack(model, Batch(*batch), settings.epsilon) for batch in batches])
+        return clean, errors(model, attacked, labels)
+
+
+def _attack(model: nn.Module, batch: Batch, epsilon: float) -> Tensor:
+    """Perturb a batch as the methods do."""
+    gradient = differentiate(model, batch, of_images=True).of_images
+    assert gradient is not None
+    return perturb(batch.images, gradient, epsilon)
+
+
+def _sums(outcome: Outcome) -> Tensor:
+    """Over a minibatch: the objective, the top-1 and the top-5 errors."""
+    objective, rank = outcome
+    errors = (rank[:, None] >= rank.new_tensor([1, 5])).sum(0)
+    return torch.cat([objective.sum(0, keepdim=True, dtype=torch.float64), errors])
+
+
+def _means(sums: list[float], images: int) -> list[float]:
+    """The mean objective and the errors in percent; NaN where there were no images."""
+    if not images:
+        return [math.nan] * 3
+    objective, top1, top5 = sums
+    return [objective / images, 100 * top1 / images, 100 * top5 / images]
+
+
+def check_training(model: Any, data: Any, batch_size: int, passes: int = 1) -> None:
+    """Check what a training is given: the data, and the model on two images of each part.
+
+    An epoch goes through the training images in so many passes.
+    """
+    for part in ("train", "validation"):
+        split = getattr(data, part, None)
+        if split is None:
+            raise TypeError(f"data must be a Dataset, not {type(data).__name__}")
+        _checks.check_images(split.images, f"data.{part}.images")
+        _checks.check_labels(split.labels, split.images, f"data.{part}.labels")
+    _checks.check_model(model)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError("model has no parameters to train (none requires a gradient)")
+    _check_modes(model)
+    device = next(model.parameters()).device
+    for part in ("train", "validation"):
+        split = getattr(data, part)
+        images = split.images[:2].to(device)
+        _checks.check_fit(images, model, f"data.{part}.images")
+        with kept_modes(model), restored(model, device), torch.inference_mode(False):
+            classes = _checks.count_classes(model.eval(), images)
+        _checks.check_classes(split.labels, classes, f"data.{part}.labels")
+    with kept_modes(model):
+        images = data.train.images
+        _checks.check_last(model.train(), images, batch_size, device=device, times=passes)
+
+
+def _check_modes(model: nn.Module) -> None:
+    """Refuse a model without a training and an evaluation mode: one that `torch.export` made."""
+    with kept_modes(model):
+        try:
+            model.train().eval()
+        except NotImplementedError as error:
+            raise TypeError(
+                "model must be a module that can be put in training and evaluation mode, not one"
+                f" that was exported ({error}); train the model that it was exported from"
+            ) from error
+
+
 def _folder(run: Any) -> Path:
     problem = f"run must be the path of a folder or None, not {run!r}"
     try:
@@ -151,6 +329,8 @@ def _folder(run: Any) -> Path:
 
 def _method(method: object, *, named: bool) -> tuple[str, Method]:
     """The method and its name; with `named`, a caller's own function is named by its source too."""
+    if isinstance(method, Known):
+        return method
     if not callable(method):
         return str(method), find_method(method)
     name = getattr(method, "__name__", type(method).__name__)
@@ -193,10 +373,7 @@ def _identity(model: nn.Module, data: Dataset, training: _Named) -> dict[str, An
 def deciding_code(method: Method, *others: Callable[..., Any]) -> str:
     """Return the digest of the code that decides a method's numbers, with that of other functions.
 
-    Raises
-    ------
-    RuntimeError
-        If it has changed since it was imported.
+    It is an error if that code has changed since it was imported.
     """
     return running_code([_loop, _trained_on, method.step, method.batches, method.settings, *others])
 
@@ -217,46 +394,6 @@ def _trained_on(model: nn.Module, device: torch.device) -> Iterator[None]:
     finally:
         model.zero_grad(set_to_none=True)
         model.to(home)
-
-
-def _loop(
-    model: nn.Module,
-    data: Dataset,
-    training: _Named,
-    device: torch.device,
-    history: list[dict[str, float]],
-    checkpoint: checkpoints.Checkpoint | None,
-) -> pd.DataFrame:
-    """Train the epochs that `history` lacks."""
-    method, settings = training.method, training.settings
-    images, labels = data.train.images.to(device), data.train.labels.to(device)
-    validation = data.validation.images.to(device), data.validation.labels.to(device)
-    with show_progress(training.name, settings.epochs, len(history)) as report_epoch:
-        for epoch in range(len(history) + 1, settings.epochs + 1):
-            begin = time.perf_counter()
-            try:
-                trained = train_epoch(model.train(), images, labels, method, settings, epoch)
-                validated = validate(model.eval(), *validation, settings, epoch)
-            except NotFiniteError as error:
-                raise _diverged(training, epoch) from error
-            figures = (*trained, *validated)
-            # NaN only where there were no adversarial images at all
-            objectives = [part[0] for part in figures if not math.isnan(part[1])]
-            if not all(map(math.isfinite, objectives)):
-                raise _diverged(training, epoch)
-            row = {
-                f"{f}_{p}": v[i]
-                for i, f in enumerate(FIGURES)
-                for p, v in zip(PARTS, figures, strict=True)
-            }
-            history.append({"epoch": epoch, **row, "seconds": time.perf_counter() - begin})
-            if checkpoint:
-                checkpoint.save(model.state_dict(), history)
-            report_epoch(history[-1])
-    frame = _frame(history)
-    if checkpoint:
-        checkpoint.finish(frame)
-    return frame
 
 
 def _frame(history: list[dict[str, float]]) -> pd.DataFrame:

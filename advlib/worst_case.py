@@ -5,23 +5,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import pandas as pd
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from advlib._checks import check_bounds
 from advlib._progress import show_steps
-from advlib._state import derived_seed, kept_modes, restored
-from advlib.attacks import EACH_CLASS, Bounds, apgd, fgsm, pgd
-from advlib.evaluation import BATCH_SIZE, check_models, measure_images
-from advlib.intervals import wilson_interval
+from advlib._state import kept_modes, restored
+from advlib.attacks import ATTACKS, Bounds, Make
+from advlib.evaluation import BATCH_SIZE, check_models, measure_images, wilson_interval
 from advlib.settings import SEED, WHOLE, check
 
-Attack = Callable[..., Tensor]
-"""Called like `advlib.fgsm`: with model, images, labels and epsilon, and by name bounds, seed and
-batch_size."""
 WORST, STEP = "worst case", "FGSM"
 TRANSFERRED = "APGD, log-odds"
 """The attack whose images are tried on the other models."""
@@ -51,37 +46,9 @@ class Robustness:
     n: int
 
 
-def random_signs(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    epsilon: float = 0.1,
-    *,
-    bounds: Bounds | None = None,
-    seed: int = 0,
-    batch_size: int = BATCH_SIZE,
-) -> Tensor:
-    """Change every value by epsilon with a sign drawn at random, then clip it to the bounds.
-
-    Called like `advlib.fgsm`; it takes no gradient, and the model does not matter.
-    """
-    stream = Generator(images.device).manual_seed(derived_seed(seed, "signs"))
-    shift = torch.rand(images.shape, generator=stream, device=images.device) - 0.5
-    changed = torch.add(images, shift.sign().to(images.dtype), alpha=check("epsilon", epsilon))
-    limits = check_bounds(bounds, images)
-    return changed if limits is None else changed.clamp(*limits)
-
-
-def list_attacks(steps: int = 50) -> dict[str, Attack]:
-    """Return the attacks of `robustness` by name: random signs, FGSM, PGD and three of APGD."""
-    return {
-        "random signs": random_signs,
-        STEP: fgsm,
-        "PGD": partial(pgd, steps=steps),
-        "APGD, log-odds": partial(apgd, steps=steps),
-        "APGD, difference": partial(apgd, steps=steps, loss="difference"),
-        f"APGD, {EACH_CLASS}": partial(apgd, steps=steps, loss=EACH_CLASS),
-    }
+def list_attacks(steps: int = 50) -> dict[str, Make]:
+    """Return the attacks of `robustness` by name."""
+    return {name: row.with_steps(steps) for name, row in ATTACKS.items()}
 
 
 def robustness(
@@ -91,7 +58,7 @@ def robustness(
     epsilon: float = 0.1,
     *,
     bounds: Bounds | None = None,
-    attacks: Mapping[str, Attack] | None = None,
+    attacks: Mapping[str, Make] | None = None,
     steps: int = 50,
     seed: int = 0,
     batch_size: int = BATCH_SIZE,
@@ -176,7 +143,7 @@ def robustness(
     return _tabulate(order, [*models], wrong, cost, len(images))
 
 
-def _add_own(rows: dict[str, Attack], own: Mapping[str, Attack] | None) -> dict[str, Attack]:
+def _add_own(rows: dict[str, Make], own: Mapping[str, Make] | None) -> dict[str, Make]:
     """Put the caller's attacks before the rows."""
     for name, attack in (own or {}).items():
         if name in rows or name in ("none", "transfer", WORST):
@@ -187,7 +154,7 @@ def _add_own(rows: dict[str, Attack], own: Mapping[str, Attack] | None) -> dict[
     return {**(own or {}), **rows}
 
 
-def _check_call(name: str, attack: Attack) -> None:
+def _check_call(name: str, attack: Make) -> None:
     """Refuse an attack that cannot be called as all are, before any work."""
     try:
         signature = inspect.signature(attack)

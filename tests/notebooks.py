@@ -18,8 +18,8 @@ from traitlets.config import Config
 
 from advlib.data import Dataset, load_data
 from advlib.experiment import subject
-from advlib.experiment.imports import read_cells
 from advlib.experiment.runner import select
+from advlib.kept.code import read_cells
 from advlib.kept.folders import NOTEBOOKS, PARAMETERS
 from advlib.results.notebooks import LEFT_OUT
 from advlib.settings import Experiment, declared

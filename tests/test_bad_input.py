@@ -17,8 +17,7 @@ from advlib._checks import NotFiniteError
 from advlib.architecture import architecture_table
 from advlib.attacks import fgsm
 from advlib.data import Dataset, Split
-from advlib.evaluation import errors, evaluate, transfer
-from advlib.intervals import wilson_interval
+from advlib.evaluation import errors, evaluate, transfer, wilson_interval
 from advlib.lenet import LeNet
 from advlib.methods import standard
 from advlib.runs import pretrained

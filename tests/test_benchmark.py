@@ -1,32 +1,24 @@
-"""The benchmark: every peer does the same work as advlib, and the figures are put together right.
+"""The benchmark: every peer does the same work as advlib. No test looks at a time."""
 
-No test looks at a time that was measured here.
-"""
-
-import json
-from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
-from benchmarks import __main__ as program
-from benchmarks import counting, peers, profiling, rows, table, timing
+from benchmarks import counting, peers, profiling, rows
 from benchmarks.peers import Network
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 
-from advlib._epoch import train_epoch
 from advlib.attacks import fgsm
 from advlib.data import Split
 from advlib.lenet import LeNet
 from advlib.methods import METHODS
 from advlib.settings import Training
+from advlib.training import train_epoch
 
-ROOT = Path(__file__).parents[1]
 normalize = transforms.Normalize((peers.MEAN,), (peers.STD,))
 PEERS = {
     name: setup
@@ -142,17 +134,6 @@ def test_a_peer_takes_as_many_steps_as_advlib(
     assert all(now < then for now, then in zip(losses(), before, strict=True))
 
 
-def test_standard_training_of_the_plain_loop(
-    network: Network, inputs: list[Tensor], digits: tuple[Tensor, Tensor]
-) -> None:
-    images, labels = normalize(digits[0][:200]), digits[1][:200]
-    before = cross_entropy(Network()(images), labels)
-    rows.plain_training(peers.train_plain_standard)(200)
-    left, _ = trained_on(torch.cat(inputs), images, images + 9)
-    assert left == list(range(200))
-    assert cross_entropy(network.eval()(images), labels) < before
-
-
 @pytest.mark.parametrize("name", [rows.ART, rows.FOOLBOX, rows.PLAIN])
 def test_a_peers_fgsm_is_advlibs(name: str, network: Network) -> None:
     network.eval()
@@ -180,9 +161,6 @@ def test_peers_have_the_seeds_network_and_settings(digits: tuple[Tensor, Tensor]
     assert (ours.batch_size, ours.epsilon, ours.alpha) == (peers.BATCH, peers.EPSILON, peers.ALPHA)
 
 
-# ---- Counting -----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("of_weights", "of_images"), [(True, False), (True, True), (False, True)])
 def test_operations_of_a_pass_are_those_that_torch_counts(
     of_weights: bool, of_images: bool, monkeypatch: pytest.MonkeyPatch
@@ -195,54 +173,6 @@ def test_operations_of_a_pass_are_those_that_torch_counts(
     counted = counting.operations("a pass", layers)
     assert counted is not None
     assert counted * 3 == counter.get_total_flops()
-
-
-def test_operations_of_each_work() -> None:
-    layers = Network().layers
-    counted = {row.work: counting.operations(row.work, layers) for row in rows.ROWS}
-    forward = 2 * (24 * 24 * 20 * 25 + 8 * 8 * 50 * 500 + 500 * 800 + 10 * 500)
-    first = 2 * 24 * 24 * 20 * 25
-    assert counted == {
-        "adversarial training": 6 * forward - first,  # 26.94 million
-        "mixed training": 6 * forward - first,
-        "standard training": 3 * forward - first,  # 13.18 million
-        "FGSM": 2 * forward,
-        "evaluation": forward,
-        "PGD, 40 steps": None,
-        "APGD, 40 steps": None,
-        "robustness, worst case": None,
-    }
-
-
-# ---- Measuring ----------------------------------------------------------------------------------
-
-
-def test_competitors_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    log: list[str] = []
-
-    def product() -> Callable[[], None]:
-        return lambda: log.append("product")
-
-    def competitor(name: str) -> rows.Work:
-        return lambda n: log.append(f"{name} {n}")
-
-    monkeypatch.setattr(timing, "matrix_product", product)
-    names = "advlib", "other", "part"
-    row = rows.Row("FGSM", {name: partial(competitor, name) for name in names}, parts=("part",))
-    (measured,) = timing.measure([row], rounds=2, images=500)
-    warm_up = ["product", "advlib 300", "other 300", "part 300"]
-    assert log == warm_up + 2 * ["product", "advlib 500", "other 500", "part 50"]
-    assert len(measured["rates"]) == len(measured["seconds"]["other"]) == 2
-
-
-def test_long_work_takes_fewer_images_and_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    log: list[int] = []
-    monkeypatch.setattr(timing, "matrix_product", lambda: lambda: None)
-    row = rows.Row("long", {"advlib": lambda: log.append}, images=20, rounds=1)
-    (measured,) = timing.measure([row], rounds=3, images=500)
-    assert log == [10, 20]
-    assert measured["operations"] is None
-    assert len(measured["rates"]) == 1
 
 
 def test_peers_attacks_in_many_steps_are_advlibs() -> None:
@@ -283,80 +213,9 @@ def test_the_worst_case_by_art_is_advlibs() -> None:
     assert abs(ours - theirs) <= 10.0
 
 
-@pytest.mark.parametrize(
-    ("name", "shapes", "line", "operations"),
-    [
-        ("bmm", [[2, 50, 100], [2, 100, 3200]], "second convolution, forward", 64_000_000),
-        (
-            "baddbmm",
-            [[1, 50, 900], [1, 50, 500], [1, 500, 900]],
-            "second convolution, forward",
-            45_000_000,
-        ),
-        ("bmm", [[1, 50, 6400], [1, 6400, 100]], "second convolution, weight gradient", 64_000_000),
-        ("addmm", [[9], [100, 50], [50, 6400]], "second convolution, input gradient", 64_000_000),
-        ("bmm", [[1, 80, 36], [1, 36, 14400]], "first convolution", 82_944_000),
-        ("mm", [[8, 4], [4, 80000]], profiling.TRANSFORMS, 5_120_000),
-        ("mm", [[100, 800], [800, 500]], "dense layers", 80_000_000),
-        ("mm", [[50, 500], [500, 10]], "dense layers", 500_000),
-        ("maximum", [[5], [5]], "pooling", 0),
-        ("_foreach_add", [], "optimizer", 0),
-        ("index", [[5]], "choosing the minibatch", 0),
-        ("_log_softmax", [[5]], "loss and counting", 0),
-        ("copy", [[5]], "moving windows and layouts", 0),
-        ("view", [[5]], profiling.REST, 0),
-    ],
-)
-def test_lines_of_the_profile(
-    name: str, shapes: list[list[int]], line: str, operations: int
-) -> None:
-    assert profiling.classify(name, shapes) == (line, operations)
-
-
 def test_profile_of_advlibs_step(digits: tuple[Tensor, Tensor]) -> None:
     lines = profiling.profile(Split(*digits), steps=2)
     assert {"optimizer", "loss and counting", "dense layers"} <= {line["name"] for line in lines}
     (dense,) = [line for line in lines if line["name"] == "dense layers"]
     # Two passes forward, two gradients each, 100 images; the loss has no products.
     assert dense["operations"] == 6 * 100 * 2 * (800 * 500 + 500 * 10)
-
-
-def test_table_has_every_figure() -> None:
-    seconds = {"advlib": [1e-4, 2e-4, 4e-4], "other": [3e-4, 5e-4, 16e-4], "a part": [5e-5] * 3}
-    row = {"work": "FGSM", "operations": 5_000_000, "rates": [1e11] * 3}
-    row |= {"seconds": seconds, "parts": ["a part"]}
-    line = {"name": "pooling", "seconds": 0.004, "operations": 0, "largest": ["maximum", "ge"]}
-    measured = json.loads(json.dumps({"rows": [row], "operations": [line]}))
-    text = table.markdown(
-        {
-            "machine": {"processor": "a name"},
-            "images": 200,
-            "timing": {1: measured, 2: measured},
-            "memory": {("FGSM", "advlib"): 123.4},
-            "imports": {"import torch": [2.0, 2.0], "import advlib": [1.0, 1.5]},
-        }
-    )
-    lines = text.splitlines()
-    work = "| FGSM, 5.00 MFLOP an image |"
-    ours = "20.0 (10.0 - 40.0) | 1 | 25 (12 - 50) |"
-    assert f"{work} advlib | 1 | {ours} 123 |" in lines
-    assert f"{work} advlib | 2 | {ours}  |" in lines
-    assert f"{work} other | 2 | 50.0 (30.0 - 160.0) | 3.00 (2.50 - 4.00) | 10 (3 - 17) |  |" in (
-        lines
-    )
-    assert f"{work} a part | 1 | 5.0 (5.0 - 5.0) | 0.25 (0.12 - 0.50) |  |  |" in lines
-    assert "| pooling | 4.00 | 100 |  | maximum, ge |" in lines
-    assert "| `import advlib` | 1.25 (1.00 - 1.50) | 0.62 (0.50 - 0.75) |" in lines
-    assert "of 3 rounds" in text
-
-
-def test_processes_are_run_and_their_failures_told(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert program.run("-c", "print('  so far'); print('last')", threads=1) == "last\n"
-    assert capsys.readouterr().out == "  so far\n"
-    with pytest.raises(RuntimeError, match="ValueError: so it is"):
-        program.run("-c", "raise ValueError('so it is')", threads=1)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests"))
-    taken = "from benchmarks.memory import peak; a = peak(); b = b'1' * 10**8; print(peak() - a)"
-    assert 95 < float(program.run("-c", taken, threads=1)) < 110

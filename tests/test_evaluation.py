@@ -23,8 +23,8 @@ from advlib.evaluation import (
     measure_reliability,
     measure_risk,
     transfer,
+    wilson_interval,
 )
-from advlib.intervals import wilson_interval
 
 few = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 2**32 - 1)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import advlib
-from advlib.attacks import ATTACKS
+from advlib.attacks import slides_fgsm
 from advlib.evaluation import Evaluation, Transfer
 from advlib.published import slides
 from advlib.results.tables import collect
@@ -36,14 +36,14 @@ def measured() -> Transfer:
     """The transfer tables: each model on the test images attacked by each."""
     models = {name: advlib.pretrained(name) for name in PRETRAINED}
     return advlib.transfer(
-        models, data().test.images, data().test.labels, epsilon=0.1, attack=ATTACKS["fgsm"].make
+        models, data().test.images, data().test.labels, epsilon=0.1, attack=slides_fgsm
     )
 
 
 @cache
 def evaluated(name: str) -> dict[str, Evaluation]:
     model, (images, labels) = advlib.pretrained(name), vars(data().test).values()
-    attacked = ATTACKS["fgsm"].make(model, images, labels, epsilon=0.1)
+    attacked = slides_fgsm(model, images, labels, epsilon=0.1)
     return {
         "clean": advlib.evaluate(model, images, labels),
         "adversarial": advlib.evaluate(model, attacked, labels),

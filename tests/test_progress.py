@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine import Noisy, after_each_epoch, random_data
+from engine import Noisy, random_data
 from kernels import execute_by_hand
 
 import advlib
@@ -108,31 +108,11 @@ def test_a_log_on_the_same_terminal_stays_whole() -> None:
         assert line.startswith(f"INFO:advlib:mixed training: epoch {epoch} of 3, objective ")
 
 
-def test_the_line_of_a_training_that_goes_on_begins_where_it_was(tmp_path: Path) -> None:
-    def stop(epoch: int) -> None:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError), after_each_epoch(stop):
-        advlib.train(Noisy(), random_data(), method="mixed", epochs=3, run=tmp_path)
-    written = in_a_terminal(f"train(run={str(tmp_path)!r})")
-    assert re.findall("[0-3]/3", written)[0] == "1/3"
-
-
 def test_no_line_where_nobody_looks_on(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log:
         assert start("train()", log.fileno()).wait() == 0
     assert (tmp_path / "log").read_bytes() == b""
     assert in_a_terminal("train()", TQDM_DISABLE="1") == ""
-
-
-def test_a_terminal_that_is_gone_does_not_cost_the_training(tmp_path: Path) -> None:
-    """A shell's hangup would end the process; one that it was told to ignore must go on."""
-    ours, theirs = os.openpty()
-    os.close(ours)
-    process = start(f"train(run={str(tmp_path)!r})", theirs)
-    os.close(theirs)
-    assert process.wait() == 0
-    assert (tmp_path / "history.csv").exists()
 
 
 def test_a_notebook_shows_a_line_and_keeps_nothing() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from folders import put_idx
 
-from advlib.kept.folders import RESULTS
+from advlib.kept.folders import REFERENCE_REPORT
 from advlib.results import tables as results
 from advlib.show.tables import read_cell
 
@@ -92,9 +92,7 @@ def test_its_tables_are_those_of_the_reference_run() -> None:
 
 
 def test_its_table_of_fashion_mnist_is_in_the_reference_results() -> None:
-    folder = RESULTS.parent / "fashion-mnist"
-    results.check_sums(folder)
-    found = {f.stem: results.from_csv(f.read_text(encoding="utf-8")) for f in folder.glob("*.csv")}
+    found = results.read(REFERENCE_REPORT / "fashion-mnist")
     clean, step, *rest = map(numbers, read_tables("| Fashion-MNIST |"))
     evaluations = [found[f"tbl-evaluation-{m}"] for m in ("standard", "mixed", "adversarial")]
     assert clean == [frame.loc["clean", "error"] for frame in evaluations]

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 import advlib
-from advlib.experiment.imports import find_imports
+from advlib.kept.code import find_imports
 from advlib.kept.folders import PACKAGE
 
 RINGS = (
     *("kept", "library", "show", "results"),
-    *("experiment", "published", "report", "chapters", "explore"),
+    *("experiment", "published", "report", "explore"),
 )
 """From the innermost: each imports of itself and of those before it."""
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
@@ -21,11 +21,14 @@ def ring(path: Path) -> str:
     return parts[0] if len(parts) > 1 and parts[0] != "data" else "library"
 
 
+def find_modules(path: Path) -> set[Path]:
+    return {file for file in find_imports(path) if file.suffix == ".py"}
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_module_imports_inward_only(path: Path) -> None:
     """The package's own face apart: it loads a name when that is asked for."""
-    modules, _ = find_imports(path)
-    for module in modules - {PACKAGE / "__init__.py"}:
+    for module in find_modules(path) - {PACKAGE / "__init__.py"}:
         assert RINGS.index(ring(module)) <= RINGS.index(ring(path)), module
 
 
@@ -50,9 +53,8 @@ def test_a_public_name_is_of_its_module(name: str) -> None:
 
 
 def test_a_private_module_is_imported_by_the_library_alone() -> None:
-    """Outside of it, `_epoch`'s seeds and the like are nobody's business."""
+    """Outside of it, `_state`'s seeds and the like are nobody's business."""
     for path in MODULES:
-        private = {
-            m.name for m in find_imports(path)[0] if m.stem.startswith("_") and m.stem != "__init__"
-        }
+        names = {module.stem for module in find_modules(path)} - {"__init__"}
+        private = {name for name in names if name.startswith("_")}
         assert not private or ring(path) == "library", (path, private)

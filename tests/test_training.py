@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
 
 import advlib
-from advlib import _epoch, methods, runs, training
+from advlib import methods, runs, training
 from advlib._state import derived_seed
 from advlib.data import Dataset, Split
 from advlib.methods import Batch, Step
@@ -388,7 +388,7 @@ def test_ranks_put_the_lower_class_first_among_equals() -> None:
 
 
 def test_running_means_without_images_are_undefined() -> None:
-    assert all(map(math.isnan, _epoch._means([0.0] * 3, 0)))
+    assert all(map(math.isnan, training._means([0.0] * 3, 0)))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -11,8 +11,8 @@ from test_attacks import small_images, small_net
 from torch import Tensor, nn
 
 import advlib
-from advlib.attacks import EACH_CLASS, apgd, fgsm, pgd
-from advlib.worst_case import WORST, list_attacks, random_signs
+from advlib.attacks import EACH_CLASS, apgd, fgsm, pgd, random_signs
+from advlib.worst_case import WORST, list_attacks
 
 
 @pytest.fixture(scope="module")

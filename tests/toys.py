@@ -8,8 +8,6 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from advlib.kept.files import seal_file
-
 HOSTILE = """<b onclick=x>M & "N" | 'c' *i* _u_ $5$ </p>` @k # [l](javascript:1) {.a} \\n"""
 ESCAPED = re.sub(r"([^A-Za-z0-9 ])", r"\\\1", HOSTILE)
 SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="453.6pt" height="90pt" viewBox="0 0 400 80">
@@ -160,13 +158,12 @@ def executed_as(name: str) -> dict[str, Any]:
 
 
 def write(folder: Path, content: Books) -> Path:
-    """Write the notebooks as the runner leaves them, sealed."""
+    """Write the notebooks as the runner leaves them."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, cells in content.items():
         notebook = new_notebook(cells=cells, metadata=executed_as(name))
         for number, one in enumerate(notebook.cells):
             # papermill keeps them: the copies of a notebook have the same
             one["id"] = f"cell-{number}"
-        with seal_file(folder / f"{name}.ipynb") as temporary:
-            nbformat.write(notebook, temporary)
+        nbformat.write(notebook, folder / f"{name}.ipynb")
     return folder

@@ -2,15 +2,19 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from IPython import get_ipython
 from IPython.display import Markdown, display
 
-from advlib.experiment.kernel import share_cores
+from advlib.experiment.kernel import share_cores, show_log
 from advlib.experiment.parameters import resolve
 from advlib.experiment.subject import Subject, resolve_subject
-from advlib.kept.folders import PARAMETERS
+from advlib.kept.folders import NOTEBOOKS, PARAMETERS
+from advlib.results.notebooks import read_chapters
+from advlib.results.report import Results, find_sections
+from advlib.results.tables import collect, collect_from
 from advlib.settings import Experiment, declared
 from advlib.show import words
 
@@ -31,6 +35,8 @@ def open_experiment(names: Mapping[str, object]) -> Subject:
     if shell := get_ipython():
         words.load_ipython_extension(shell)
     report = os.environ.get(PARAMETERS)
+    if report:
+        show_log()
     named = {name: names[name] for name in declared(Experiment) if name in names}
     experiment = resolve(report or "quick", named)
     if report and (changed := _differ(experiment, resolve(report))):
@@ -38,6 +44,32 @@ def open_experiment(names: Mapping[str, object]) -> Subject:
     if not report and shell:
         display(Markdown(_say_settings(experiment, named)))
     return resolve_subject(experiment)
+
+
+def open_results(executed: str) -> Results:
+    """Return what a folder's executed chapters found, for the front and the back matter.
+
+    Opened by hand, without a folder, these tell of the reference run. They know `%%say` as well.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no executed chapter.
+    """
+    if shell := get_ipython():
+        words.load_ipython_extension(shell)
+    if not executed:
+        sections = find_sections(read_chapters(NOTEBOOKS))
+        return Results(Experiment(), collect(""), sections)
+    chapters = read_chapters(executed)
+    if not chapters:
+        raise FileNotFoundError(f"there is no executed chapter of a report in {executed}")
+    about = chapters[0].experiment
+    experiment = Experiment.chosen(about)
+    if about["slides"]:  # in whatever folder the data lie
+        experiment = replace(experiment, dataset=Experiment.dataset)
+    sections = find_sections(chapters)
+    return Results(experiment, collect_from(chapters), sections, chapters)
 
 
 def _differ(one: Experiment, other: Experiment) -> list[str]:

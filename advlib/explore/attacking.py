@@ -3,16 +3,19 @@
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from advlib.attacks import apgd, fgsm, perturb, pgd
+import advlib
+from advlib import attacks
+from advlib.attacks import fgsm, perturb
 from advlib.data import Dataset
 from advlib.evaluation import evaluate
 
-ATTACKS: dict[str, Callable[..., Tensor]] = {"FGSM": fgsm, "PGD": pgd, "APGD": apgd}
-ONE_STEP = "FGSM"
+ATTACKS = {row.panel: row for row in attacks.ATTACKS.values() if row.panel}
+"""Those that the panel offers."""
 COARSE, CHUNK, LARGEST = 10, 200, 1000
 """How `find_smallest_epsilon` searches: steps, images' reach at once, and end, in thousandths."""
 BATCH, TRIED = 25, 1000
@@ -36,38 +39,31 @@ class Choice:
     """How the image is attacked, and which network."""
 
     model: str
-    attack: str = ONE_STEP
+    attack: str = "FGSM"
     epsilon: float = 0.1
     steps: int = 20
     valid: bool = False
     """Whether the adversarial image is to have valid pixels."""
 
     @property
-    def steps_argument(self) -> dict[str, int]:
-        """The argument `steps` for those attacks that have it."""
-        return {} if self.attack == ONE_STEP else {"steps": self.steps}
+    def settings(self) -> dict[str, Any]:
+        """The attack's arguments beside the bounds."""
+        steps = {"steps": self.steps} if ATTACKS[self.attack].takes_steps else {}
+        return {"epsilon": self.epsilon, **steps}
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a network makes of the image.
-
-    Attributes
-    ----------
-    label : int
-        The true class.
-    probabilities : Tensor
-        float64 [2, classes]: of the image, and of the adversarial one.
-    known : bool
-        Whether the smallest epsilon has been looked for.
-    smallest : float, optional
-        See `find_smallest_epsilon`.
-    """
+    """What a network makes of the image."""
 
     label: int
+    """The true class."""
     probabilities: Tensor
+    """float64 [2, classes]: of the image, and of the adversarial one."""
     known: bool
+    """Whether the smallest epsilon has been looked for."""
     smallest: float | None
+    """See `find_smallest_epsilon`."""
 
     @property
     def before(self) -> int:
@@ -89,10 +85,7 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """An attack on one image: the adversarial one, and by network what it makes of it.
-
-    Where a network cannot be asked, its outcome is the error's words.
-    """
+    """An attack on one image, and by network what it makes of it, or the words of its error."""
 
     sample: Sample
     choice: Choice
@@ -114,13 +107,7 @@ class Workshop:
         return Sample(test.images[[index]], int(test.labels[index]), index)
 
     def attack(self, sample: Sample, choice: Choice) -> Result:
-        """Attack one network on an image, and ask all; a smallest epsilon only if it is known.
-
-        Raises
-        ------
-        TypeError, ValueError, RuntimeError
-            If the network that is attacked is none. What goes wrong with another is its outcome.
-        """
+        """Attack one network on an image, and ask all; an error is raised only of that one."""
         labels, models = torch.tensor([sample.label], device=sample.image.device), self.models
         adversarial = make_adversarial(
             models[choice.model], sample.image, labels, choice, self.data
@@ -165,19 +152,7 @@ class Workshop:
     ) -> int | None:
         """Return a test image, drawn at random, that the attack turns from right to wrong.
 
-        Parameters
-        ----------
-        choice : Choice
-            The attack and the network.
-        seed : int
-            Of the order in which they are tried, at most `TRIED`.
-        give_up : callable, optional
-            Asked after every `BATCH` images.
-
-        Returns
-        -------
-        int, optional
-            Its number; None if none is found.
+        `give_up` is asked after every `BATCH` images; None if none is found.
         """
         test, model = self.data.test, self.models[choice.model]
         stream = torch.Generator().manual_seed(seed)
@@ -209,19 +184,11 @@ def make_adversarial(
 ) -> Tensor:
     """Attack images [N, 1, 28, 28] as chosen; the same as the call that the panel shows."""
     bounds = {"bounds": data.bounds} if choice.valid else {}
-    return ATTACKS[choice.attack](
-        model, images, labels, epsilon=choice.epsilon, **choice.steps_argument, **bounds
-    )
+    return ATTACKS[choice.attack].make(model, images, labels, **choice.settings, **bounds)
 
 
 def predict(model: nn.Module, images: Tensor, classes: int) -> Tensor:
-    """Return the probabilities float64 [N, classes].
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the network gives no finite logits of that shape.
-    """
+    """Return the probabilities float64 [N, classes]; refuse what gives no finite logits of them."""
     # of one image, for its checks: it says clearly what is wrong
     evaluate(model, images[:1], torch.zeros(1, dtype=torch.int64, device=images.device))
     with torch.random.fork_rng([]), torch.no_grad():
@@ -242,17 +209,12 @@ def find_smallest_epsilon(
 ) -> float | None:
     """Find the smallest epsilon at which FGSM, made on this network, turns its prediction.
 
-    FGSM's direction does not depend on epsilon, so that one gradient serves all. The multiples of
-    0.01 up to 1 are tried; then, below the first that turns the prediction, those of 0.001. FGSM is
-    not monotone: the prediction may turn and turn back between two multiples of 0.01, and a larger
-    epsilon may turn nothing.
-
-    Returns
-    -------
-    float, optional
-        0 where the prediction is wrong without an attack, None where no epsilon turns it.
+    The multiples of 0.01 up to 1 are tried; then, below the first that turns it, those of 0.001.
+    FGSM is not monotone: the prediction may turn and turn back in between. 0 where it is wrong
+    without an attack, None where no epsilon turns it.
     """
     labels = torch.tensor([sample.label], device=sample.image.device)
+    # it does not depend on epsilon, so that one gradient serves all
     direction = fgsm(model, sample.image, labels, epsilon=1.0) - sample.image
 
     def first_wrong(thousandths: Sequence[int]) -> int | None:
@@ -272,3 +234,31 @@ def find_smallest_epsilon(
 def describe(error: BaseException) -> str:
     """Say an error in one line."""
     return " ".join(f"{error or type(error).__name__}".split())
+
+
+def write_lines(result: Result, data: Dataset, sources: Mapping[str, str]) -> list[str]:
+    """Return the three lines that make the same adversarial image, as ``adversarial``.
+
+    `sources` has by network the expression that gives it.
+    """
+    sample, choice = result.sample, result.choice
+    make, source = ATTACKS[choice.attack].make, sources[choice.model]
+    function = getattr(make, "func", make)  # a partial's
+    home = "advlib" if function.__name__ in advlib.__all__ else "advlib.attacks"
+    # other data lies where its owner has it
+    loaded = "advlib.load_data('MNIST')" if data.name == "MNIST" else "panel.data"
+    imports = {home} | ({"advlib.explore.networks"} if "explore.networks" in source else set())
+    image, label = f"data.test.images[[{sample.source}]]", f"data.test.labels[[{sample.source}]]"
+    if isinstance(sample.source, str):  # it lies where its owner has it
+        imports |= {"advlib.explore.pictures", "torch"}
+        image = f"advlib.explore.pictures.read_digit({sample.source!r}, data)"
+        label = f"torch.tensor([{sample.label}])"
+    given = {**getattr(make, "keywords", {}), **choice.settings}
+    arguments = [f"{name}={value!r}" for name, value in given.items()]
+    arguments += ["bounds=data.bounds"] * choice.valid
+    call = ", ".join(["model", image, label, *arguments])
+    return [
+        f"import {', '.join(sorted(imports))}",
+        f"data, model = {loaded}, {source}",
+        f"adversarial = {home}.{function.__name__}({call})",
+    ]

@@ -1,170 +1,126 @@
 """The panel's controls: each labelled, each to be used with the keyboard."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
-import ipywidgets as widgets
+from ipywidgets import (
+    HTML,
+    BoundedIntText,
+    Button,
+    Checkbox,
+    Dropdown,
+    FileUpload,
+    FloatSlider,
+    HBox,
+    IntSlider,
+    ToggleButton,
+    VBox,
+)
 
 from advlib.explore.attacking import ATTACKS
 
-LARGEST, STEP, MOST_STEPS = 0.5, 0.005, 200
-WIDE = {"description_width": "initial"}
+LABELLED = BoundedIntText, Dropdown, FloatSlider, IntSlider
+"""Those with their label beside them, which takes the room that it needs."""
 
 
-@dataclass(frozen=True, eq=False)
-class Controls:
-    """The widgets that choose; their values are the panel's state."""
-
-    digits: list[Any]
-    another: Any
-    fooled: Any
-    index: Any
-    model: Any
-    attack: Any
-    epsilon: Any
-    steps: Any
-    valid: Any
-    in_pixels: Any
-    picture_shown: Any
-    networks_shown: Any
-    code_shown: Any
-    picture: Any
-    true_class: Any
-    run: Any
-    add_run: Any
-
-
-def make_controls(classes: Sequence[str], images: int, models: Sequence[str]) -> Controls:
-    """Make the controls for a data set's classes, a number of test images, and networks by name."""
-    return Controls(
-        digits=[
-            widgets.Button(description=name, tooltip=f"The next test image of class {name}")
-            for name in classes
-        ],
-        another=widgets.Button(description="Random", tooltip="A test image at random"),
-        fooled=widgets.Button(
-            description="One that is fooled",
-            tooltip="A test image with which this attack fools the network",
+def make_controls(classes: Sequence[str], images: int, models: Sequence[str]) -> Any:
+    """Make the controls by name, of so many test images; their values are the panel's state."""
+    true_classes = [("… what the network says", None), *((c, n) for n, c in enumerate(classes))]
+    return SimpleNamespace(
+        digits=[_make(Button, name, f"The next test image of class {name}") for name in classes],
+        another=_make(Button, "Random", "A test image at random"),
+        fooled=_make(
+            Button, "One that is fooled", "A test image with which this attack fools the network"
         ),
-        index=widgets.BoundedIntText(
-            description="Test image",
-            min=0,
+        index=_make(
+            BoundedIntText,
+            "Test image",
+            f"The number of the test image, 0 to {images - 1}",
+            "140px",
             max=images - 1,
-            tooltip=f"The number of the test image, 0 to {images - 1}",
-            layout={"width": "140px"},
-            style=WIDE,
         ),
-        model=_choose("Network", models, "The network that is attacked", "210px"),
-        attack=_choose("Attack", list(ATTACKS), "How it is attacked", "140px"),
-        epsilon=_slide(
-            widgets.FloatSlider, "ε", 0.1, (0, LARGEST, STEP), "300px", readout_format=".3f"
+        model=_make(Dropdown, "Network", "The network that is attacked", "210px", options=models),
+        attack=_make(Dropdown, "Attack", "How it is attacked", "140px", options=list(ATTACKS)),
+        epsilon=_make(
+            FloatSlider, "ε", width="300px", value=0.1, max=0.5, step=0.005, readout_format=".3f"
         ),
-        steps=_slide(widgets.IntSlider, "Steps", 20, (1, MOST_STEPS, 1), "240px", disabled=True),
-        valid=widgets.Checkbox(
-            description="valid pixels only",
+        steps=_make(IntSlider, "Steps", width="240px", value=20, min=1, max=200, disabled=True),
+        in_pixels=HTML(),
+        valid=_make(
+            Checkbox,
+            "valid pixels only",
+            "Whether the adversarial image is kept within black and white",
+            "auto",
             indent=False,
-            tooltip="Whether the adversarial image is kept within black and white",
-            layout={"width": "auto"},
         ),
-        in_pixels=widgets.HTML(),
-        picture_shown=_open("A picture of your own", "Load a picture of a digit"),
-        networks_shown=_open("More networks", "Networks of make report, and your own"),
-        code_shown=_open("Show the code", "Three lines of code that give the same result"),
-        picture=widgets.FileUpload(
-            description="Choose a PNG",
+        picture_shown=_make(
+            ToggleButton, "A picture of your own", "Load a picture of a digit", "auto"
+        ),
+        networks_shown=_make(
+            ToggleButton, "More networks", "Networks of make report, and your own", "auto"
+        ),
+        code_shown=_make(
+            ToggleButton, "Show the code", "Three lines of code that give the same result", "auto"
+        ),
+        picture=_make(
+            FileUpload,
+            "Choose a PNG",
+            "A PNG of a digit: any size, dark on light or light on dark",
+            "150px",
             accept=".png",
-            tooltip="A PNG of a digit: any size, dark on light or light on dark",
-            layout={"width": "150px"},
         ),
-        true_class=_choose(
+        true_class=_make(
+            Dropdown,
             "It is a",
-            [("… what the network says", None), *((name, n) for n, name in enumerate(classes))],
             "The true class of the picture, which the attack leads away from",
             "240px",
+            options=true_classes,
         ),
-        run=_choose("From report/build", [], "A training that make report has kept", "480px"),
-        add_run=widgets.Button(description="Put it beside ours", tooltip="Add the chosen network"),
+        run=_make(Dropdown, "From report/build", "A training that make report has kept", "480px"),
+        add_run=_make(Button, "Put it beside ours", "Add the chosen network"),
     )
 
 
-def _choose(name: str, options: Sequence[Any], tooltip: str, width: str) -> Any:
-    return widgets.Dropdown(
-        description=name, options=options, tooltip=tooltip, layout={"width": width}, style=WIDE
-    )
+def _make(kind: Any, label: str, tooltip: str = "", width: str = "", **others: Any) -> Any:
+    if width:
+        others["layout"] = {"width": width}
+    if kind in LABELLED:
+        others["style"] = {"description_width": "initial"}
+    return kind(description=label, tooltip=tooltip or None, **others)
 
 
-def _slide(
-    kind: Any,
-    name: str,
-    value: float,
-    reach: tuple[float, float, float],
-    width: str,
-    **others: Any,
-) -> Any:
-    low, high, step = reach
-    return kind(
-        description=name,
-        value=value,
-        min=low,
-        max=high,
-        step=step,
-        layout={"width": width},
-        style=WIDE,
-        **others,
-    )
-
-
-def _open(name: str, tooltip: str) -> Any:
-    return widgets.ToggleButton(description=name, tooltip=tooltip, layout={"width": "auto"})
-
-
-def lay_out(controls: Controls, parts: dict[str, Any], style: str) -> Any:
-    """Return the whole panel.
-
-    `parts` are the widgets that are written to: "note", "refused" and "result", and in the sections
-    "steps", "runs" and "code".
-    """
+def lay_out(controls: Any, parts: dict[str, Any], style: str) -> Any:
+    """Return the whole panel; `parts` are the widgets that are written to, by name."""
     c = controls
-    digits = _boxed(widgets.HBox, c.digits, "advx-digits")
-    chosen = _boxed(
-        widgets.VBox,
+    digits = HBox(c.digits).add_class("advx-digits")
+    chosen = VBox(
         [
             _row("Image", digits, c.another, c.fooled, c.index),
             _row("Attack", c.model, c.attack, c.steps),
             _row("Size", c.epsilon, c.in_pixels, c.valid),
-        ],
-        "advx-controls",
+        ]
     )
-    sections = [
-        (c.picture_shown, [_row("", c.picture, c.true_class), parts["steps"]]),
-        (c.networks_shown, [_row("", c.run, c.add_run), parts["runs"]]),
-        (c.code_shown, [parts["code"]]),
-    ]
-    boxes = [_hide_until(opener, _boxed(widgets.VBox, inside)) for opener, inside in sections]
-    openers = _row("More", *(opener for opener, _ in sections))
-    shown = [parts[name] for name in ("note", "refused", "result")]
-    return _boxed(
-        widgets.VBox, [widgets.HTML(style), chosen, *shown, openers, *boxes], "advx-panel"
-    )
-
-
-def _boxed(kind: Any, children: list[Any], name: str = "") -> Any:
-    box = kind(children)
-    return box.add_class(name) if name else box
+    sections = {
+        c.picture_shown: VBox([_row("", c.picture, c.true_class), parts["steps"]]),
+        c.networks_shown: VBox([_row("", c.run, c.add_run), parts["runs"]]),
+        c.code_shown: VBox([parts["code"]]),
+    }
+    for opener, section in sections.items():
+        _show_while_pressed(opener, section)
+    whole = [HTML(style), chosen.add_class("advx-controls")]
+    whole += [parts[name] for name in ("note", "refused", "result")]
+    return VBox([*whole, _row("More", *sections), *sections.values()]).add_class("advx-panel")
 
 
 def _row(heading: str, *children: Any) -> Any:
-    label = [widgets.HTML(f'<span class="advx">{heading}</span>').add_class("advx-heading")]
-    return _boxed(widgets.HBox, [*(label if heading else []), *children], "advx-row")
+    label = [HTML(f'<span class="advx">{heading}</span>').add_class("advx-heading")]
+    return HBox([*(label if heading else []), *children]).add_class("advx-row")
 
 
-def _hide_until(opener: Any, box: Any) -> Any:
-    """Show a box only while its button is pressed."""
-
+def _show_while_pressed(opener: Any, section: Any) -> None:
     def show(_: object = None) -> None:
-        box.layout.display = None if opener.value else "none"
+        section.layout.display = None if opener.value else "none"
 
     opener.observe(show, "value")
     show()
-    return box

@@ -17,21 +17,15 @@ from advlib.explore.pictures import Picture
 from advlib.show.figures import BLUE, VERMILLION
 from advlib.show.words import percent
 
-STYLE = (Path(__file__).parent / "panel.css").read_text(encoding="utf-8")
+STYLE = f"<style>{Path(__file__).with_name('panel.css').read_text(encoding='utf-8')}</style>"
 ROW, WIDTH, LABEL = 17, 250, 16
 """Of the bars: the height of a class, the width, and what of it the class's name takes."""
 
 Pixels = npt.NDArray[np.float64]
 
 
-def write_style() -> str:
-    """Return the panel's style sheet as HTML."""
-    return f"<style>{STYLE}</style>"
-
-
 def draw_image(pixels: Pixels, words: str, side: int = 168) -> str:
-    """Return pixels [H, W] or [H, W, 3] of [0, 1] as an HTML image; its text is for those who
-    cannot see it."""
+    """Return pixels [H, W] or [H, W, 3] of [0, 1] as an HTML image, with words in its place."""
     values = (pixels.clip(0, 1) * 255).round().astype(np.uint8)
     file = io.BytesIO()
     picture = Image.fromarray(values)
@@ -51,10 +45,7 @@ def as_printed(pixels: Tensor) -> Pixels:
 
 
 def colour_change(change: Pixels) -> Pixels:
-    """Return a change of pixels [H, W] as colours: lighter is blue, darker vermillion, none white.
-
-    The largest change has the full colour.
-    """
+    """Return a change of pixels [H, W] as colours: lighter blue, darker vermillion, none white."""
     share = change / (np.abs(change).max() or 1)
     ends = [np.array([int(c[n : n + 2], 16) / 255 for n in (1, 3, 5)]) for c in (VERMILLION, BLUE)]
     colour = np.where(share[..., None] > 0, *ends)
@@ -71,29 +62,22 @@ def draw_images(result: Result, data: Dataset) -> str:
     largest = f"{100 * float(np.abs(change).max()):.1f}"
     source = result.sample.source
     place = f"test image {source}" if isinstance(source, int) else source
-    cells = (
-        (
-            draw_image(as_printed(clean), f"The image: {place}, of class {true}"),
-            "image",
-            f"{place}, class {true}",
+    images = (
+        draw_image(as_printed(clean), f"The image: {place}, of class {true}"),
+        draw_image(
+            colour_change(change),
+            f"The perturbation, no pixel by more than {largest} % of black to white",
         ),
-        (
-            draw_image(
-                colour_change(change),
-                f"The perturbation, no pixel by more than {largest} % of black to white",
-            ),
-            "+ perturbation",
-            f"ε = {choice.epsilon:.3f}: {largest} % of black to white",
-        ),
-        (
-            draw_image(as_printed(adversarial), f"The adversarial image, in which one sees {true}"),
-            "= adversarial image",
-            f"{choice.attack} on {choice.model}",
-        ),
+        draw_image(as_printed(adversarial), f"The adversarial image, in which one sees {true}"),
+    )
+    captions = (
+        ("image", f"{place}, class {true}"),
+        ("+ perturbation", f"ε = {choice.epsilon:.3f}: {largest} % of black to white"),
+        ("= adversarial image", f"{choice.attack} on {choice.model}"),
     )
     return "".join(
-        f"<figure>{image}<figcaption><b>{escape(title)}</b><br>{escape(words)}</figcaption></figure>"
-        for image, title, words in cells
+        f"<figure>{image}<figcaption><b>{title}</b><br>{escape(words)}</figcaption></figure>"
+        for image, (title, words) in zip(images, captions, strict=True)
     )
 
 
@@ -220,13 +204,10 @@ def draw_steps(picture: Picture, word: str, similar: bool) -> str:
 
 
 def write_note(words: str, kind: str = "note") -> str:
-    """Return a line of words as HTML: a "note", "busy" or an "error"; nothing where there are none.
-
-    The last is read out at once by a screen reader.
-    """
+    """Return words as HTML: a "note", "busy" or an "error"; nothing where there are none."""
     if not words:
         return ""
-    role = "alert" if kind == "error" else "status"
+    role = "alert" if kind == "error" else "status"  # an alert is read out at once
     return f'<div class="advx"><p class="advx-{kind}" role="{role}">{escape(words)}</p></div>'
 
 

@@ -14,7 +14,7 @@ from advlib.evaluation import evaluate
 from advlib.explore.attacking import predict
 from advlib.kept import checkpoints
 from advlib.kept.files import DamagedFileError
-from advlib.kept.folders import BUILD, PROJECT
+from advlib.kept.folders import PROJECT, runs_folder
 from advlib.lenet import LeNet
 from advlib.runs import PRETRAINED, pretrained
 
@@ -36,13 +36,7 @@ def load_ours() -> dict[str, nn.Module]:
 
 
 def take(name: object, model: object, data: Dataset) -> nn.Module:
-    """Return a copy of a network, as it is now, in evaluation mode and on the CPU.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the name is none, or the model gives no logits of the data's classes for two test images.
-    """
+    """Return a copy of a network, as it is now, in evaluation mode and on the CPU, if it is one."""
     if not isinstance(name, str) or not name.strip():
         raise TypeError(f"name must be a word or two, not {name!r}")
     if not isinstance(model, nn.Module):
@@ -50,11 +44,6 @@ def take(name: object, model: object, data: Dataset) -> nn.Module:
     own = copy.deepcopy(model).cpu().eval()
     predict(own, data.test.images[:2], len(data.classes))
     return own
-
-
-def runs_folder() -> Path:
-    """Return where `make report` keeps its trainings."""
-    return Path(os.environ.get("ADVLIB_RUNS") or BUILD / "runs")
 
 
 def find_runs(folder: Path | None = None) -> list[KeptRun]:
@@ -86,26 +75,10 @@ def _describe(record: Any, folder: Path) -> str:
 
 
 def open_run(folder: str | os.PathLike[str]) -> LeNet:
-    """Load the LeNet of a training that `make report` has kept.
+    """Load the LeNet of a training that `make report` has kept, in evaluation mode, on the CPU.
 
-    Parameters
-    ----------
-    folder : path-like
-        The training's folder, such as report/build/runs/NAME; also from the project's root.
-
-    Returns
-    -------
-    LeNet
-        In evaluation mode, on the CPU.
-
-    Raises
-    ------
-    OSError
-        If there is none.
-    DamagedFileError
-        If its checkpoint is damaged.
-    ValueError
-        If its network is no LeNet: one's own is put beside ours with ``panel.add``.
+    The folder is such as report/build/runs/NAME, also from the project's root. A network of one's
+    own is put beside ours with ``panel.add``.
     """
     path = Path(folder)
     if not path.exists() and (PROJECT / path).exists():

@@ -9,8 +9,7 @@ Job = Callable[[], None]
 class NewestFirst:
     """Does jobs one at a time on a thread of its own; one that waits gives way to a newer one.
 
-    So nothing queues: while a job runs at most one waits, the newest. The kernel stays free
-    meanwhile to take a slider's next position. Jobs handle their own errors.
+    So the kernel stays free to take a slider's next position. Jobs handle their own errors.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,5 @@
 """The panel of `notebooks/explore.ipynb`: one attacks a network by hand, and sees who is fooled."""
 
-import base64
 import random
 import warnings
 from collections.abc import Callable, Mapping
@@ -13,7 +12,7 @@ from torch import nn
 from advlib.data import Dataset, load_data
 from advlib.explore import drawing
 from advlib.explore.attacking import (
-    ONE_STEP,
+    ATTACKS,
     TRIED,
     Choice,
     Result,
@@ -21,8 +20,8 @@ from advlib.explore.attacking import (
     Workshop,
     describe,
     predict,
+    write_lines,
 )
-from advlib.explore.code import write_lines
 from advlib.explore.controls import lay_out, make_controls
 from advlib.explore.networks import (
     KeptRun,
@@ -75,7 +74,7 @@ class Panel:
         self._runs: dict[str, KeptRun] = {}
         self.controls = make_controls(self.data.classes, len(self.data.test), list(ours))
         self.parts = {name: widgets.HTML() for name in PARTS}
-        self.widget = lay_out(self.controls, self.parts, drawing.write_style())
+        self.widget = lay_out(self.controls, self.parts, drawing.STYLE)
         self.controls.index.value = FIRST
         self._connect()
         for name, model in (models or {}).items():
@@ -103,15 +102,7 @@ class Panel:
         self._add(name, lambda: model, f"panel.models[{name!r}]")
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        """The widget, and the same as picture and text, for where it cannot be shown."""
-        from advlib.explore.stored import draw_stored, write_stored
-
-        bundle: dict[str, Any] = dict(self.widget._repr_mimebundle_() or {})
-        if self.result is not None:
-            picture = base64.b64encode(draw_stored(self.result, self.data)).decode()
-            text = write_stored(self.result, self.data)
-            bundle |= {"image/png": picture, "text/plain": text}
-        return bundle
+        return dict(self.widget._repr_mimebundle_() or {})
 
     # ---- What is chosen: on the kernel's own thread, which must be free soon ---------------------
 
@@ -161,7 +152,7 @@ class Panel:
         self._take(int(after[0] if len(after) else places[0]))
 
     def _allow_steps(self) -> None:
-        self.controls.steps.disabled = self.controls.attack.value == ONE_STEP
+        self.controls.steps.disabled = not ATTACKS[self.controls.attack.value].takes_steps
 
     def _show_epsilon(self) -> None:
         share = 100 * self.data.epsilon_in_pixels(self.controls.epsilon.value)
@@ -181,7 +172,7 @@ class Panel:
     def _update(self, sample: Sample | Picture, choice: Choice, true_class: int | None) -> None:
         """Attack, show what comes of it, and then look for the smallest epsilons."""
         try:
-            if choice.attack != ONE_STEP:
+            if ATTACKS[choice.attack].takes_steps:
                 steps = f"{choice.steps} step{'s' * (choice.steps > 1)}"
                 self._note(f"{choice.attack} is at work, {steps} on {choice.model} …", "busy")
             if isinstance(sample, Picture):

@@ -45,44 +45,19 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture in the data's form.
-
-    Attributes
-    ----------
-    name : str
-        The file's name.
-    steps : tuple of Step
-        How it came about, from the picture as read to 28 x 28 pixels.
-    image : Tensor
-        float32 [1, 1, 28, 28], on the training scale.
-    """
+    """A picture in the data's form, from the file of a name."""
 
     name: str
     steps: tuple[Step, ...]
+    """How it came about, from the picture as read to 28 x 28 pixels."""
     image: Tensor
+    """float32 [1, 1, 28, 28], on the training scale."""
 
 
 def read_digit(file: str | os.PathLike[str], data: Dataset) -> Tensor:
-    """Read a picture of a digit and bring it to the data's form.
+    """Read a PNG of a digit, and bring it to the data's form: float32 [1, 1, 28, 28].
 
-    Parameters
-    ----------
-    file : path-like
-        A PNG of any size, dark on light or light on dark, transparent or not.
-    data : Dataset
-        As `advlib.load_data` gives it.
-
-    Returns
-    -------
-    Tensor
-        float32 [1, 1, 28, 28], on the training scale.
-
-    Raises
-    ------
-    OSError
-        If there is no such file.
-    UnreadablePictureError
-        If it is no PNG, or nothing is drawn on it; a ValueError.
+    It may be of any size, dark on light or light on dark, transparent or not.
     """
     return bring_to_form(Path(file).read_bytes(), Path(file).name, data).image
 

@@ -21,6 +21,7 @@ from advlib.kept.files import DamagedFileError, write_bytes
 
 LOG = logging.getLogger("advlib")
 NAME, HISTORY = "checkpoint.safetensors", "history.csv"
+BEGAN_WITH = "device", "threads", "precision"
 _BACKENDS: Any = torch.backends  # torch's own types lack some of them
 _PRECISIONS = (_BACKENDS.mkldnn.matmul, _BACKENDS.mkldnn.conv, _BACKENDS.cuda.matmul)
 
@@ -35,15 +36,7 @@ def save(path: str | os.PathLike[str], state: Mapping[str, Tensor], record: obje
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], Any]:
-    """Read the tensors, on the CPU, and the record that `save` wrote. Reading runs no code.
-
-    Raises
-    ------
-    OSError
-        If there is no such file, or it cannot be read.
-    DamagedFileError
-        If its content is not what was written.
-    """
+    """Read the tensors, on the CPU, and the record that `save` wrote. Reading runs no code."""
     with open(path, "rb"):  # an error here is the system's own; safetensors blurs them
         pass
     try:
@@ -115,15 +108,7 @@ class Checkpoint:
 
     @classmethod
     def resume(cls, folder: Path, identity: dict[str, Any], device: torch.device) -> "Checkpoint":
-        """Read the checkpoint in a folder, or begin one.
-
-        Raises
-        ------
-        ValueError
-            If the folder holds a run with another identity.
-        DamagedFileError
-            If the checkpoint is damaged.
-        """
+        """Read the checkpoint in a folder, or begin one; a run with another identity is refused."""
         path = folder / NAME
         if not path.exists():
             return cls(folder, identity, str(device), torch.get_num_threads(), _precision())
@@ -135,7 +120,7 @@ class Checkpoint:
                 f"run must be a new folder, or one with the same training: {folder} holds one with"
                 f" other {', '.join(other)} ({kept.get('settings')})"
             )
-        found = {part: record[part] for part in ("device", "threads", "precision", "history")}
+        found = {part: record[part] for part in (*BEGAN_WITH, "history")}
         return cls(folder, identity, state=state, **found)
 
     @contextmanager
@@ -152,14 +137,8 @@ class Checkpoint:
 
     def save(self, state: Mapping[str, Tensor], history: list[dict[str, float]]) -> None:
         """Write the checkpoint anew."""
-        record = {
-            "identity": self.identity,
-            "device": self.device,
-            "threads": self.threads,
-            "precision": self.precision,
-            "history": history,
-        }
-        save(self.folder / NAME, state, record)
+        record = {part: getattr(self, part) for part in ("identity", *BEGAN_WITH)}
+        save(self.folder / NAME, state, {**record, "history": history})
 
     def finish(self, history: pd.DataFrame) -> None:
         """Write the history for people to read; no number is read back from it."""

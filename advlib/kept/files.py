@@ -1,6 +1,5 @@
 """Files that are written whole or not at all, checksums, locks, and the user's cache folder."""
 
-import errno
 import hashlib
 import math
 import os
@@ -10,15 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-_PREFIX, _RANDOM_BYTES = ".part-", 4
-_CURES = {
-    errno.EACCES: "allow to write there, or choose another folder",
-    errno.EPERM: "allow to write there, or choose another folder",
-    errno.ENOSPC: "free some space there and run again",
-    errno.EDQUOT: "free some space there and run again",
-    errno.EFBIG: "allow larger files (ulimit -f) and run again",
-    errno.EROFS: "choose a folder that can be written",
-}
+_PREFIX = ".part-"
 
 
 class DamagedFileError(ValueError):
@@ -31,31 +22,22 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The block writes the temporary path that it is given, beside `path` and with its suffix. When it
     ends well the file is synced and renamed; when it raises, `path` is as it was. The system's
-    errors name `path` and say what to do.
+    errors name `path`.
     """
     path = Path(path)
-    temporary = path.with_name(f"{_PREFIX}{secrets.token_hex(_RANDOM_BYTES)}-{path.name}")
+    temporary = path.with_name(f"{_PREFIX}{secrets.token_hex(4)}-{path.name}")
     try:
-        with name_in_errors(path):
-            yield temporary
-            _sync(temporary)
-            os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-@contextmanager
-def name_in_errors(path: Path) -> Iterator[None]:
-    """Have the system's errors of what cannot be written name the file and say what to do."""
-    try:
-        yield
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
     except OSError as error:
-        if error.errno not in _CURES:
+        if error.filename not in (None, str(temporary)):
             raise
-        words = f"{error.strerror}; the file could not be written, what was there before is kept: "
-        raise OSError(error.errno, words + _CURES[error.errno], str(path)) from error
+        words = f"{error.strerror}; the file could not be written, what was there before is kept"
+        raise OSError(error.errno, words, str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
 
 
 def _sync(path: Path) -> None:
@@ -73,12 +55,9 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def remove_temporaries(folder: str | os.PathLike[str], name: str = "*") -> None:
-    """Remove what killed writers left in `folder`, of all files or of those of one name.
-
-    Call it only with the lock on the folder, or on the files of that name.
-    """
-    for leftover in Path(folder).glob(f"{_PREFIX}{'?' * 2 * _RANDOM_BYTES}-{name}"):
+def remove_temporaries(folder: str | os.PathLike[str]) -> None:
+    """Remove what killed writers left in `folder`; call it only with the lock on the folder."""
+    for leftover in Path(folder).glob(f"{_PREFIX}????????-*"):
         if leftover.is_dir():
             shutil.rmtree(leftover)
         else:
@@ -120,13 +99,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
 def read_checksums(
     path: str | os.PathLike[str], remedy: str = "get the file again"
 ) -> dict[str, str]:
-    """Read a file as ``sha256sum`` writes it: from a file's name to its SHA-256.
-
-    Raises
-    ------
-    DamagedFileError
-        If a line is not a checksum and a name; the message gives the `remedy`.
-    """
+    """Read a file as ``sha256sum`` writes it: from a file's name to its SHA-256."""
     checksums = {}
     for line in Path(path).read_bytes().splitlines():
         checksum, _, name = line.decode(errors="replace").partition(" ")
@@ -149,42 +122,12 @@ def checksum_lines(checksums: Mapping[str, str]) -> bytes:
 
 
 @contextmanager
-def seal_file(path: Path) -> Iterator[Path]:
-    """Write a file like `replace_file`, and its SHA-256 to a hidden file beside it.
-
-    One writer at a time: what killed ones have left of the two files is removed.
-    """
-    for each in (path, _seal_of(path)):
-        remove_temporaries(path.parent, each.name)
-    with replace_file(path) as temporary:
-        yield temporary
-        _sync(temporary)  # the seal is replaced when all of the file is on the disk
-        write_checksums(_seal_of(path), {path.name: sha256(temporary)})
-
-
-def check_seal(path: Path) -> None:
-    """Raise a `DamagedFileError` if a file is not what its seal says; one without is believed."""
-    sealed = _seal_of(path)
-    remedy = f"remove {path} and {sealed}, and make it again"
-    if sealed.exists() and read_checksums(sealed, remedy).get(path.name) != sha256(path):
-        raise DamagedFileError(f"{path} is not what was written, it is damaged or edited; {remedy}")
-
-
-def _seal_of(path: Path) -> Path:
-    return path.with_name(f".{path.stem}.sha256")
-
-
-@contextmanager
 def lock(path: str | os.PathLike[str], wait: float = 0) -> Iterator[None]:
     """Hold a lock that one process at a time can have, after waiting for it some seconds.
 
     The lock is the operating system's: it ends with the block or the process, however that dies.
-    The empty file stays.
-
-    Raises
-    ------
-    TimeoutError
-        If another process, or another part of this one, holds it all that time.
+    The empty file stays. A TimeoutError says that another process, or another part of this one,
+    holds it all that time.
     """
     from filelock import FileLock, Timeout
 

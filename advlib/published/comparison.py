@@ -2,28 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
 
 import pandas as pd
 
-from advlib.evaluation import FIGURES, Evaluation
-from advlib.intervals import wilson_interval
+from advlib.evaluation import FIGURES, wilson_interval
 from advlib.methods import find_method
 from advlib.published import slides
-from advlib.results import tables as results
 from advlib.show.tables import lay_out
 from advlib.show.words import difference, number
-
-QUANTITIES = {
-    "objective": "objective",
-    "top1_error": "top-1 error (%)",
-    "top5_error": "top-5 error (%)",
-}
-"""The three quantities of a history, with their names in a figure."""
-
-TRANSFER_LABELS = {"error": "tbl-transfer-error", "confidence_error": "tbl-transfer-confidence"}
-"""Where the two tables of the transfer are found."""
 
 CORRECTED = (
     "In brackets: the number as it should have been printed "
@@ -32,82 +18,29 @@ CORRECTED = (
 BRACKETS = CORRECTED.removesuffix(".") + "; the difference is to that."
 
 
-def evaluation_data(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
-    """Return evaluations in full precision: a row each, with the five figures and n, the images."""
-    rows = [asdict(evaluation) for evaluation in evaluations.values()]
-    return pd.DataFrame(rows, index=list(evaluations))[[*FIGURES, "n"]]
-
-
-def error_interval(row: "pd.Series[float]") -> tuple[float, float]:
-    """Return the 95 % interval of the error in a row of `evaluation_data`, in percent."""
-    return wilson_interval(round(row["error"] * row["n"] / 100), int(row["n"]))
-
-
 def readings_data(history: pd.DataFrame, method: str) -> pd.DataFrame:
-    """Return the first and last values of our training curves and of the slides'."""
+    """Return the first and last values of our training curves and of the slides'.
+
+    A training curve is of the images that `advlib.methods` names: of clean and adversarial ones
+    together it is the sum, divided by the clean ones' number.
+    """
     theirs = slides.curves(method)
-    return ends(history, method).merge(
-        theirs, on=["quantity", "split"], suffixes=("", "_published"), validate="one_to_one"
+    columns = {"clean": "train", "adversarial": "train_adversarial"}
+    parts = {"train": [columns[images] for images in find_method(method).curve]}
+    parts["validation"] = ["validation"]
+    curves = [
+        history[[f"{quantity}_{part}" for part in parts[split]]].sum(axis=1, skipna=False)
+        for quantity, split in zip(theirs["quantity"], theirs["split"], strict=True)
+    ]
+    ours = [(curve.iloc[0], curve.iloc[-1]) for curve in curves]
+    return pd.concat(
+        [
+            theirs[["quantity", "split"]],
+            pd.DataFrame(ours, columns=["first", "last"]),
+            theirs[["first", "last"]].add_suffix("_published"),
+        ],
+        axis="columns",
     )
-
-
-def training_curve(history: pd.DataFrame, method: str, quantity: str) -> "pd.Series[float]":
-    """Return one training curve as the slides draw it, of the images that `advlib.methods` names.
-
-    Of clean and adversarial images together it is the sum, divided by the clean ones' number. A
-    history without these figures is a ValueError.
-    """
-    columns = {"clean": f"{quantity}_train", "adversarial": f"{quantity}_train_adversarial"}
-    shown = [columns[images] for images in find_method(method).curve]
-    for column in shown:
-        if column not in history or history[column].isna().all():
-            raise ValueError(f"history of {method} training has no values in {column}")
-    return history[shown].sum(axis=1, skipna=False)
-
-
-def ends(history: pd.DataFrame, method: str) -> pd.DataFrame:
-    """Return the first and the last value of every curve: quantity, split, first, last."""
-    rows = []
-    for quantity in QUANTITIES:
-        splits = {
-            "train": training_curve(history, method, quantity),
-            "validation": history[f"{quantity}_validation"],
-        }
-        rows += [
-            (quantity, split, curve.iloc[0], curve.iloc[-1]) for split, curve in splits.items()
-        ]
-    return pd.DataFrame(rows, columns=["quantity", "split", "first", "last"])
-
-
-def epochwise_readings() -> dict[str, pd.DataFrame]:
-    """Return the reference run's evaluations of mixed training by its two readings, if it has both.
-
-    By name: with adversarial images made "per minibatch" and "per epoch".
-    """
-    labels = {
-        "per minibatch": "tbl-evaluation-mixed",
-        "per epoch": "tbl-evaluation-mixed-epochwise",
-    }
-    try:
-        reference = results.collect("")
-    except FileNotFoundError:
-        return {}
-    found = {name: reference[label] for name, label in labels.items() if label in reference}
-    return found if len(found) == len(labels) else {}
-
-
-def settings_found(found: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """Return the settings that results were made with; None, which no table holds, for NaN."""
-    row = found["tbl-settings"].astype(object).iloc[0]
-    settings = {str(name): None if pd.isna(value) else value for name, value in row.items()}
-    if methods := settings.get("methods"):
-        settings["methods"] = tuple(str(methods).split(", "))
-    return settings
-
-
-def methods_found(found: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Return the methods that results are of, in the order of their chapters."""
-    return slides.order_chapters(found[TRANSFER_LABELS["error"]].index)
 
 
 def published_gaps(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -126,8 +59,8 @@ def published_gaps(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             f"{FIGURES[b]['words']} of {method} training on {a} images" for a, b in part.index
         ]
         parts.append(part)
-    for figure, label in TRANSFER_LABELS.items():
-        part = _pair(found[label], slides.transfer(figure, corrected=True))
+    for figure, name in {"error": "error", "confidence_error": "confidence"}.items():
+        part = _pair(found[f"tbl-transfer-{name}"], slides.transfer(figure, corrected=True))
         words = f"{FIGURES[figure]['words']} of the {{}} model on the {{}} model's images"
         part["where"] = [words.format(*models) for models in part.index]
         parts.append(part[[tested != attacked for tested, attacked in part.index]])
@@ -156,6 +89,36 @@ def write_published(ours: float, printed: float | None, right: float | None) -> 
 def note_corrections(layout: pd.DataFrame) -> str:
     """Return what a table's caption ends with: what the brackets are, if there are any."""
     return f" {BRACKETS}" if layout.map(lambda cell: "[" in cell).to_numpy().any() else ""
+
+
+def lay_out_evaluations(
+    readings: Mapping[str, pd.DataFrame], published_method: str | None = None
+) -> pd.DataFrame:
+    """Lay out evaluations, by their headings, as the slides do: the figures by kind of images.
+
+    With a method whose published numbers are known, they stand beside; of one evaluation with the
+    difference.
+    """
+    columns = {"": [*(each["heading"] for each in FIGURES.values()), "Error, 95 % interval"]}
+    alone = len(readings) == 1
+    for images in next(iter(readings.values())).index:
+        name = str(images).capitalize()
+        for heading, frame in readings.items():
+            ours, n = frame.loc[images], int(frame.at[images, "n"])
+            low, high = wilson_interval(round(ours["error"] * n / 100), n)
+            column = f"{name}: {heading}" if published_method or not alone else name
+            columns[column] = [*map(number, ours[[*FIGURES]]), f"{number(low)} to {number(high)}"]
+        if published_method:
+            printed, right = (
+                slides.evaluation(published_method, corrected=corrected)[str(images)]
+                for corrected in (False, True)
+            )
+            pairs = [write_published(ours[f], printed.get(f), right.get(f)) for f in FIGURES]
+            published, apart = zip(*pairs, strict=True)
+            columns[f"{name}: published"] = [*published, ""]
+            if alone:
+                columns[f"{name}: difference"] = [*apart, ""]
+    return pd.DataFrame(columns)
 
 
 def lay_out_transfer(ours: pd.DataFrame, published_figure: str | None = None) -> pd.DataFrame:

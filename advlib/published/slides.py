@@ -1,10 +1,9 @@
 """The published numbers of the slides, as they are printed and corrected.
 
 `slides.json` holds the numbers as they are printed, in percent, the later revision's beside
-them, and where they come from. `advlib.published.findings` computes what is wrong in them.
+them, and where they come from. The report's back matter checks them.
 """
 
-import itertools
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -22,14 +21,10 @@ TRANSFER_ORDER = tuple(CONTENT["transfer"]["order"])
 IMAGES = tuple(CONTENT["evaluation"]["standard"])
 FIGURES = tuple(CONTENT["evaluation"]["standard"]["clean"])
 TRANSFER_FIGURES = ("error", "confidence_error")
-IDENTITY_TOLERANCE = 0.01
-"""How far two-decimal figures can be off the identity, in points. Three rounded confidences each
-add up to half a hundredth, the two of the parts in proportion to their rates, which sum to one;
-rates over 10,000 images are exact."""
-
+TOLERANCE = 0.01 + 1e-9
+"""How far rounding to two decimals can take a mean confidence from that of its parts, in points:
+three confidences by half a hundredth each, the two parts' by their shares; rates are exact."""
 ANY = {"attacked", "methods", "seed"}
-SLACK = 1e-9
-"""For the rounding of float arithmetic; far below the last printed digit."""
 
 
 def evaluation(method: str, *, corrected: bool = False) -> dict[str, dict[str, float]]:
@@ -39,23 +34,12 @@ def evaluation(method: str, *, corrected: bool = False) -> dict[str, dict[str, f
     """
     _one_of("method", method, METHODS)
     table = {images: dict(column) for images, column in CONTENT["evaluation"][method].items()}
-    if corrected:
-        checked = confidence_identity()
-        for images in checked.loc[(checked["method"] == method) & ~checked["holds"], "images"]:
-            table[images]["confidence"] = _revised_confidence(method, images)
+    for images, column in table.items() if corrected else ():
+        parts = (column[part] / 100 * column[f"confidence_{part}"] for part in ("correct", "error"))
+        if abs(column["confidence"] - sum(parts)) > TOLERANCE:
+            revised = CONTENT["later_revision"][f"evaluation.{method}.{images}.confidence"]
+            column["confidence"] = float(revised)
     return table
-
-
-def _revised_confidence(method: str, images: str) -> float:
-    """Return the later revision's figure, or without one what the identity gives."""
-    revised = CONTENT["later_revision"].get(f"evaluation.{method}.{images}.confidence")
-    computed = _expected_confidence(CONTENT["evaluation"][method][images])
-    return round(computed, 2) if revised is None else float(revised)
-
-
-def _expected_confidence(column: Mapping[str, float]) -> float:
-    correct, error = column["correct"] / 100, column["error"] / 100
-    return correct * column["confidence_correct"] + error * column["confidence_error"]
 
 
 def transfer(figure: str, *, corrected: bool = False) -> pd.DataFrame:
@@ -95,11 +79,6 @@ def goodfellow() -> pd.DataFrame:
     return pd.DataFrame(table["rows"], columns=table["columns"])
 
 
-def wording() -> pd.DataFrame:
-    """Return the slides' slips of wording: columns where, printed, corrected, problem."""
-    return pd.DataFrame(CONTENT["wording"])
-
-
 def settings() -> dict[str, Any]:
     """Return the settings of the published experiment by the names of our parameters."""
     return dict(CONTENT["settings"])
@@ -127,29 +106,6 @@ def order_transfer(methods: Iterable[str]) -> list[str]:
     """Return methods as the transfer tables have them: those of the slides in their order there."""
     methods = list(methods)
     return list(TRANSFER_ORDER) if methods == list(METHODS) else methods
-
-
-def order_chapters(methods: Iterable[str]) -> list[str]:
-    """Return methods as the chapters have them; the inverse of `order_transfer`."""
-    methods = list(methods)
-    return list(METHODS) if methods == list(TRANSFER_ORDER) else methods
-
-
-def confidence_identity() -> pd.DataFrame:
-    """Check that each confidence is the mean of its two parts, weighted by their rates.
-
-    A row per column of the evaluation tables; holds allows for rounding (see
-    `IDENTITY_TOLERANCE`).
-    """
-    rows = []
-    for method, images in itertools.product(METHODS, IMAGES):
-        column = CONTENT["evaluation"][method][images]
-        computed = _expected_confidence(column)
-        difference = column["confidence"] - computed
-        holds = abs(difference) <= IDENTITY_TOLERANCE + SLACK
-        rows.append((method, images, column["confidence"], computed, difference, holds))
-    names = ["method", "images", "printed", "computed", "difference", "holds"]
-    return pd.DataFrame(rows, columns=names)
 
 
 def _one_of(argument: str, value: str, allowed: tuple[str, ...]) -> None:

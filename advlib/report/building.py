@@ -6,13 +6,12 @@ from hashlib import sha256
 from pathlib import Path
 
 from advlib.kept import files
-from advlib.kept.names import name_method
 from advlib.report import ReportError
 from advlib.report.merge import write_html
 from advlib.report.typeset import typeset_text
 from advlib.results.notebooks import MATTER, Notebook, read_notebooks
-from advlib.results.numbers import write_numbers
-from advlib.results.tables import collect_from, contents, remove_others
+from advlib.results.tables import collect_from, write, write_numbers
+from advlib.settings import read_origin
 
 
 @dataclass(frozen=True)
@@ -27,9 +26,9 @@ def build(executed: str | Path, output: str | Path, names: Iterable[str] | None 
     """Typeset a folder's executed notebooks: all of a report's, or those of some file names.
 
     Into `output`, made if it is not there, go report.html, report.pdf and results/: a CSV file for
-    each table and figure, and all numbers together (`advlib.results.numbers`), each folder with
+    each table and figure, and all numbers together (`advlib.results.tables`), each folder with
     SHA256SUMS; other CSV files in results/ are removed. Nothing is replaced unless all of it
-    succeeds; two processes take turns.
+    succeeds. One process at a time.
 
     Raises
     ------
@@ -48,16 +47,11 @@ def build(executed: str | Path, output: str | Path, names: Iterable[str] | None 
     digests = {path.name: sha256(text).hexdigest() for path, text in documents.items()}
     sums = {output / "SHA256SUMS": files.checksum_lines(digests)}
     results.mkdir(parents=True, exist_ok=True)
-    with files.hold_lock(
-        output / ".lock", lambda: print(f"waiting: another make sets {output}", flush=True)
-    ):
-        for folder in (output, results):
-            files.remove_temporaries(folder)
-        # the documents last: while they are old, make knows that there is something to do
-        with files.replace_files({**sums, **documents}):
-            with files.replace_files(contents(tables, results, write_numbers(notebooks))):
-                pass
-            remove_others(tables, results)
+    for folder in (output, results):
+        files.remove_temporaries(folder)
+    # the documents last: while they are old, make knows that there is something to do
+    with files.replace_files({**sums, **documents}):
+        write(tables, results, write_numbers(notebooks))
     return report
 
 
@@ -67,7 +61,7 @@ def _check_complete(notebooks: list[Notebook], folder: Path) -> None:
     given: list[str] = next(
         (n.experiment["methods"] for n in notebooks if "methods" in n.experiment), []
     )
-    methods = [name_method(method) for method in given]
+    methods = [read_origin(method).shown for method in given]
     copies = {(n.source, n.parameters["method"]) for n in notebooks if "method" in n.parameters}
     needed = [(source, method) for source in sorted({s for s, _ in copies}) for method in methods]
     missing = [name for name in MATTER if name not in found]

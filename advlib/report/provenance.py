@@ -11,7 +11,7 @@ from pathlib import Path
 
 from advlib.experiment.kernel import share_cores
 from advlib.kept.folders import PACKAGE
-from advlib.results.notebooks import Notebook, read_chapters
+from advlib.results.notebooks import Notebook, digest_cells, read_chapters
 
 PACKAGES = ("advlib", "torch", "torchvision", "numpy", "pandas", "matplotlib", "papermill")
 
@@ -100,9 +100,10 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 def commit(package: Path = PACKAGE) -> str | None:
     """Return the git commit of a package's files, "with changes" where they differ from it.
 
-    The reference run's files are left out: a report that becomes the reference is made twice, and
-    the second quotes what the first has written. None when git does not track the package's files:
-    a package that is installed inside some other project's repository is no part of it.
+    The outputs that a notebook has when it was run by hand are no change. The reference run's files
+    are left out: a report that becomes the reference is made twice, and the second quotes what the
+    first has written. None when git does not track the package's files: a package that is installed
+    inside some other project's repository is no part of it.
 
     Parameters
     ----------
@@ -114,8 +115,17 @@ def commit(package: Path = PACKAGE) -> str | None:
         return None
     name = _output(*git, "rev-parse", "--short=12", "--verify", "HEAD")
     others = (f":(top,exclude){name}" for name in ("advlib/reference", "report/reference"))
-    changed = _output(*git, "status", "--porcelain", "--", ":/", *others)
-    return f"{name}, with changes" if name and changed else name
+    changed = (_output(*git, "status", "--porcelain", "--", ":/", *others) or "").splitlines()
+    differs = any(_differs(git, line[:2], line[3:]) for line in changed)
+    return f"{name}, with changes" if name and differs else name
+
+
+def _differs(git: tuple[str, ...], state: str, path: str) -> bool:
+    """Tell whether a file that git calls changed is, but for a notebook's outputs."""
+    if not path.endswith(".ipynb") or state.strip("M "):
+        return True
+    now = Path(_output(*git, "rev-parse", "--show-toplevel") or "", path).read_bytes()
+    return digest_cells((_output(*git, "show", f"HEAD:{path}") or "").encode()) != digest_cells(now)
 
 
 def stages(executed: str | os.PathLike[str]) -> list[Stage]:
@@ -150,4 +160,4 @@ def _output(*command: str) -> str | None:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return done.stdout.strip("\n")

@@ -10,15 +10,16 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from advlib import evaluate, fgsm, load_data, runs
 from advlib.kept import checkpoints, files
 from advlib.kept.folders import REFERENCE, REFERENCE_REPORT, RESULTS
 from advlib.kept.parent import end_with_make
 from advlib.published import slides
-from advlib.published.comparison import evaluation_data, settings_found
 from advlib.results.notebooks import Notebook, read_notebooks
 from advlib.results.tables import collect_from, write
-from advlib.settings import Training
+from advlib.settings import Experiment
 
 PICTURE = "fig-curves-adversarial"
 
@@ -33,26 +34,27 @@ def renew(report: Path) -> None:
     """
     notebooks = read_notebooks(report / "notebooks")
     tables = collect_from(notebooks)
-    settings = settings_found(tables)
-    if not slides.applies(settings):
-        raise ValueError(f"{report} was not made with the seed's settings, but with {settings}")
-    training = Training.chosen(settings)
-    data = load_data(settings["dataset"], images=settings["images"])
+    experiment = Experiment.chosen(notebooks[-1].experiment)
+    if not slides.applies(vars(experiment)):
+        raise ValueError(f"{report} was not made with the seed's settings, but with {experiment}")
+    data = load_data(experiment.dataset, images=experiment.images)
     images, labels = data.test.images, data.test.labels
     REFERENCE.mkdir(exist_ok=True)
     REFERENCE_REPORT.mkdir(exist_ok=True)
     for method in (*runs.PRETRAINED, "mixed-epochwise"):
-        run = runs.trained(method, data, training)
+        run = runs.trained(method, data, experiment)
         if method in runs.PRETRAINED:
             record = {"method": method, "settings": run.settings}
             checkpoints.save(REFERENCE / f"{method}.safetensors", run.model.state_dict(), record)
             continue
-        adversarial = fgsm(run.model, images, labels, training.epsilon, loss="log-loss")
+        adversarial = fgsm(run.model, images, labels, experiment.epsilon, loss="log-loss")
         evaluations = {
             "clean": evaluate(run.model, images, labels),
             "adversarial": evaluate(run.model, adversarial, labels),
         }
-        tables[f"tbl-evaluation-{method}"] = evaluation_data(evaluations)
+        tables[f"tbl-evaluation-{method}"] = pd.DataFrame(
+            map(vars, evaluations.values()), index=[*evaluations]
+        )
         tables[f"fig-curves-{method}"] = run.history.drop(columns="seconds")
     write(tables, RESULTS)
     for name in ("report.html", "report.pdf"):

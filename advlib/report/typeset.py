@@ -11,14 +11,17 @@ from pathlib import Path
 
 import pypandoc
 import typst
+from bs4 import BeautifulSoup
 
 from advlib.kept.folders import STYLE
 from advlib.report import ReportError
-from advlib.report.page import compare_numbers, read_page
 
 # what of HTML pandoc cannot read comes to report.lua as it is, which refuses it
 READER = "html+raw_html+task_lists-auto_identifiers"
 REFERENCES = '<h1 id="references" class="unnumbered">References</h1>\n<div id="refs"></div>\n'
+LOADS_OR_RUNS = (
+    "script, iframe, object, embed, link, base, form, meta[http-equiv], [src]:not([src^='data:'])"
+)
 PANDOC = {
     "html": (
         "--to=html",
@@ -46,9 +49,11 @@ def typeset_text(text: str, figures: dict[str, bytes]) -> tuple[bytes, bytes]:
         with ThreadPoolExecutor() as pool:
             list(pool.map(_pandoc, PANDOC, [folder] * len(PANDOC)))
         html = _mend_html((folder / "report.html").read_text(encoding="utf-8"))
-        page = read_page(html)
-        pdf, numbers = _typst(folder, datetime.fromisoformat(page.date).replace(tzinfo=UTC))
-    compare_numbers(page.numbers, numbers)
+        numbers, date = _read_page(html)
+        pdf, others = _typst(folder, date)
+    if numbers != others:
+        differing = dict(numbers.items() ^ others.items())
+        raise ReportError(f"numbers differ between HTML and PDF: {', '.join(sorted(differing))}")
     return html.encode(), pdf
 
 
@@ -90,6 +95,20 @@ def _mend_html(html: str) -> str:
     )
     html = re.sub(r"<th\b([^>]*)>\s*</th>", r"<td\1></td>", html)
     return html.replace('<math display="block"', '<math display="block" tabindex="0"')
+
+
+def _read_page(html: str) -> tuple[dict[str, str], datetime]:
+    """Return the number printed at each identifier, and the date; refuse what loads or runs."""
+    page = BeautifulSoup(html, "html.parser")
+    if found := page.select_one(LOADS_OR_RUNS):
+        raise ReportError(f"the HTML would load or run something: {str(found)[:200]}")
+    numbers = {
+        str(each["data-of"]): each.get_text().split()[-1].strip("()")  # without the word before
+        for each in page.select("[data-of]")
+    }
+    date = page.select_one("[datetime]")
+    assert date is not None
+    return numbers, datetime.fromisoformat(str(date["datetime"])).replace(tzinfo=UTC)
 
 
 def _name_cell(error: Exception, text: Path) -> str:

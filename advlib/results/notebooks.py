@@ -4,30 +4,22 @@ The report's order is the front matter, the chapters by the number that their fi
 the back matter; copies of one notebook, one for each training method, are in the methods' order.
 """
 
+import hashlib
 import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from advlib.kept import files
-from advlib.kept.names import name_method
-from advlib.settings import Experiment, repeats_slides
+from advlib.kept.files import DamagedFileError
+from advlib.settings import read_origin
 
 MATTER = ("front-matter.ipynb", "back-matter.ipynb")
 LEFT_OUT = {"notebook-only", "parameters", "injected-parameters"}
 """Tags of cells that the report does not show, nor what they display."""
-
-CONDITIONS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
-    "slides": lambda settings: settings.get("about_slides", repeats_slides(settings)),
-    "lenet": lambda settings: settings.get("network", Experiment.network) == Experiment.network,
-    "trained": lambda settings: settings.get("weights") is None,
-}
-"""What an experiment may be: cells with the tag ``if-NAME`` are shown only where it is, those with
-``unless-NAME`` only where it is not."""
 
 Cells = list[tuple[int, dict[str, Any]]]
 
@@ -46,12 +38,14 @@ class Notebook:
     """How long its execution took."""
     cells: Cells
     """The cells that the report shows, as they are in the file, with their numbers from 1."""
-    code: list[tuple[int, str, bool]]
-    """The code of all cells, also of those that are not shown, with their numbers, and whether they
-    give the parameters."""
-    shown: list[tuple[dict[str, Any], dict[str, Any]]]
-    """Of each figure and table what it says of itself (`advlib.show.captions`), and its content
-    by media type."""
+
+    @property
+    def shown(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Of each figure and table what it says of itself (`advlib.show.captions`), and its content
+        by media type."""
+        outputs = [output for _, cell in self.cells for output in cell.get("outputs", [])]
+        said = [(output.get("metadata", {}).get("advlib", {}), output) for output in outputs]
+        return [(a, output["data"]) for a, output in said if a.get("kind") in ("figure", "table")]
 
 
 def read_notebooks(
@@ -66,9 +60,7 @@ def read_notebooks(
     FileNotFoundError
         If one of `names` is not there.
     ValueError
-        If one of `names` is not a name that a report's notebook has.
-    DamagedFileError
-        If a file is not what the runner wrote, or no notebook.
+        If one of `names` is not a name that a report's notebook has, or a file is no notebook.
     """
     names = _find_names(Path(folder)) if names is None else set(names)
     read = sorted((_read(Path(folder, name)) for name in sorted(names)), key=_place)
@@ -87,6 +79,15 @@ def read_chapters(folder: str | os.PathLike[str]) -> list[Notebook]:
     return read_notebooks(folder, _find_names(Path(folder)) - {*MATTER})
 
 
+def digest_cells(content: bytes) -> str:
+    """Return what tells a notebook's cells from others; their outputs do not count."""
+    cells = [
+        (cell["cell_type"], "".join(cell["source"]), sorted(_tags(cell)), cell.get("attachments"))
+        for cell in json.loads(content)["cells"]
+    ]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
+
+
 def _find_names(folder: Path) -> set[str]:
     return {path.name for path in folder.glob("*.ipynb") if _number(path.name) is not None}
 
@@ -101,7 +102,7 @@ def _number(name: str) -> float | None:
 
 def _place(notebook: Notebook) -> tuple[float, str, int, str]:
     name = notebook.path.name
-    methods = [name_method(method) for method in notebook.experiment.get("methods", [])]
+    methods = [read_origin(method).shown for method in notebook.experiment.get("methods", [])]
     method = notebook.parameters.get("method")
     turn = methods.index(method) if method in methods else len(methods)
     return _number(name) or 0.0, notebook.source, turn, name
@@ -115,16 +116,17 @@ def _read(path: Path) -> Notebook:
         )
     if not path.is_file():
         raise FileNotFoundError(f"the executed notebook {path} is missing")
-    files.check_seal(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        metadata = content["metadata"]
-        about = metadata.get("papermill", {})
-        parameters = dict(about.get("parameters", {}))
+        about = content["metadata"].get("papermill", {})
+        experiment = content["metadata"].get("advlib", {}).get("experiment", {})
+        parameters = about.get("parameters", {})
         own = path.stem.removesuffix(f"-{parameters.get('method')}")
-        experiment = dict(metadata.get("advlib", {}).get("experiment", {}))
-        numbered = enumerate(content["cells"], start=1)
-        cells = [(n, cell) for n, cell in numbered if _is_shown(cell, experiment)]
+        cells = [
+            (number, cell)
+            for number, cell in enumerate(content["cells"], start=1)
+            if not LEFT_OUT & _tags(cell)
+        ]
         return Notebook(
             path=path,
             source=PurePath(about.get("input_path") or own).name.removesuffix(".ipynb"),
@@ -132,48 +134,16 @@ def _read(path: Path) -> Notebook:
             experiment=experiment,
             seconds=about.get("duration"),
             cells=cells,
-            code=_read_code(content["cells"]),
-            shown=_figures_and_tables(cells),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise files.DamagedFileError(
+        raise DamagedFileError(
             f"{path} is not a notebook ({error!r}); remove it and make it again"
         ) from error
 
 
-def _is_shown(cell: dict[str, Any], experiment: Mapping[str, Any]) -> bool:
-    tags = cell["metadata"].get("tags", [])
-    return LEFT_OUT.isdisjoint(tags) and all(
-        is_so(experiment) == (tag == f"if-{name}")
-        for name, is_so in CONDITIONS.items()
-        for tag in tags
-        if tag in (f"if-{name}", f"unless-{name}")
-    )
-
-
-def _read_code(cells: list[dict[str, Any]]) -> list[tuple[int, str, bool]]:
-    """Return code with the number of its cell; of the parameters, those that were given."""
-    tags = [set(cell["metadata"].get("tags", [])) for cell in cells]
-    given = "injected-parameters" if any("injected-parameters" in t for t in tags) else "parameters"
-    return [
-        (n, "".join(cell.get("source", "")), given in t)
-        for n, (cell, t) in enumerate(zip(cells, tags, strict=True), start=1)
-        if cell["cell_type"] == "code" and (given in t or "parameters" not in t)
-    ]
-
-
 def _without_once(notebook: Notebook) -> Notebook:
-    cells = [
-        (n, cell) for n, cell in notebook.cells if "once" not in cell["metadata"].get("tags", [])
-    ]
-    return replace(notebook, cells=cells, shown=_figures_and_tables(cells))
+    return replace(notebook, cells=[(n, c) for n, c in notebook.cells if "once" not in _tags(c)])
 
 
-def _figures_and_tables(cells: Cells) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    outputs = [output for _, cell in cells for output in cell.get("outputs", [])]
-    said = [(output.get("metadata", {}).get("advlib", {}), output) for output in outputs]
-    return [
-        (about, output["data"])
-        for about, output in said
-        if about.get("kind") in ("figure", "table")
-    ]
+def _tags(cell: dict[str, Any]) -> set[str]:
+    return set(cell["metadata"].get("tags", []))

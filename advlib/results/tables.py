@@ -1,9 +1,14 @@
-"""The numbers behind a report's figures and tables, from executed notebooks or CSV files."""
+"""A report's numbers: from its executed notebooks, to files with units and intervals, and back.
+
+Each figure and table has a CSV file; numbers.csv and numbers.json have all numbers, one a row.
+"""
 
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,9 @@ import pandas as pd
 
 from advlib.kept import files, folders
 from advlib.results.notebooks import Notebook, read_chapters
+from advlib.settings import declared
+
+COLUMNS = ("table", "row", "column", "value", "unit", "images", "low", "high")
 
 
 def collect(folder: str | Path) -> dict[str, pd.DataFrame]:
@@ -29,7 +37,7 @@ def collect(folder: str | Path) -> dict[str, pd.DataFrame]:
         If a label appears twice, or a file cannot be read.
     """
     if not str(folder):
-        return _reference()
+        return read(folders.RESULTS)
     chapters = read_chapters(folder)
     if not chapters:
         raise FileNotFoundError(f"no executed chapter of a report in {folder}")
@@ -38,49 +46,108 @@ def collect(folder: str | Path) -> dict[str, pd.DataFrame]:
 
 def collect_from(notebooks: Iterable[Notebook]) -> dict[str, pd.DataFrame]:
     """Return the data of every figure and table of executed notebooks, as `collect` does."""
-    found: dict[str, pd.DataFrame] = {}
+    return {label: frame for label, (frame, _) in _find_tables(notebooks).items()}
+
+
+def _find_tables(
+    notebooks: Iterable[Notebook],
+) -> dict[str, tuple[pd.DataFrame, dict[str, Any]]]:
+    """Return by label the numbers of figures and tables, and what these say of themselves."""
+    found: dict[str, tuple[pd.DataFrame, dict[str, Any]]] = {}
     for notebook in notebooks:
         for about, _ in notebook.shown:
             if "data" not in about:
                 continue
             if about["label"] in found:
                 raise ValueError(f"{notebook.path}: label {about['label']} is used twice")
-            found[about["label"]] = _frame(about["data"])
+            found[about["label"]] = _frame(about["data"]), about
     return found
 
 
-def write(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
-    """Write results, as `collect` returns them, as CSV files with their checksums.
+def read(folder: Path) -> dict[str, pd.DataFrame]:
+    """Read the CSV files of figures and tables that `write` wrote."""
+    found = {}
+    for path in sorted([*folder.glob("fig-*.csv"), *folder.glob("tbl-*.csv")]):
+        try:
+            found[path.stem] = from_csv(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+    if not found:
+        raise FileNotFoundError(f"there are no results in {folder}")
+    return found
+
+
+def write(
+    tables: Mapping[str, pd.DataFrame], folder: Path, others: Mapping[str, bytes] | None = None
+) -> None:
+    """Write results, as `collect` returns them, and other files, with their SHA256SUMS.
 
     The folder is made if it is not there; other CSV files in it are removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with files.replace_files(contents(tables, folder)):
+    found = {f"{label}.csv": to_csv(frame).encode() for label, frame in tables.items()}
+    found |= others or {}
+    checksums = {name: hashlib.sha256(found[name]).hexdigest() for name in sorted(found)}
+    found["SHA256SUMS"] = files.checksum_lines(checksums)
+    with files.replace_files({folder / name: text for name, text in found.items()}):
         pass
-    remove_others(tables, folder)
-
-
-def contents(
-    tables: Mapping[str, pd.DataFrame], folder: Path, others: Mapping[str, bytes] | None = None
-) -> dict[Path, bytes]:
-    """Return what `write` writes, by path: the CSV files, other files, then their checksums."""
-    texts = {f"{label}.csv": to_csv(frame).encode() for label, frame in tables.items()}
-    texts |= others or {}
-    checksums = {name: hashlib.sha256(texts[name]).hexdigest() for name in sorted(texts)}
-    sums = files.checksum_lines(checksums)
-    return {folder / name: text for name, text in {**texts, "SHA256SUMS": sums}.items()}
-
-
-def remove_others(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
-    """Remove the CSV files of figures and tables that are of other results."""
-    for path in _find_tables(folder):
-        if path.stem not in tables:
+    for path in folder.glob("*.csv"):
+        if path.name not in found:
             path.unlink()
 
 
-def _find_tables(folder: Path) -> list[Path]:
-    """Return the CSV files of figures and tables, sorted."""
-    return sorted([*folder.glob("fig-*.csv"), *folder.glob("tbl-*.csv")])
+def write_numbers(notebooks: Iterable[Notebook]) -> dict[str, bytes]:
+    """Return numbers.csv and numbers.json, the same numbers one a row; columns as `COLUMNS`.
+
+    `low` and `high` are the ends of the 95 % interval (Wilson) of a share of `images`, undefined
+    for other numbers. Words in a table, such as the data set's name, are left out. The JSON has
+    the version of `advlib` and the `settings`, each with value, words and symbol, besides.
+    """
+    found = _find_tables(notebooks)
+    rows = [row for label, (frame, about) in found.items() for row in _rows(label, frame, about)]
+    settings = found["tbl-settings"][0].to_dict("records")[0] if "tbl-settings" in found else {}
+    known = {name: each.metadata for name, each in declared().items()}
+    document = {
+        "advlib": version("advlib"),
+        "settings": {
+            str(name): {
+                "value": _defined(value),
+                "words": known[str(name)]["words"],
+                "symbol": known[str(name)]["symbol"],
+            }
+            for name, value in settings.items()
+        },
+        "numbers": [dict(zip(COLUMNS, map(_defined, row), strict=True)) for row in rows],
+    }
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return {"numbers.csv": to_csv(table).encode(), "numbers.json": f"{text}\n".encode()}
+
+
+def _rows(label: str, frame: pd.DataFrame, about: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield a table's numbers, each with what `Numbers` says of its column."""
+    from advlib import wilson_interval  # it takes torch's time, and few need it
+
+    naming, units = about.get("rows") or [], about.get("units") or {}
+    for index, cells in zip(frame.index, frame.to_dict("records"), strict=True):
+        row = ", ".join(str(cells[column]) for column in naming) or str(index)
+        n = cells.get("n", about.get("images"))
+        for column, value in cells.items():
+            if column in naming or isinstance(value, str):
+                continue
+            name, count, ends = str(column), math.nan, (math.nan, math.nan)
+            unit = next((u for pattern, u in units.items() if fnmatchcase(name, pattern)), "")
+            is_share = any(fnmatchcase(name, pattern) for pattern in about.get("shares") or ())
+            if is_share and n:
+                count = float(n)
+                if not math.isnan(value):
+                    ends = wilson_interval(round(value * n / 100), int(n))
+            yield label, row, name, float(value), unit, count, *ends
+
+
+def _defined(value: Any) -> Any:
+    """Return a value as JSON has it: NaN is null."""
+    return None if value != value else value
 
 
 def to_csv(frame: pd.DataFrame) -> str:
@@ -88,12 +155,8 @@ def to_csv(frame: pd.DataFrame) -> str:
 
     Strings are quoted and numbers are not, so that "3" and 3 stay apart; floats have all their
     digits; what is undefined is NaN. The first column is the index. Within a string, quotation
-    marks and the like are written as JSON does, with a backslash.
-
-    Raises
-    ------
-    TypeError
-        If a cell is neither a string nor a number.
+    marks and the like are written as JSON does, with a backslash. A cell that is neither a string
+    nor a number is a TypeError.
     """
     rows: list[list[Any]] = [["", *frame.columns]]
     cells = frame.astype(object).to_numpy().tolist()
@@ -101,71 +164,25 @@ def to_csv(frame: pd.DataFrame) -> str:
     return "".join(f"{_line(row)}\n" for row in rows)
 
 
-def from_csv(text: str) -> pd.DataFrame:
-    """Return the DataFrame that `to_csv` wrote.
+def _line(row: list[Any]) -> str:
+    for value in row:
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            raise TypeError(f"a cell must be a string or a number, got {value!r}")
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":"))[1:-1]
 
-    Raises
-    ------
-    ValueError
-        If the text is not such a file's.
-    """
+
+def from_csv(text: str) -> pd.DataFrame:
+    """Return the DataFrame that `to_csv` wrote; another text is a ValueError."""
     rows = [json.loads(f"[{line}]") for line in text.removesuffix("\n").split("\n")]
     if not rows[0] or any(len(row) != len(rows[0]) for row in rows):
         raise ValueError("no heading, or rows of different lengths")
-    data = {
-        "columns": rows[0][1:],
-        "index": [row[0] for row in rows[1:]],
-        "data": [row[1:] for row in rows[1:]],
-    }
-    return _frame(data)
-
-
-def _reference() -> dict[str, pd.DataFrame]:
-    check_sums(folders.RESULTS)
-    frames = {file.stem: _read(file) for file in _find_tables(folders.RESULTS)}
-    if not frames:
-        raise FileNotFoundError(
-            f"the reference run's results are missing: no CSV file in {folders.RESULTS}"
-        )
-    return frames
-
-
-def check_sums(folder: Path) -> None:
-    """Check results against the SHA256SUMS in their folder, if it has one.
-
-    Raises
-    ------
-    DamagedFileError
-        If a file is not what was written, missing, or not listed.
-    """
-    sums = folder / "SHA256SUMS"
-    if not sums.exists():
-        return
-    listed = files.read_checksums(sums)
-    for name in sorted({*listed, *(path.name for path in folder.glob("*.csv"))}):
-        path = folder / name
-        if not path.exists() or files.sha256(path) != listed.get(name):
-            raise files.DamagedFileError(
-                f"{path} is damaged or missing, or {sums} is; restore it, or remove it and make it"
-                " again"
-            )
-
-
-def _read(file: Path) -> pd.DataFrame:
-    try:
-        return from_csv(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged: {error}") from error
+    (_, *columns), *rest = rows
+    return _frame(
+        {"columns": columns, "index": [r[0] for r in rest], "data": [r[1:] for r in rest]}
+    )
 
 
 def _frame(split: dict[str, list[Any]]) -> pd.DataFrame:
     """Return what is stored as pandas' "split" JSON, null being NaN."""
     cells = [[math.nan if value is None else value for value in row] for row in split["data"]]
     return pd.DataFrame(cells, index=split["index"], columns=split["columns"])
-
-
-def _line(row: list[Any]) -> str:
-    for value in row:
-        if not isinstance(value, str | int | float) or isinstance(value, bool):
-            raise TypeError(f"a cell must be a string or a number, got {value!r}")
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":"))[1:-1]

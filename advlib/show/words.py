@@ -21,7 +21,6 @@ from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, Undefined
 
 UNDEFINED = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
-UNCHANGED = "stays the same"
 
 
 def number(value: float | None, decimals: int = 2) -> str:
@@ -44,44 +43,9 @@ def difference(value: float | None, decimals: int = 2) -> str:
     return f"+{text}" if text[0] not in (MINUS, UNDEFINED) and text.strip("0.,") else text
 
 
-def change(before: float, after: float, decimals: int = 2) -> str:
-    """Write how one percentage leads to another, as a verb: "falls by 1.20 points"."""
-    text = number(abs(after - before), decimals)
-    if text == UNDEFINED:
-        return "cannot be compared"
-    verb = "rises" if after > before else "falls"
-    return f"{verb} by {text} points" if text.strip("0.,") else UNCHANGED
-
-
-def change_to(before: float, after: float, when: str = "") -> str:
-    """Write the same with where it ends: "falls by 1.20 points, to 3.40 %", or "stays at 3.40 %".
-
-    `when` comes after the verb and its points.
-    """
-    how, behind = change(before, after), f" {when}" if when else ""
-    if how == UNCHANGED:
-        return f"stays at {percent(after)}{behind}"
-    return f"{how}{behind}, to {percent(after)}"
-
-
-def place_beside(value: float, other: float, decimals: int = 2) -> str:
-    """Write where one percentage is to another: "1.20 points above", "equal to"."""
-    text = number(abs(value - other), decimals)
-    above = "above" if value > other else "below"
-    return f"{text} points {above}" if text.strip("0.,") else "equal to"
-
-
 def interval(low: float, high: float, decimals: int = 2) -> str:
     """Write an interval by its ends."""
     return f"{number(low, decimals)} to {number(high, decimals)}"
-
-
-def place(value: float, low: float, high: float, decimals: int = 2) -> str:
-    """Write where a value is to an interval, as a verb, by the digits that are shown."""
-    value, low, high = (round(each, decimals) for each in (value, low, high))
-    if value in (low, high):
-        return "lies on the edge of"
-    return "lies inside" if low < value < high else "lies outside"
 
 
 def write_setting(value: object) -> str:
@@ -104,6 +68,11 @@ def escape(text: object) -> str:
     return re.sub(r"([-.])(?=\1)", r"\\\1", escaped)  # -- is no dash here, and ... no ellipsis
 
 
+def write_paragraphs(text: str) -> str:
+    """Return what somebody wrote, paragraph by paragraph, with no sign in it as markup."""
+    return "\n\n".join(escape(part) for part in re.split(r"\n\s*\n", text.strip()))
+
+
 def _check_said(value: object) -> object:
     """Refuse a number that no filter has written, with all its digits, and what is no number."""
     if isinstance(value, str | Integral | Undefined):
@@ -121,6 +90,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "escape": escape,
     "list": write_list,
     "number": number,
+    "paragraphs": write_paragraphs,
     "percent": percent,
     "setting": write_setting,
 }
@@ -157,7 +127,8 @@ def load_ipython_extension(shell: Any) -> None:
     """Have a notebook know `%%say`."""
 
     def say(line: str, cell: str) -> None:
-        about = getattr(shell.user_ns.get("subject"), "conditions", {})
+        told = shell.user_ns.get("subject") or shell.user_ns.get("report")  # of a chapter, of all
+        about = getattr(told, "conditions", {})
         if text := render(cell, {**shell.user_ns, **about}).strip():
             display(Markdown(text))
 

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity
 
-from advlib._epoch import train_epoch
 from advlib.data import Split
 from advlib.lenet import LeNet
 from advlib.methods import METHODS
 from advlib.settings import Training
+from advlib.training import train_epoch
 
 # The operations that are matrix products, and which of their inputs is the left matrix.
 PRODUCTS = {"mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1}

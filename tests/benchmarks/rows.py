@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from advlib._epoch import train_epoch
 from advlib.attacks import apgd, fgsm, pgd
 from advlib.data import Dataset, load_data
 from advlib.evaluation import evaluate
@@ -15,6 +14,7 @@ from advlib.lenet import LeNet
 from advlib.methods import METHODS
 from advlib.runs import pretrained
 from advlib.settings import Training
+from advlib.training import train_epoch
 from advlib.worst_case import robustness
 from benchmarks import peers
 

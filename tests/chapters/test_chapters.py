@@ -18,8 +18,8 @@ import advlib
 from advlib.attacks import slides_fgsm
 from advlib.experiment.plan import find_parameters
 from advlib.kept.folders import NOTEBOOKS, PROJECT, REFERENCE
-from advlib.kept.names import name_method
 from advlib.report.prose import read_line, read_markdown
+from advlib.settings import read_origin
 from advlib.show.words import render
 from notebooks import Cells, execute, find_cell
 
@@ -75,10 +75,12 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Execute:
     @cache
     def execute_once(chapter: str, about: str) -> Cells:
         notebook = NOTEBOOKS / f"{chapter}.ipynb"
-        methods = [*map(name_method, settings[about].get("methods", ("standard",)))]
-        given = {"method": methods[-1], "shown": methods[0]}
+        methods = [
+            read_origin(each).shown for each in settings[about].get("methods", ("standard",))
+        ]
+        own = {"method": methods[-1], "shown": methods[0]}
         named = find_parameters(notebook)
-        chosen = {name: value for name, value in given.items() if name in named}
+        chosen = {name: value for name, value in own.items() if name in named}
         return execute(notebook, folder, chosen, **settings[about])
 
     return execute_once

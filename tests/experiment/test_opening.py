@@ -10,12 +10,15 @@ from folders import put_pictures
 from advlib.data import load_data
 from advlib.experiment import kernel
 from advlib.experiment.opening import open_experiment
+from advlib.experiment.parameters import resolve
 from advlib.kept import files
+from advlib.kept.folders import PARAMETERS
 
 
 @pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
+def _threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = torch.get_num_threads()
+    monkeypatch.delenv(PARAMETERS, raising=False)
     yield
     torch.set_num_threads(before)
 
@@ -35,6 +38,22 @@ def test_a_notebook_computes_with_as_many_threads_as_in_make(
     assert torch.get_num_threads() == kernel.share_cores() == threads
     assert (experiment.images, experiment.attack_epsilon, len(data.train)) == (50, 0.2, 50)
     assert open_experiment({"images": 50, "attack_epsilon": 0.3}).experiment.attack_epsilon == 0.3
+
+
+def test_in_a_report_what_a_notebook_does_not_name_is_the_report_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "report.yaml").write_text("images: 60\nepochs: 2\nlearning_rate: 0.5\nseed: 7\n")
+    monkeypatch.setenv(PARAMETERS, str(tmp_path / "report.yaml"))
+    experiment = open_experiment({"images": 60}).experiment
+    assert (experiment.epochs, experiment.learning_rate, experiment.seed) == (2, 0.5, 7)
+    with pytest.raises(ValueError, match="seed"):
+        open_experiment({"images": 60, "seed": 0})
+
+
+def test_by_hand_it_is_the_quick_set_s() -> None:
+    by_hand = open_experiment({"images": 50, "seed": 3}).experiment
+    assert by_hand == resolve("quick", {"images": 50, "seed": 3})
 
 
 def test_a_known_data_set_in_a_folder_is_known(tmp_path: Path) -> None:

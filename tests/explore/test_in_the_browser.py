@@ -28,13 +28,13 @@ OURS = {name: advlib.pretrained(name) for name in ("standard", "mixed", "adversa
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The notebook, run; a copy, so that the project's stays as it is."""
     folder = tmp_path_factory.mktemp("lab")
-    (folder / NOTEBOOK.name).write_bytes(NOTEBOOK.read_bytes())
+    for file in (NOTEBOOK, NOTEBOOK.with_suffix(".png")):
+        (folder / file.name).write_bytes(file.read_bytes())
     assert CHROMIUM is not None
     with browser.serve_lab(folder) as address, browser.open_browser(CHROMIUM) as headless:
         page = headless.new_page(viewport={"width": 1280, "height": 1400})
         browser.open_notebook(page, address, NOTEBOOK.name)
-        # before it is run: the stored picture
-        page.locator(".jp-RenderedImage img").wait_for()
+        page.locator(".jp-RenderedMarkdown img").wait_for()  # how it looks, before it is run
         browser.run_all(page)
         page.locator(".advx-panel .advx-smallest").first.wait_for()
         page.set_default_timeout(300_000)

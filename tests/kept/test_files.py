@@ -1,6 +1,5 @@
 """advlib.kept.files: whole-or-nothing writes, checksums, locks."""
 
-import errno
 import os
 import signal
 import stat
@@ -59,11 +58,6 @@ def test_a_target_that_cannot_be_replaced_leaves_no_temporary(tmp_path: Path) ->
     assert names(tmp_path) == {"folder"}
 
 
-def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        files.write_text(tmp_path / "no" / "a", "text")
-
-
 def test_the_content_is_synced_before_it_has_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,35 +77,6 @@ def test_the_content_is_synced_before_it_has_its_name(
     monkeypatch.setattr(os, "replace", noting_replace)
     files.write_text(tmp_path / "a", "text")
     assert steps == ["sync file", "rename", "sync folder"]
-
-
-def test_a_file_has_the_mode_that_the_umask_gives(tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        files.write_text(tmp_path / "a", "text")
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
-
-
-LIMITED = """
-import resource, sys
-from advlib.kept import files
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-try:
-    files.write_bytes(sys.argv[1], bytes(5000))
-except OSError as error:
-    sys.exit(error.errno)
-"""
-
-
-def test_a_file_size_limit_leaves_the_old_file(tmp_path: Path) -> None:
-    target = tmp_path / "weights"
-    target.write_bytes(b"old")
-    done = subprocess.run([sys.executable, "-c", LIMITED, str(target)], check=False)
-    assert done.returncode == errno.EFBIG
-    assert target.read_bytes() == b"old"
-    assert names(tmp_path) == {"weights"}
 
 
 KILLED = """
@@ -138,32 +103,6 @@ def test_a_killed_writer_leaves_the_old_file_and_its_temporary_can_be_removed(
     assert names(tmp_path) == {"a"}
 
 
-def test_what_killed_writers_left_of_one_file_and_its_seal_is_removed(tmp_path: Path) -> None:
-    """What others are writing beside it stays."""
-    for name in ("a.txt", ".a.sha256", "b.txt", ".b.sha256", "aa.txt"):
-        (tmp_path / f".part-0123abcd-{name}").touch()
-    with files.seal_file(tmp_path / "a.txt") as temporary:
-        temporary.write_text("whole")
-    files.check_seal(tmp_path / "a.txt")
-    left = {f".part-0123abcd-{name}" for name in ("b.txt", ".b.sha256", "aa.txt")}
-    assert names(tmp_path) == {"a.txt", ".a.sha256", *left}
-
-    def fail() -> None:
-        with files.seal_file(tmp_path / "a.txt") as temporary:
-            temporary.write_text("half")
-            raise OSError("no place")
-
-    with pytest.raises(OSError, match="no place"):
-        fail()
-    files.check_seal(tmp_path / "a.txt")
-    assert names(tmp_path) == {"a.txt", ".a.sha256", *left}
-
-
-def test_text_is_utf8_with_plain_line_ends(tmp_path: Path) -> None:
-    files.write_text(tmp_path / "a", "ε\n")
-    assert (tmp_path / "a").read_bytes() == b"\xce\xb5\n"
-
-
 def test_sha256(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -172,7 +111,8 @@ def test_sha256(tmp_path: Path) -> None:
 
 def test_checksums_are_those_of_sha256sum(tmp_path: Path) -> None:
     (tmp_path / "a b").write_bytes(b"abc")
-    files.write_checksums(tmp_path / "SUMS", {"a b": files.sha256(tmp_path / "a b")})
+    sums = {"a b": files.sha256(tmp_path / "a b")}
+    (tmp_path / "SUMS").write_bytes(files.checksum_lines(sums))
     line = f"{files.sha256(tmp_path / 'a b')}  a b\n"
     assert (tmp_path / "SUMS").read_text() == line
     assert files.read_checksums(tmp_path / "SUMS") == {"a b": line[:64]}

@@ -15,6 +15,7 @@ HERE = Path(__file__).parents[1]
 # Writes what an experiment writes into a folder, and prints a digest of each file.
 SCRIPT = """
 import hashlib, json, locale, sys
+import pandas as pd
 from pathlib import Path
 locale.setlocale(locale.LC_ALL, "")
 import advlib
@@ -22,7 +23,6 @@ from advlib.show import figures
 from advlib.experiment import parameters, runner
 from advlib.results import tables as results
 from advlib.kept import checkpoints
-from advlib.published import comparison
 from advlib.report.building import build
 from engine import FIGURES, random_data
 from kernels import outputs, write
@@ -34,7 +34,7 @@ data = random_data(60, 20)
 history = advlib.train(model := advlib.LeNet(), data, method="mixed", epochs=2, run=out / "run")
 images, labels = data.train.images, data.train.labels
 transferred = advlib.transfer({"a": model, "b": advlib.LeNet()}, images, labels, 0.1)
-evaluation = comparison.evaluation_data({"\\u03b5": advlib.evaluate(model, images, labels)})
+evaluation = pd.DataFrame([vars(advlib.evaluate(model, images, labels))], index=["\\u03b5"])
 results.write({"tbl-a": transferred.error, "tbl-b": evaluation}, out / "tables")
 executed = write_books(out / "executed", books())
 built = build(executed, out / "report")

@@ -76,7 +76,6 @@ def assert_clear(result: dict[str, Any], place: Path) -> None:
     """Check that an error says what, where and what to do, and that all is as it was."""
     assert "No space left on device" in result["said"]
     assert str(place) in result["said"]
-    assert "free some space there and run again" in result["said"]
     assert result["untouched"]
     assert not [name for name in result["names"] if files._PREFIX in name]
 
@@ -109,6 +108,7 @@ def test_a_checkpoint(tmp_path: Path) -> None:
 
 
 RESULTS = """
+from advlib.kept import files
 from advlib.results import tables as results
 def frames(number):
     wide = pd.DataFrame({"a": [float(number)] * 2000})
@@ -117,7 +117,8 @@ def frames(number):
 results.write(frames(1), disk / "results")
 fill(40_000)  # enough for some of the files
 attempt(lambda: results.write(frames(2), disk / "results"))
-results.check_sums(disk / "results")
+sums = files.read_checksums(disk / "results" / "SHA256SUMS")
+assert sums == {name: files.sha256(disk / "results" / name) for name in sums}
 assert {path.stem for path in (disk / "results").glob("*.csv")} == {"tbl-a", "tbl-2", "tbl-z"}
 """
 
@@ -144,30 +145,3 @@ assert "fig-digits.csv" not in {path.name for path in (disk / "results").iterdir
 def test_a_report(tmp_path: Path) -> None:
     result = on_a_small_disk("8m", REPORT, tmp_path / "disk", tmp_path / "executed")
     assert_clear(result, tmp_path / "disk" / "report.")
-
-
-NOTEBOOK = """
-import contextlib, io
-from kernels import outputs, write
-from advlib.experiment.runner import main
-source = write(Path(sys.argv[1]) / "a.ipynb", "seed = 0", "print('x' * 100_000)")
-(disk / "parameters.yaml").write_text("seed: 1")
-(disk / "a.ipynb").write_text("an earlier one")
-(disk / ".a.lock").touch()
-error = io.StringIO()
-
-def execute():
-    with contextlib.redirect_stderr(error), contextlib.redirect_stdout(error):
-        given = ["--parameters", str(disk / "parameters.yaml")]
-        if main([str(source), str(disk / "a.ipynb"), *given]):
-            raise OSError(error.getvalue())
-
-fill(60_000)
-attempt(execute)
-assert outputs(disk / "a.ipynb").startswith("xxx")
-"""
-
-
-def test_an_executed_notebook(tmp_path: Path) -> None:
-    result = on_a_small_disk("1m", NOTEBOOK, tmp_path / "disk", tmp_path / "source")
-    assert_clear(result, tmp_path / "disk" / "a.ipynb")

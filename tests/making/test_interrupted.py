@@ -1,19 +1,16 @@
 """Trainings that are killed at any moment, and folders that cannot be written."""
 
 import os
-import random
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from engine import assert_same_history, random_data, same_bits, threads
-from kernels import wait_for
 from torch import nn
 
 import advlib
@@ -67,33 +64,6 @@ def assert_as_expected(folder: Path, expected: tuple[nn.Module, pd.DataFrame]) -
     assert_same_history(found_history, history)
     assert (folder / "history.csv").read_text() == found_history.to_csv(index=False)
     assert {path.name for path in folder.iterdir()} == {".lock", checkpoints.NAME, "history.csv"}
-
-
-def lines(path: Path) -> int:
-    return path.read_text().count("\n") if path.exists() else 0
-
-
-def test_killed_processes_are_continued_to_the_same_bits(
-    tmp_path: Path, expected: tuple[nn.Module, pd.DataFrame]
-) -> None:
-    chance, folder, progress = random.Random(0), tmp_path / "run", tmp_path / "progress"
-    slowed = """
-with after_each_epoch(lambda epoch: time.sleep(0.1 if epoch < int(sys.argv[2]) else 600)):
-    train(sys.argv[1])
-"""
-    for finished in (1, 4):
-        process = start(slowed, folder, finished + 3, progress=progress)
-        wait_for(lambda: lines(progress) >= finished)  # noqa: B023
-        time.sleep(chance.uniform(0, 0.2))
-        process.kill()
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
-    process = start("train(sys.argv[1])", folder, progress=progress)
-    process.communicate()
-    assert process.returncode == 0
-    # a kill comes after an epoch's checkpoint and before its line, or in an epoch that is redone
-    assert EPOCHS - 2 <= lines(progress) <= EPOCHS
-    assert_as_expected(folder, expected)
 
 
 # A process that has advlib imported forks trainings, each killed at another moment, until one ends.
@@ -163,26 +133,6 @@ def test_killed_at_each_step_of_a_write_and_at_random_moments(
     assert finished == sorted(finished)
     assert finished[-1] == EPOCHS
     assert [code for code, _ in ends[:-1]] == [-signal.SIGKILL] * (len(ends) - 1)
-    assert_as_expected(tmp_path / "run", expected)
-
-
-def test_two_processes_on_a_folder_take_turns(
-    tmp_path: Path, expected: tuple[nn.Module, pd.DataFrame]
-) -> None:
-    progress = tmp_path / "progress"
-    script = """
-        if not os.fork():
-            train(sys.argv[1]); os._exit(0)
-        train(sys.argv[1])
-        sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
-    """
-    process = start(script.replace("\n        ", "\n"), tmp_path / "run", progress=progress)
-    process.communicate()
-    assert process.returncode == 0
-    told = progress.read_text().splitlines()
-    assert [line for line in told if line.startswith("waiting: another process trains in")]
-    epochs = [line for line in told if "epoch" in line]
-    assert len(epochs) == EPOCHS, "the second loads what the first has trained"
     assert_as_expected(tmp_path / "run", expected)
 
 

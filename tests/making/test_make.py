@@ -16,18 +16,9 @@ from pathlib import Path
 import pytest
 from kernels import TRAINING, exists, wait_for, write
 
-from advlib.experiment import parameters
-from advlib.experiment.imports import find_sources
-from advlib.kept.folders import (
-    METHOD_TEXTS,
-    PACKAGE,
-    PROJECT,
-    PUBLISHED,
-    REFERENCE,
-    RESULTS,
-)
+from advlib.kept.folders import PROJECT as ROOT
+from advlib.settings import Experiment, declared
 
-ROOT = PROJECT
 CHAPTERS = {
     "1-data": "notebooks/1-data.ipynb",
     "2-adversarial-examples": "notebooks/2-adversarial-examples.ipynb",
@@ -40,19 +31,6 @@ MATTER = {"front-matter": "report/front-matter.ipynb", "back-matter": "report/ba
 SOURCES = CHAPTERS | MATTER
 TRAININGS = [name for name in CHAPTERS if name.startswith("3-")]
 AFTER_ALL = {*MATTER, "report"}
-MODULES = sorted(path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.py"))
-DATA = sorted(
-    path.relative_to(ROOT).as_posix()
-    for place in (PUBLISHED, METHOD_TEXTS, RESULTS, REFERENCE)
-    for path in sorted([place] if place.is_file() else place.iterdir())[:2]
-    if path.is_file()
-)
-
-
-def made_from(path: str) -> set[str]:
-    """The modules and data that a notebook or module is made from (see test_imports.py)."""
-    return {found.relative_to(ROOT).as_posix() for found in find_sources(ROOT / path)}
-
 
 FAKE = """#!/bin/sh
 # stands for Python: logs what would be executed and makes its files empty
@@ -72,7 +50,7 @@ case "$1 $2" in
 "-m advlib.report")
     log report
     : >"$5/report.html" && : >"$5/report.pdf" ;;
-".make/summary.py "*) ;;
+"-m advlib.results.compare") ;;
 *) exec {python} "$@" ;;
 esac
 """
@@ -110,7 +88,7 @@ class Project:
 def clean_environment() -> dict[str, str]:
     """Return the environment without what an outer make or user sets for this project."""
     own = {"PYTHON", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "PARAMETERS"}
-    own |= {name.upper() for name in parameters.NAMES}
+    own |= {name.upper() for name in declared(Experiment)}
     return {name: value for name, value in os.environ.items() if name not in own}
 
 
@@ -182,32 +160,23 @@ def test_notebooks_run_side_by_side_and_in_order(project: Project) -> None:
     assert log[-1] == "report"
 
 
-@pytest.mark.parametrize("path", [*MODULES, *DATA])
-def test_a_changed_file_reruns_the_notebooks_that_are_made_from_it(
-    path: str, built: Project
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("advlib/report/typeset.py", {"report"}),
+        ("report/style/report.css", {"report"}),
+        ("report/back-matter.ipynb", {"back-matter", "report"}),
+        ("notebooks/4-transfer.ipynb", {"4-transfer", *AFTER_ALL}),
+        ("advlib/data/__init__.py", {*SOURCES, "report"}),
+        ("requirements.lock", {*SOURCES, "report"}),
+        ("advlib/experiment/plan.py", set()),
+    ],
+)
+def test_a_change_reruns_what_is_made_from_it(
+    path: str, expected: set[str], built: Project
 ) -> None:
-    importing = {name for name, source in SOURCES.items() if path in made_from(source)}
-    expected = importing | AFTER_ALL if importing & set(CHAPTERS) else importing
-    main = "advlib/report/__main__.py"
-    if importing or path in {main, *made_from(main)}:
-        expected |= {"report"}
     (built.folder / path).touch()
     assert set(built.made("PARAMETERS=quick")) == expected
-
-
-def test_a_change_reruns_what_its_ring_costs(built: Project) -> None:
-    """One example of each, said without the code that make asks."""
-    for path, expected in {
-        "advlib/report/page.py": {"report"},
-        "advlib/chapters/back_matter.py": {"back-matter", "report"},
-        "advlib/published/findings.py": {"back-matter", "report"},
-        "notebooks/methods/mixed.md": {*TRAININGS, *AFTER_ALL},
-        "advlib/methods.py": {*SOURCES, "report"} - {"1-data"},
-        "advlib/data/__init__.py": {*SOURCES, "report"},
-        "advlib/experiment/plan.py": set(),
-    }.items():
-        (built.folder / path).touch()
-        assert set(built.made("PARAMETERS=quick")) == expected, path
 
 
 def test_methods_are_chosen_and_each_has_its_notebook(project: Project) -> None:
@@ -236,24 +205,8 @@ def test_a_new_chapter_is_a_notebook_and_a_removed_one_leaves_nothing(project: P
     assert {path.stem for path in executed.glob("*.ipynb")} == {*SOURCES}
 
 
-@pytest.mark.parametrize("source", sorted(set(SOURCES.values())))
-def test_a_changed_notebook_reruns_itself_and_what_reads_it(source: str, built: Project) -> None:
-    (built.folder / source).touch()
-    own = {name for name in SOURCES if SOURCES[name] == source}
-    assert set(built.made("PARAMETERS=quick")) == own | (
-        AFTER_ALL if own & set(CHAPTERS) else {"report"}
-    )
-
-
-def test_a_changed_style_sets_the_report_only(built: Project) -> None:
-    for path in sorted((built.folder / "report" / "style").rglob("*.*"))[:3]:
-        path.touch()
-        assert built.made("PARAMETERS=quick") == ["report"]
-
-
-@pytest.mark.parametrize("lost", ["report.html", "report.pdf"])
-def test_a_lost_report_is_set_again(lost: str, built: Project) -> None:
-    (built.folder / "report/build/quick" / lost).unlink()
+def test_a_lost_report_is_set_again(built: Project) -> None:
+    (built.folder / "report/build/quick/report.pdf").unlink()
     assert built.made("PARAMETERS=quick") == ["report"]
 
 
@@ -268,7 +221,10 @@ def test_parameters_rerun_only_when_they_change(project: Project) -> None:
 
 
 def test_changed_parameters_go_into_a_folder_of_their_own(project: Project) -> None:
-    project.made("PARAMETERS=quick", "EPSILON=0.20", "EPOCHS=5")
+    """What is in the environment is no parameter."""
+    result = project.make("report", "PARAMETERS=quick", "EPSILON=0.20", "EPOCHS=5", SEED="1")
+    assert result.returncode == 0, result.stderr
+    project.log()
     build = project.folder / "report" / "build"
     assert [path.name for path in build.iterdir()] == ["quick-epochs5-epsilon0.2"]
     text = (build / "quick-epochs5-epsilon0.2" / "parameters.yaml").read_text()
@@ -277,40 +233,23 @@ def test_changed_parameters_go_into_a_folder_of_their_own(project: Project) -> N
     assert project.made("PARAMETERS=quick", "EPOCHS=5", "EPSILON=.2") == []
 
 
-def test_parameters_in_the_environment_are_ignored(project: Project) -> None:
-    result = project.make("report", EPSILON="0.2", PARAMETERS="quick", EPSILN="1")
-    assert result.returncode == 0, result.stderr
-    assert [path.name for path in (project.folder / "report/build").iterdir()] == ["seed"]
-
-
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("argument", "message"),
     [
-        (
-            ["EPSILN=0.2"],
-            "no parameter 'EPSILN'; there are PARAMETERS, DATASET, IMAGES, NETWORK",
-        ),
-        (["epsilon=0.2"], "no parameter 'epsilon'"),
-        (["EPSILON=-1"], "EPSILON must be a finite number of at least 0, not '-1'"),
-        (["EPOCHS=two"], "EPOCHS must be a whole number of at least 1, not 'two'"),
-        (["IMAGES=60000"], "IMAGES must be at most 55000, all that MNIST has for training, not"),
-        (["IMAGES=55001", "DATASET=KMNIST"], "all that KMNIST has for training, not 55001"),
-        (["EPSILON="], "EPSILON must be"),
-        (["EPSILON=0.1 0.2"], "not '0.1 0.2'"),
-        (["EPSILON=0.1; touch broken"], "EPSILON must be"),
-        (["EPSILON=$(shell touch broken)"], "EPSILON must be"),
-        (["EPSILON='; touch broken; '"], "EPSILON must be"),
-        (["PARAMETERS=nosuch"], "PARAMETERS must be one of quick, seed"),
-        (["name=x"], "no parameter 'name'"),
-        (["folder=x"], "no parameter 'folder'"),
+        ("EPSILN=0.2", "no parameter 'EPSILN'; there are PARAMETERS, DATASET, IMAGES, NETWORK"),
+        ("EPSILON=-1", "EPSILON must be a finite number of at least 0, not '-1'"),
+        ("EPSILON=0.1 0.2", "not '0.1 0.2'"),
+        ("EPSILON=$(shell touch broken)", "EPSILON must be"),
+        ("PARAMETERS=nosuch", "PARAMETERS must be one of quick, seed"),
+        ("folder=x", "no parameter 'folder'"),
     ],
 )
 def test_wrong_parameters_stop_before_any_work(
-    arguments: list[str], message: str, project: Project
+    argument: str, message: str, project: Project
 ) -> None:
     before = sorted(project.folder.iterdir())
     for python in (str(project.folder / "python"), ""):
-        result = project.make("report", *arguments, PYTHON=python)
+        result = project.make("report", argument, PYTHON=python)
         assert result.returncode == 2
         assert message in result.stderr
         assert "stopped before any work" in result.stderr
@@ -318,58 +257,35 @@ def test_wrong_parameters_stop_before_any_work(
     assert sorted(project.folder.iterdir()) == before  # no .venv, no build folder
 
 
-NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")  # nobody listens
-
-
-@pytest.mark.parametrize("lacking", ["network", "mnist", "runs", "folder", "notebook"])
-def test_what_cannot_work_stops_before_any_work_with_one_line(
-    lacking: str, project: Project, tmp_path: Path
-) -> None:
-    build = project.folder / "report" / "build"
-    build.mkdir()
-    arguments, words = [], ""
-    if lacking == "network":
-        arguments, words = ["DATASET=KMNIST"], "KMNIST could not be downloaded"
-    elif lacking == "mnist":
-        path = project.folder / "advlib/mnist/t10k-labels-idx1-ubyte.gz"
-        path.write_bytes(path.read_bytes()[:-100])
-        words = f"{path} is damaged"
-    elif lacking == "notebook":
-        (project.folder / "notebooks/1-data.ipynb").write_text("{")
-        words = "1-data.ipynb is not a notebook"
-    else:
-        path = build / {"runs": "runs", "folder": "seed"}[lacking]
-        path.touch()
-        words = f"report/build/{path.name} must be a folder"
-    cache = {"ADVLIB_CACHE": str(tmp_path / "cache")}
-    result = project.make("report", *arguments, **NO_NETWORK, **cache)
-    assert result.returncode == 2
-    first, *rest = result.stderr.splitlines()
-    assert first.startswith("error: ")
-    assert words in first
-    assert all(line.startswith(("make: ", "Makefile:")) for line in rest), result.stderr
-    assert result.stdout == ""
-    assert project.log() == []
-
-
-def test_always_make_executes_what_is_up_to_date(project: Project) -> None:
-    """With a real runner, which leaves alone what another make has executed meanwhile."""
-    source = "notebooks/1-data.ipynb"
-    write(project.folder / source, "seed = 0", "print(file=open('times', 'a'))")
+@pytest.mark.slow
+def test_what_is_executed_and_what_is_up_to_date(project: Project) -> None:
+    """With a real runner: outputs alone change nothing, make -B executes all the same."""
+    source = project.folder / "notebooks" / "1-data.ipynb"
+    write(source, "seed = 0", "print(file=open('times', 'a'))")
+    by_hand = source.read_text().replace('"outputs": []', '"outputs": [{}]')
+    changed = source.read_text().replace("print(", "print( ")
     target = "report/build/quick/notebooks/1-data.ipynb"
-    for options, times in (([], 1), ([], 1), (["-B"], 2), (["--always-make"], 3)):
-        result = project.make(target, "PARAMETERS=quick", *options, PYTHON=sys.executable)
+    for text, options, times in (("", "", 1), ("", "", 1), (by_hand, "", 1), (changed, "", 2),
+                                 ("", "-B", 3)):  # fmt: skip
+        if text:
+            source.write_text(text)
+        result = project.make(target, "PARAMETERS=quick", *options.split(), PYTHON=sys.executable)
         assert result.returncode == 0, result.stderr
         assert (project.folder / "notebooks" / "times").read_text() == "\n" * times
-        assert "another make" not in result.stdout
-    result = project.make(target, "PARAMETERS=quick", f"--what-if={source}", PYTHON=sys.executable)
-    assert (project.folder / "notebooks" / "times").read_text() == "\n" * 4
 
 
-def test_only_the_report_takes_parameters(project: Project) -> None:
-    result = project.make("check", "EPSILON=0.1")
-    assert result.returncode == 2
-    assert "only make report takes parameters" in result.stderr
+def test_two_makes_on_one_report_take_turns(project: Project) -> None:
+    command = ["make", "report", "PARAMETERS=quick"]
+    env = clean_environment() | {"PYTHON": str(project.folder / "python"), "BESIDE": "2"}
+    both = [
+        subprocess.Popen(command, cwd=project.folder, env=env, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sorted("waiting: another make holds" in text for text in said) == [False, True]
+    log = [line for line in project.log() if not line.endswith(" done")]
+    assert sorted(log) == sorted([*SOURCES, "report"])
 
 
 def test_a_failing_notebook_stops_the_report(project: Project) -> None:
@@ -385,14 +301,13 @@ def test_a_failing_notebook_stops_the_report(project: Project) -> None:
     assert not {name for name in CHAPTERS if f"{name} done" in log} & made
 
 
-@pytest.mark.parametrize(("python", "found"), [("nosuch", "does not run"), ("./old", "3.8.20")])
-def test_a_wrong_python_is_refused(python: str, found: str, project: Project) -> None:
+def test_a_wrong_python_is_refused(project: Project) -> None:
     old = project.folder / "old"
     old.write_text("#!/bin/sh\necho 3.8.20\n")
     old.chmod(0o755)
-    result = project.make("report", PYTHON=python)
+    result = project.make("report", PYTHON="./old")
     assert result.returncode == 2
-    assert f"PYTHON must be Python 3.11 or newer, not '{python}' ({found})" in result.stderr
+    assert "PYTHON must be Python 3.11 or newer, not './old' (3.8.20)" in result.stderr
 
 
 def test_a_python_without_the_packages_is_told_what_to_install(project: Project) -> None:
@@ -406,29 +321,7 @@ def test_a_python_without_the_packages_is_told_what_to_install(project: Project)
     assert not (project.folder / ".venv").exists()
 
 
-def test_help_names_every_parameter(project: Project) -> None:
-    """`make` alone is help. What each may be, see test_parameters.py."""
-    result = project.make()
-    assert result.returncode == 0
-    assert result.stdout == project.make("help").stdout
-    first = [line.split()[0] for line in result.stdout.splitlines() if line.strip()]
-    assert {"PARAMETERS", *map(str.upper, parameters.NAMES)} <= {*first}
-    assert project.make(PYTHON="nosuch").stdout.startswith("make report ")
-
-
-def test_clean_says_which_trainings_go(project: Project) -> None:
-    project.made("PARAMETERS=quick")
-    run = project.folder / "report" / "build" / "runs" / "standard-1234"
-    run.mkdir(parents=True)
-    result = project.make("clean")
-    assert result.returncode == 0
-    assert "holds 1 trainings; they are removed too" in result.stdout
-    assert not (project.folder / "report" / "build").exists()
-    assert (project.folder / "report" / "style").exists()
-    assert project.make("clean").returncode == 0
-
-
-@pytest.mark.parametrize(("answer", "stays"), [("n\n", True), ("\n", True), ("y\n", False)])
+@pytest.mark.parametrize(("answer", "stays"), [("\n", True), ("y\n", False)])
 def test_clean_asks_on_a_terminal(answer: str, stays: bool, project: Project) -> None:
     project.made("PARAMETERS=quick")
     runs = project.folder / "report" / "build" / "runs"
@@ -449,14 +342,10 @@ def test_clean_asks_on_a_terminal(answer: str, stays: bool, project: Project) ->
     assert not (project.folder / "report" / "build" / "quick").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "whole_group"),
-    [
-        (signal.SIGKILL, False),
-        (signal.SIGKILL, True),
-        (signal.SIGTERM, False),
-        (signal.SIGINT, True),
-    ],
+    [(signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGINT, True)],
 )
 def test_a_killed_make_leaves_no_kernel_at_work(
     how: signal.Signals, whole_group: bool, project: Project
@@ -498,29 +387,3 @@ def test_a_runner_whose_make_is_gone_before_it_looks_ends(tmp_path: Path) -> Non
     )
     assert done.returncode == 1
     assert not target.exists()
-
-
-def test_a_second_make_that_is_interrupted_leaves_what_the_first_has_made(
-    project: Project,
-) -> None:
-    """Files are whole or not there, so make need not delete the target of a recipe it ends."""
-    project.made("PARAMETERS=quick")
-    (project.folder / "report/style/report.css").touch()
-    report = project.folder / "report/build/quick/report.html"
-    script = project.folder / "python"
-    whole = script.read_text(encoding="utf-8")
-    slow = whole.replace("    log report\n", '    log report; : >"$5/report.html"; sleep 600\n')
-    assert slow != whole
-    script.write_text(slow, encoding="utf-8")
-    make = subprocess.Popen(
-        ["make", "report", "PARAMETERS=quick"],
-        cwd=project.folder,
-        env=clean_environment() | {"PYTHON": str(script)},
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    wait_for(lambda: (project.folder / "log").exists() and "report" in project.log())
-    os.killpg(make.pid, signal.SIGTERM)
-    make.wait()
-    assert report.exists()

@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pandas as pd
 import pytest
 import torch
@@ -13,6 +14,8 @@ from matplotlib.figure import Figure
 from advlib.experiment.kernel import share_cores
 from advlib.report import provenance
 from advlib.show import captions, figures
+
+ROOT = Path(__file__).parents[2]
 
 
 def notebook(
@@ -113,6 +116,29 @@ def test_commit_says_whether_files_differ_from_it(package: Path) -> None:
         (folder / "results.csv").touch()
     assert provenance.commit(package) == name
     (package / "__init__.py").write_text("changed = True")
+    assert provenance.commit(package) == f"{name}, with changes"
+
+
+def test_outputs_of_a_notebook_that_was_run_by_hand_are_no_change(package: Path) -> None:
+    """Nor is what JupyterLab keeps beside it; but a cell's text is."""
+    path = package / "a-notebook.ipynb"
+    cell = nbformat.v4.new_code_cell("1 + 1")
+    book = nbformat.v4.new_notebook(cells=[cell])
+    nbformat.write(book, path)
+    (package / ".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
+    git(package, "add", ".")
+    git(package, "commit", "--quiet", "--message=second")
+    name = git(package, "rev-parse", "--short=12", "HEAD")
+    cell.outputs = [nbformat.v4.new_output("stream", text="2")]
+    cell.execution_count = 1
+    cell.metadata["execution"] = {"iopub.status.idle": "2026-11-29"}
+    nbformat.write(book, path)
+    (package / ".ipynb_checkpoints").mkdir()
+    (package / ".ipynb_checkpoints" / "a-notebook-checkpoint.ipynb").touch()
+    assert git(package, "status", "--porcelain"), "git calls it changed"
+    assert provenance.commit(package) == name
+    cell.source = "1 + 2"
+    nbformat.write(book, path)
     assert provenance.commit(package) == f"{name}, with changes"
 
 

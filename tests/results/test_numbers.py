@@ -8,27 +8,30 @@ from typing import Any
 import pandas as pd
 import pytest
 from scipy.stats import binomtest
-from test_results_tables import EVALUATION, about, notebook
+from test_results_tables import EVALUATION, notebook
 
-from advlib.results import numbers
 from advlib.results.notebooks import read_notebooks
-from advlib.results.tables import collect, from_csv
+from advlib.results.tables import COLUMNS, from_csv, write_numbers
+from advlib.show.captions import Numbers
 
 SETTINGS = pd.DataFrame({"dataset": ["MNIST"], "epsilon": [0.1], "images": [math.nan]})
 SWEEP = pd.DataFrame({"model": ["mixed"], "attack": ["FGSM"], "epsilon": [0.1], "error": [25.0]})
 TRANSFER = pd.DataFrame({"mixed": [10.0]}, index=["standard"])
+SHOWN = {
+    "tbl-settings": Numbers(SETTINGS),
+    "tbl-evaluation-mixed": Numbers(EVALUATION, {"n": "images", "*": "%"}, shares=["error"]),
+    "fig-epsilons": Numbers(
+        SWEEP, "%", shares=["error"], images=200, rows=["model", "attack", "epsilon"]
+    ),
+    "tbl-transfer-error": Numbers(TRANSFER, "%", shares=["*"], images=1000),
+}
 
 
 @pytest.fixture
 def written(tmp_path: Path) -> dict[str, bytes]:
-    shown: list[tuple[list[str], dict[str, Any]]] = [
-        ([], about("tbl-settings", SETTINGS)),
-        ([], about("tbl-evaluation-mixed", EVALUATION)),
-        ([], {**about("fig-epsilons", SWEEP), "images": 200}),
-        ([], {**about("tbl-transfer-error", TRANSFER), "images": 1000}),
-    ]
-    notebook(tmp_path, "1-data", *shown)
-    return numbers.write_numbers(read_notebooks(tmp_path))
+    says = [{"kind": "table", "label": label, **n.describe()} for label, n in SHOWN.items()]
+    notebook(tmp_path, "1-data", *[([], about) for about in says])
+    return write_numbers(read_notebooks(tmp_path))
 
 
 def find(rows: list[dict[str, Any]], table: str, row: str, column: str) -> dict[str, Any]:
@@ -37,9 +40,9 @@ def find(rows: list[dict[str, Any]], table: str, row: str, column: str) -> dict[
 
 
 def test_the_table_and_the_document_have_the_same_numbers(written: dict[str, bytes]) -> None:
-    document = json.loads(written[numbers.DOCUMENT])
-    table = from_csv(written[numbers.TIDY].decode())
-    assert list(table) == [*numbers.COLUMNS]
+    document = json.loads(written["numbers.json"])
+    table = from_csv(written["numbers.csv"].decode())
+    assert list(table) == [*COLUMNS]
     rows = [
         {name: None if value != value else value for name, value in row.items()}
         for row in table.to_dict("records")
@@ -53,7 +56,7 @@ def test_the_table_and_the_document_have_the_same_numbers(written: dict[str, byt
 
 
 def test_a_share_of_images_has_its_interval(written: dict[str, bytes]) -> None:
-    rows = json.loads(written[numbers.DOCUMENT])["numbers"]
+    rows = json.loads(written["numbers.json"])["numbers"]
     for at, n, hits in (
         (("tbl-evaluation-mixed", "adversarial", "error"), 10_000, 9680),
         (("fig-epsilons", "mixed, FGSM, 0.1", "error"), 200, 50),
@@ -65,16 +68,4 @@ def test_a_share_of_images_has_its_interval(written: dict[str, bytes]) -> None:
         assert [found["low"], found["high"]] == pytest.approx([100 * low, 100 * high])
     other = find(rows, "tbl-evaluation-mixed", "adversarial", "confidence_error")
     assert (other["images"], other["low"], other["high"]) == (None, None, None)
-    assert find(rows, "tbl-evaluation-mixed", "clean", "confidence_error")["value"] is None
-
-
-def test_every_number_of_the_reference_has_a_unit() -> None:
-    """But for those that are mere numbers: of an epoch, a setting, the architecture."""
-    bare = {
-        (label, str(column))
-        for label, frame in collect("").items()
-        for column in frame
-        if label not in ("tbl-settings", "tbl-architecture") and column not in numbers.NAMING
-        if not numbers.find_unit(label, str(column))
-    }
-    assert not bare
+    assert find(rows, "tbl-evaluation-mixed", "clean", "n")["unit"] == "images"

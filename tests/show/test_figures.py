@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+from advlib.chapters.training import draw_curves
 from matplotlib.figure import Figure
 
-from advlib.chapters.training import draw_curves
 from advlib.show import captions, figures
 from advlib.show.drawings import draw_bands
 

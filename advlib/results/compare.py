@@ -1,0 +1,148 @@
+"""Two reports' settings and numbers side by side, `make compare`; and a report's main table.
+
+    python -m advlib.results.compare A B [TOLERANCE]
+    python -m advlib.results.compare --summary FOLDER METHOD...
+
+A and B are folders of reports, such as report/build/seed, or "reference", the reference run. The
+exit status is 0 if all settings are equal and no number differs by more than TOLERANCE (0 by
+default), 1 if something differs, 2 if they cannot be compared.
+"""
+
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from advlib.kept import folders
+from advlib.results.tables import read
+
+SETTINGS = "tbl-settings"
+Cells = dict[tuple[str, str], Any]
+"""A table's cells by row and column."""
+
+
+def read_report(named: str) -> dict[str, Cells]:
+    """Read the results of what a name on the command line means; ValueError if it has none."""
+    if not named:
+        raise ValueError("name two reports: make compare A=report/build/seed B=reference")
+    folder = folders.RESULTS if named == "reference" else Path(named)
+    if not folder.is_dir():
+        raise ValueError(f"{named} is no folder, and not the word reference")
+    folder = folder / "results" if (folder / "results").is_dir() else folder
+    try:
+        tables = read(folder)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{named} has no results that can be compared: {error}") from error
+    if SETTINGS not in tables:
+        raise ValueError(f"{folder} has no {SETTINGS}.csv: it is not a report's results")
+    if folder.resolve() == folders.RESULTS:  # it has a training besides that no report has
+        tables = {name: t for name, t in tables.items() if not name.endswith("-mixed-epochwise")}
+    return {name: _cells(table) for name, table in tables.items()}
+
+
+def _cells(table: pd.DataFrame) -> Cells:
+    rows = zip(table.index, table.to_dict("records"), strict=True)
+    return {(str(row), str(name)): value for row, cells in rows for name, value in cells.items()}
+
+
+def differ(a: object, b: object, tolerance: float) -> bool:
+    """Tell whether two cells differ: numbers by more than the tolerance; NaN is like NaN."""
+    if not (isinstance(a, int | float) and isinstance(b, int | float)):
+        return a != b
+    if math.isnan(a) or math.isnan(b):
+        return math.isnan(a) != math.isnan(b)
+    return abs(a - b) > tolerance
+
+
+def list_differences(a: Cells, b: Cells, tolerance: float) -> list[tuple[str, str, Any, Any]]:
+    """List the cells that differ, or are in one table only: row, column, and both values."""
+    pairs = [(*at, a.get(at, "missing"), b.get(at, "missing")) for at in dict.fromkeys([*a, *b])]
+    return [pair for pair in pairs if differ(*pair[2:], tolerance)]
+
+
+def write_value(value: object, undefined: str = "undefined") -> str:
+    if isinstance(value, float):
+        return undefined if math.isnan(value) else f"{value:.6g}"
+    return str(value)
+
+
+def compare_settings(a: Cells, b: Cells) -> bool:
+    """Print all settings side by side; return whether one differs."""
+    changed = {name for _, name, *_ in list_differences(a, b, 0)}
+    frame = pd.DataFrame(
+        [
+            [at[1], *(write_value(cells.get(at, "missing"), "all") for cells in (a, b))]
+            for at in dict.fromkeys([*a, *b])
+        ],
+        columns=["setting", "A", "B"],
+    )
+    frame[""] = ["differs" * (name in changed) for name in frame["setting"]]
+    print(f"\n{frame.to_string(index=False)}")
+    return bool(changed)
+
+
+def compare_numbers(
+    a: Mapping[str, Cells], b: Mapping[str, Cells], tolerance: float
+) -> tuple[int, int]:
+    """Print what differs, table by table; return how many numbers do, and of how many."""
+    different = count = 0
+    for label in dict.fromkeys(name for name in (*a, *b) if name != SETTINGS):
+        ours, theirs = a.get(label, {}), b.get(label, {})
+        found, total = list_differences(ours, theirs, tolerance), len({*ours, *theirs})
+        different, count = different + len(found), count + total
+        if not ours or not theirs:
+            print(f"\n{label}: only in {'A' if ours else 'B'}, {total} numbers")
+            continue
+        shown = found if label.startswith("tbl-") else found[-3:]
+        if found:
+            last = f"; the last {len(shown)}:" if shown != found else ""
+            print(f"\n{label}: {len(found)} of {total} differ{last}")
+        for row, column, x, y in shown:
+            apart = "" if isinstance(x, str) or isinstance(y, str) else f"{x - y:>+13.6g}"
+            print(f"  {row + ', ' + column:<48}{write_value(x):>13}{write_value(y):>13}{apart}")
+    return different, count
+
+
+def read_tolerance(text: str) -> float:
+    try:
+        tolerance = float(text or 0)
+    except ValueError:
+        tolerance = math.nan
+    if not 0 <= tolerance < math.inf:
+        raise ValueError(f"TOLERANCE must be a number of at least 0, not {text!r}")
+    return tolerance
+
+
+def compare(a: str, b: str, tolerance: str = "") -> int:
+    """Print how two reports differ, and return the exit status."""
+    try:
+        allowed, first, second = read_tolerance(tolerance), read_report(a), read_report(b)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"A: {a}\nB: {b}")
+    other = compare_settings(first[SETTINGS], second[SETTINGS])
+    different, count = compare_numbers(first, second, allowed)
+    words = "differ" if other else "are equal"
+    print(f"\n{different} of {count} numbers differ by more than {allowed:g}; the settings {words}")
+    return int(other or different > 0)
+
+
+def summarize(folder: str, *methods: str) -> int:
+    """Print a report's main table, and where the report is."""
+    tables = read(Path(folder, "results"))
+    width = max([12, *(len(method) + 1 for method in methods)])
+    print(f"\n{'model':<{width}}{'error, clean':>14}{'adversarial':>14}")
+    for method in methods:
+        clean, adversarial = tables[f"tbl-evaluation-{method}"]["error"][["clean", "adversarial"]]
+        print(f"{method:<{width}}{clean:>12.2f} %{adversarial:>12.2f} %")
+    print(f"\n{folder}/report.html\n{folder}/report.pdf")
+    return 0
+
+
+if __name__ == "__main__":
+    _, *arguments = sys.argv
+    sys.exit(summarize(*arguments[1:]) if "--summary" in arguments else compare(*arguments))

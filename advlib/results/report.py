@@ -1,0 +1,110 @@
+"""What a report found, for the front and the back matter to tell."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from advlib.methods import METHODS
+from advlib.results.notebooks import Notebook
+from advlib.settings import Experiment
+from advlib.show.words import percent, write_list
+
+
+class Section(NamedTuple):
+    """A section of the report: its heading, the notebook that it is from, and the method's name."""
+
+    heading: str
+    notebook: str
+    method: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """The chapters' results, and the experiment that they are of."""
+
+    experiment: Experiment
+    tables: Mapping[str, pd.DataFrame]
+    """The numbers of all figures and tables, by label."""
+    sections: Sequence[Section]
+    notebooks: Sequence[Notebook] = ()
+    """The executed chapters; none of the reference run's."""
+
+    @property
+    def conditions(self) -> dict[str, bool]:
+        """What `%%say` can ask by name alone."""
+        return self.experiment.conditions
+
+    @property
+    def slides(self) -> bool:
+        """Is it about what the slides' experiment is?"""
+        return self.conditions["slides"]
+
+    @property
+    def lenet(self) -> bool:
+        return self.conditions["lenet"]
+
+    @property
+    def trained(self) -> bool:
+        """Were the models trained for it, and not elsewhere?"""
+        return self.conditions["trained"]
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods' names, in the report's order."""
+        return [*self.experiment.origins]
+
+    def evaluation(self, images: str) -> pd.DataFrame:
+        """Return the figures on "clean" or on "adversarial" images, a row for each method."""
+        rows = {m: self.tables[f"tbl-evaluation-{m}"].loc[images] for m in self.methods}
+        return pd.DataFrame(rows).T
+
+    def title(self, method: str) -> str:
+        """Return the heading of a method's part of the report."""
+        headings = [section.heading for section in self.sections if section.method == method]
+        return headings[-1] if headings else METHODS[method].title
+
+    def name(self, method: str) -> str:
+        """Name a method in a sentence: mixed training, or the mixed model."""
+        return lower_first(self.title(method)) if self.trained else f"the {method} model"
+
+    def after(self, method: str) -> str:
+        """Return "after mixed training", or "with the mixed model"."""
+        return f"{'after' if self.trained else 'with'} {self.name(method)}"
+
+    def write(
+        self,
+        numbers: "pd.Series[float] | pd.DataFrame",
+        write_number: Callable[[float], str] = percent,
+    ) -> str:
+        """Write numbers by method: "1.66 % after standard training and 1.79 % after ..."."""
+        return write_list(
+            f"{write_list([*map(write_number, row)])} {self.after(str(method))}"
+            for method, row in pd.DataFrame(numbers).iterrows()
+        )
+
+
+def find_sections(notebooks: Iterable[Notebook]) -> list[Section]:
+    """Return the sections that notebooks have in the report: cells that begin with a heading."""
+    return [
+        Section(found[1], notebook.source, notebook.parameters.get("method"))
+        for notebook in notebooks
+        for _, cell in notebook.cells
+        for text in _texts(cell)
+        if (found := re.match(r"# +(.+)", text))
+    ]
+
+
+def _texts(cell: Mapping[str, Any]) -> Iterable[str]:
+    """Yield a cell's Markdown: what stands in it, or what it says."""
+    if cell["cell_type"] == "markdown":
+        yield "".join(cell["source"])
+    for output in cell.get("outputs", []):
+        yield "".join(output.get("data", {}).get("text/markdown", ""))
+
+
+def lower_first(heading: str) -> str:
+    """Return a heading as it stands within a sentence."""
+    return heading if heading[1:2].isupper() else heading[:1].lower() + heading[1:]

@@ -1,0 +1,102 @@
+"""The report's tables: what is shown is what was handed over, and how numbers are written."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from advlib.show import captions, tables
+from advlib.show.words import (
+    difference,
+    escape,
+    number,
+    percent,
+    write_list,
+    write_setting,
+)
+
+MINUS = "\N{MINUS SIGN}"
+NAN = float("nan")
+
+
+class Output(NamedTuple):
+    data: dict[str, str]
+    about: dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def outputs(monkeypatch: pytest.MonkeyPatch) -> list[Output]:
+    """What is displayed: the contents by media type, and the metadata."""
+    displayed: list[Output] = []
+    monkeypatch.setattr(
+        captions,
+        "publish_display_data",
+        lambda data, metadata: displayed.append(Output(data, metadata["advlib"])),
+    )
+    return displayed
+
+
+def show(frame: pd.DataFrame, align: str | None = None) -> None:
+    tables.show(frame, "tbl-x", "A caption", pd.DataFrame({"x": [1.5, NAN]}), align)
+
+
+def test_show_gives_the_table_with_its_data_and_then_its_caption(outputs: list[Output]) -> None:
+    show(pd.DataFrame({"Model": ["standard"], "Error": ["1.50"]}))
+    table, caption = outputs
+    assert table.data["text/markdown"] == "| Model | Error |\n|:---|---:|\n| standard | 1.50 |"
+    assert table.about == {
+        "kind": "table",
+        "label": "tbl-x",
+        "caption": "A caption",
+        "data": {"columns": ["x"], "index": [0, 1], "data": [[1.5], [None]]},
+    }
+    assert caption.about == {"kind": "caption", "label": "tbl-x"}
+    assert caption.data["text/markdown"] == "**Table *x*.** A caption"
+
+
+def test_show_lets_no_cell_be_markdown_or_html_unless_it_is_markup(outputs: list[Output]) -> None:
+    frame = pd.DataFrame({"<b>a|b": ["<script>x</script> | *y*"], "c": [tables.Markup("*x*")]})
+    show(frame, "ll")
+    table, _ = outputs
+    head, _, row = table.data["text/markdown"].splitlines()
+    assert head == r"| \<b\>a\|b | c |"
+    assert row == r"| \<script\>x\</script\> \| \*y\* | *x* |"
+
+
+@pytest.mark.parametrize("align", ["l", "lc", "lrr"])
+def test_show_refuses_an_alignment_that_does_not_fit(align: str) -> None:
+    with pytest.raises(ValueError, match=f"align must be 2 letters l or r, got '{align}'"):
+        tables.show(pd.DataFrame({"a": ["1"], "b": ["2"]}), "tbl-x", "c", align=align)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (number(1234.567), "1,234.57"),
+        (number(-0.001), "0.00"),
+        (number(-1.5, 1), f"{MINUS}1.5"),
+        (number(None), "\N{EN DASH}"),
+        (number(NAN), "\N{EN DASH}"),
+        (percent(96.64), "96.64\N{NO-BREAK SPACE}%"),
+        (percent(NAN), "\N{EN DASH}"),
+        (difference(0.5), "+0.50"),
+        (difference(-0.5), f"{MINUS}0.50"),
+        (difference(0.004), "0.00"),
+        (difference(-0.004), "0.00"),
+        (difference(np.float64(10)), "+10.00"),
+        (difference(NAN), "\N{EN DASH}"),
+        (write_setting(None), "all"),
+        (write_setting(NAN), "all"),
+        (write_setting(0.0005), "0.0005"),
+        (write_setting(30.0), "30"),
+        (write_setting("MNIST"), "MNIST"),
+        (write_list(["a"]), "a"),
+        (write_list(["a", "b", "c"]), "a, b and c"),
+        (escape("a|b_c*d"), r"a\|b\_c\*d"),
+        (escape("<img> $x$ [y] @z `w`"), r"\<img\> \$x\$ \[y\] \@z \`w\`"),
+        (escape("two\nlines -- 1.5 -2"), r"two lines \-- 1.5 -2"),
+    ],
+)
+def test_wording(written: str, expected: str) -> None:
+    assert written == expected
