@@ -110,9 +110,20 @@ def test_show_gives_the_table_with_its_data_and_then_its_caption(outputs: list[O
         "label": "tbl-x",
         "caption": "A caption",
         "data": {"columns": ["x"], "index": [0, 1], "data": [[1.5], [None]]},
+        **{"units": {"x": ""}, "shares": [], "rows": []},
     }
     assert caption.about == {"kind": "caption", "label": "tbl-x"}
     assert caption.data["text/markdown"] == "**Table *x*.** A caption"
+
+
+def test_units_and_shares_are_those_of_the_columns() -> None:
+    """The first pattern that fits counts, in whatever order JSON keeps them."""
+    frame = pd.DataFrame({"error": [1.0], "n": [7], "error_kept": [2.0]})
+    units = {"n": "images", "*": "%"}
+    about = captions.Numbers(frame, units=units, shares=["err*"], rows=["n"]).describe()
+    assert about["units"] == {"error": "%", "n": "images", "error_kept": "%"}
+    assert about["shares"] == ["error", "error_kept"]
+    assert about["rows"] == ["n"]
 
 
 def test_show_lets_no_cell_be_markdown_or_html_unless_it_is_markup(outputs: list[Output]) -> None:
