@@ -45,9 +45,6 @@ ifeq ($(PYTHON),)
 unexport PYTHONPATH
 endif
 
-# The finished trainings, shared by all parameter sets.
-export ADVLIB_RUNS := $(CURDIR)/report/build/runs
-
 # ---- Before any work: is there a Python, and do the parameters exist and make sense? ------------
 
 # What stands on the command line, quoted for the shell: a value may have spaces. (override: so that

@@ -19,12 +19,11 @@ from advlib._state import derived_seed, seeded
 from advlib.data import Dataset, load_data
 from advlib.kept import checkpoints
 from advlib.kept.code import source_of
-from advlib.kept.files import cache_folder
-from advlib.kept.folders import REFERENCE
+from advlib.kept.folders import REFERENCE, runs_folder
 from advlib.lenet import LeNet
-from advlib.methods import find_method
+from advlib.methods import Method, find_method
 from advlib.settings import Experiment, Training, declared
-from advlib.training import deciding_code, train
+from advlib.training import Known, deciding_code, train
 
 PRETRAINED = Experiment().methods
 
@@ -47,6 +46,7 @@ def trained(
     data: Dataset,
     settings: Training,
     *,
+    row: Method | None = None,
     network: Callable[..., nn.Module] = LeNet,
     code: str = "",
     device: str = "auto",
@@ -61,17 +61,19 @@ def trained(
     Parameters
     ----------
     method, data, device
-        As for `advlib.train`.
+        As for `advlib.train`; a method by its name.
     settings : Training
         The experiment's; some count only for the methods that use them.
+    row : Method, optional
+        That of a method of one's own; `code` says what it is known by.
     network : callable, optional
         Gives the model, called as `build_network` does; one of your own is known by its code.
     code : str, optional
         What else decides the numbers, such as a digest of files of your own.
     runs : path-like, optional
-        The folder of runs; by default $ADVLIB_RUNS, else one in the user's cache folder.
+        The folder of runs, by default `advlib.kept.folders.runs_folder`.
     """
-    row = find_method(method)
+    row = row or find_method(method)
     given = {
         name: getattr(settings, name) for name in declared(row.settings) if hasattr(settings, name)
     }
@@ -84,10 +86,12 @@ def trained(
         [method, deciding, data.fingerprint, code, str(torch.__version__)], sort_keys=True
     )
     name = f"{method}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    kept = Path(runs or os.environ.get("ADVLIB_RUNS") or cache_folder() / "runs").absolute()
+    kept = Path(runs).absolute() if runs else runs_folder()
     model = build_network(network, data, derived_seed(own.seed, method, "weights")).eval()
     shuffles = {**given, "seed": derived_seed(own.seed, method, "shuffles")}
-    history = train(model, data, method=method, device=device, run=kept / name, **shuffles)
+    history = train(
+        model, data, method=Known(method, row), device=device, run=kept / name, **shuffles
+    )
     return Run(kept / name, method, deciding, model, history)
 
 

@@ -10,14 +10,36 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from numbers import Integral, Real
-from typing import Any, Self
-
-from advlib.kept.names import find_path, name_method, split_own
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 DATASETS = ("MNIST", "FashionMNIST", "KMNIST")
 """The data sets by the names of torchvision's classes, which know the rest."""
 TRAINING_IMAGES = 55_000
 """How many images each of them has for training; 5,000 more validate."""
+
+
+class Origin(NamedTuple):
+    """Where a method or a network is from: one of ours has a name alone, a user's own a file."""
+
+    file: Path | None
+    name: str
+
+    @property
+    def shown(self) -> str:
+        """A method's name in the report and in the names of files."""
+        return self.name.replace("_", "-")
+
+
+def read_origin(text: object) -> Origin:
+    """Take FILE.py:NAME apart, or the name of one of ours. Nobody else does."""
+    own = re.fullmatch(r"(.+\.py):([A-Za-z_][A-Za-z0-9_]*)", str(text), re.DOTALL)
+    return Origin(Path(own[1]), own[2]) if own else Origin(None, str(text))
+
+
+def find_path(path: str, folder: str = "") -> str:
+    """Make a path absolute, for it is read from elsewhere."""
+    return os.path.abspath(os.path.join(folder, os.path.expanduser(path)))
 
 
 @dataclass(frozen=True)
@@ -110,8 +132,8 @@ def _find_data(dataset: str, folder: str) -> str:
 
 def _find_own(text: str, folder: str) -> str:
     """Make the path in FILE.py:NAME absolute; other text stays."""
-    own = split_own(text)
-    return f"{find_path(own[0], folder)}:{own[1]}" if own else text
+    file, name = read_origin(text)
+    return f"{find_path(str(file), folder)}:{name}" if file else text
 
 
 def _find_methods(text: str, folder: str) -> tuple[str, ...]:
@@ -119,9 +141,10 @@ def _find_methods(text: str, folder: str) -> tuple[str, ...]:
 
 
 def _are_methods(values: tuple[Any, ...]) -> bool:
-    name = "[A-Za-z][A-Za-z0-9]*([_-][A-Za-z0-9]+)*"
-    named = all(isinstance(v, str) and re.fullmatch(name, name_method(v)) for v in values)
-    return named and 1 <= len(values) <= 8 and len(set(values)) == len(values)
+    allowed = "[A-Za-z][A-Za-z0-9]*([_-][A-Za-z0-9]+)*"
+    names = [read_origin(value).shown for value in values if isinstance(value, str)]
+    named = len(names) == len(values) and all(re.fullmatch(allowed, name) for name in names)
+    return named and 1 <= len(values) <= 8 and len({*map(str.lower, names)}) == len(values)
 
 
 WHOLE = Rule(int, "a whole number of at least 1", lambda n: n >= 1)
@@ -140,7 +163,7 @@ DATA = Rule(
 SEED = Rule(int, "a whole number of at least 0 and below 2^63", lambda n: 0 <= n < 2**63)
 METHODS = Rule(
     tuple,
-    "one to eight training methods, each once, by their names (letters, digits, _ and -) or as"
+    "one to eight training methods, each with a name of its own (letters, digits, _ and -), ours or"
     " FILE.py:NAME (a path without commas)",
     _are_methods,
     read=_find_methods,
@@ -148,7 +171,7 @@ METHODS = Rule(
 NETWORK = Rule(
     str,
     "LeNet, or FILE.py:NAME",
-    lambda value: value == "LeNet" or split_own(value) is not None,
+    lambda value: value == "LeNet" or read_origin(value).file is not None,
     read=_find_own,
 )
 FOLDER = Rule(str, "a folder", bool, none="none", read=find_path)
@@ -227,20 +250,32 @@ class Experiment(Training, _Subject):
         super().__post_init__()
         if self.attack_epsilon is None:  # as large as in training
             object.__setattr__(self, "attack_epsilon", self.epsilon)
+        if self.dataset in DATASETS and (self.images or 0) > TRAINING_IMAGES:
+            raise ValueError(
+                f"images must be at most {TRAINING_IMAGES}, all that {self.dataset} has for"
+                f" training, not {self.images}"
+            )
 
+    @property
+    def origins(self) -> dict[str, Origin]:
+        """Where its methods are from, by their names in the report."""
+        return {origin.shown: origin for origin in map(read_origin, self.methods)}
 
-def repeats_slides(settings: Mapping[str, Any]) -> bool:
-    """Tell whether an experiment is about what the slides' is: network, data, one of the methods.
+    @property
+    def shown(self) -> str:
+        """The method whose model is shown where one is: standard, else the first."""
+        return "standard" if "standard" in self.origins else next(iter(self.origins))
 
-    A setting that is left out is the default, which is theirs; sizes and numbers are not asked for.
-    """
-    same = all(
-        settings.get(name, declared()[name].default) == declared()[name].default
-        for name in ("dataset", "network", "weights")
-    )
-    return same and not {*Experiment.methods}.isdisjoint(
-        settings.get("methods", Experiment.methods)
-    )
+    @property
+    def conditions(self) -> dict[str, bool]:
+        """What the report's words ask: is it about what the slides' is, LeNet, trained for it?
+
+        The slides' is MNIST, LeNet and at least one of the three methods, whatever the numbers.
+        """
+        lenet, trained = self.network == Experiment.network, self.weights is None
+        same = lenet and trained and self.dataset == Experiment.dataset
+        slides = same and not {*self.methods}.isdisjoint(Experiment.methods)
+        return {"slides": slides, "lenet": lenet, "trained": trained}
 
 
 def declared(settings: type[Settings] = Experiment) -> dict[str, "Field[Any]"]:

@@ -22,7 +22,7 @@ from advlib.data import Dataset
 from advlib.evaluation import BATCH_SIZE, Errors, errors
 from advlib.kept import checkpoints
 from advlib.kept.code import running_code, source_of
-from advlib.methods import Batch, Method, Outcome, TakeStep, differentiate, find_method
+from advlib.methods import Batch, Method, Outcome, TakeStep, differentiate, find_method, seed_order
 from advlib.settings import Training, declared
 
 FIGURES = ("objective", "top1_error", "top5_error")
@@ -34,11 +34,18 @@ class DivergedError(ArithmeticError):
     """The loss of a training is no longer finite."""
 
 
+class Known(NamedTuple):
+    """A method of any name: who gives it to `train` answers for what a run is known by."""
+
+    name: str
+    method: Method
+
+
 def train(
     model: nn.Module,
     data: Dataset,
     *,
-    method: str | TakeStep = "adversarial",
+    method: str | TakeStep | Known = "adversarial",
     epochs: int = 30,
     epsilon: float = 0.1,
     alpha: float = 0.5,
@@ -220,7 +227,7 @@ def train_epoch(
     # ones that a step frees, and the C library could not give that memory out again.
     totals = torch.zeros(2, 3, dtype=torch.float64, device=images.device)
     counts = [0, 0]
-    order = torch.Generator().manual_seed(derived_seed(settings.seed, epoch, "order"))
+    order = seed_order(settings.seed, epoch)
     with seeded(derived_seed(settings.seed, epoch, "noise"), images.device):
         for batch in method.batches(model, images, labels, settings, order):
             step = method.step(model, batch, settings)
@@ -322,6 +329,8 @@ def _folder(run: Any) -> Path:
 
 def _method(method: object, *, named: bool) -> tuple[str, Method]:
     """The method and its name; with `named`, a caller's own function is named by its source too."""
+    if isinstance(method, Known):
+        return method
     if not callable(method):
         return str(method), find_method(method)
     name = getattr(method, "__name__", type(method).__name__)

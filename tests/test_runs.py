@@ -13,8 +13,10 @@ import advlib
 from advlib import runs, training
 from advlib._state import derived_seed
 from advlib.data import Dataset
-from advlib.kept import checkpoints
+from advlib.explore import networks
+from advlib.kept import checkpoints, folders
 from advlib.kept.files import DamagedFileError
+from advlib.kept.folders import PROJECT
 from advlib.settings import Training
 
 DATA = random_data()
@@ -85,7 +87,7 @@ def test_each_method_has_weights_and_shuffles_of_its_own_from_one_seed(
     for values in (weights, shuffles):
         assert len(set(values)) == 8
         assert values[:4] == values[8:]
-    assert [given["method"] for _, given in started[:4]] == [*METHODS]
+    assert [given["method"].name for _, given in started[:4]] == [*METHODS]
 
 
 def test_a_folder_for_all_that_decides_a_run_and_for_nothing_else(
@@ -131,11 +133,18 @@ def test_numpy_numbers_are_the_same_run(tmp_path: Path) -> None:
 def test_the_folder_of_runs(
     started: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The panel looks in the same: that of the checkout, also where nobody sets a variable."""
+
+    def place() -> Path:
+        return runs.trained("mixed", DATA, Training()).folder.parent
+
     monkeypatch.setenv("ADVLIB_RUNS", str(tmp_path / "runs"))
-    assert runs.trained("mixed", DATA, Training()).folder.parent == tmp_path / "runs"
+    assert place() == networks.runs_folder() == tmp_path / "runs"
     monkeypatch.delenv("ADVLIB_RUNS")
+    assert place() == networks.runs_folder() == PROJECT / "report" / "build" / "runs"
+    monkeypatch.setattr(folders, "NOTEBOOKS", tmp_path / "installed without")
     monkeypatch.setenv("ADVLIB_CACHE", str(tmp_path / "cache"))
-    assert runs.trained("mixed", DATA, Training()).folder.parent == tmp_path / "cache" / "runs"
+    assert place() == networks.runs_folder() == tmp_path / "cache" / "runs"
     monkeypatch.chdir(tmp_path)
     assert run(Path("here")).folder.parent == tmp_path / "here"
 

@@ -1,7 +1,8 @@
 """The parameters of an experiment: make's command line, the parameter sets, the folder's name.
 
 `advlib.experiment.plan` uses it before any set-up, with a Python that may have no package, so it
-needs the standard library only (reading a parameter set needs PyYAML).
+needs the standard library only (reading a parameter set needs PyYAML). Names and values are checked
+then; files, folders and code of the user's when the parameters are written, after the set-up.
 
     python3 -m advlib.experiment.parameters --help                    the parameters, for people
     python -m advlib.experiment.parameters --yaml=FILE EPSILON=0.2    writes all of them to FILE
@@ -15,27 +16,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from advlib.experiment import inputs
-from advlib.experiment.inputs import known_methods
-from advlib.experiment.readiness import check_ready
-from advlib.kept.folders import PARAMETER_SETS
-from advlib.kept.names import find_path, name_method, split_own
-from advlib.settings import Experiment, check, declared, is_folder
+from advlib.experiment.own import describe_own
+from advlib.kept.folders import METHOD_TEXTS, PARAMETER_SETS
+from advlib.settings import Experiment, check, declared, find_path, is_folder, read_origin
 
 NAMES = tuple(declared(Experiment))
 """The parameters of an experiment, in their order."""
+CONDITIONS = tuple(Experiment().conditions)
+"""What a written file says beside them: what `make` found the experiment to be."""
 LONGEST = 160
 """Letters of the longest name of a report's folder."""
 
 
 def parse(name: str, text: str) -> tuple[str, Any]:
-    """Read a parameter, by its name in capitals, from make's command line.
-
-    Raises
-    ------
-    ValueError
-        If there is no such parameter, or the value is not allowed.
-    """
+    """Read a parameter, by its name in capitals, from make's command line."""
     if name != name.upper() or name.lower() not in NAMES:
         names = ", ".join(["PARAMETERS", *map(str.upper, NAMES)])
         raise ValueError(f"there is no parameter {name!r}; there are {names}")
@@ -51,18 +45,15 @@ def sets() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in PARAMETER_SETS.glob("*.yaml")))
 
 
-def _is_own_set(name: str) -> bool:
-    return name.endswith((".yaml", ".yml")) or os.sep in name
-
-
 def _find_set(name: str) -> Path:
     """Return the file of a parameter set: one of ours by its name, or a user's by its path."""
-    path = Path(find_path(name)) if _is_own_set(name) else PARAMETER_SETS / f"{name}.yaml"
-    if not path.is_file() or name not in (*sets(), *[name] * _is_own_set(name)):
-        missing = f" ({path} is no file)" if _is_own_set(name) else ""
+    if name in sets():
+        return PARAMETER_SETS / f"{name}.yaml"
+    path = Path(find_path(name))
+    if not path.is_file() or not (os.sep in name or path.suffix in (".yaml", ".yml")):
         raise ValueError(
-            f"PARAMETERS must be one of {', '.join(sets())}, or a file such as"
-            f" my/experiment.yaml, not {name!r}{missing}"
+            f"PARAMETERS must be one of {', '.join(sets())}, or a file such as my/experiment.yaml,"
+            f" not {name!r} ({path} is no such file)"
         )
     return path
 
@@ -74,16 +65,16 @@ def folder_name(set_name: str, overrides: Mapping[str, object]) -> str:
     (``0.20`` and ``0.2`` are the same folder).
     """
     path = _find_set(set_name)
-    parts = [_name_paths(path.stem, str(path)) if _is_own_set(set_name) else set_name]
+    parts = [set_name if set_name in sets() else _name_paths(path.stem, str(path))]
     for name in sorted(overrides):
         value = check(name, overrides[name])
         text = declared()[name].metadata["rule"].none if value is None else str(value)
         if isinstance(value, float):
             text = text.removesuffix(".0")
-        if name == "methods":
-            text = _name_paths("+".join(map(name_method, value)), *filter(split_own, value))
-        elif name == "network":
-            text = _name_paths((split_own(value) or ("", value))[1], *[value] * (value != "LeNet"))
+        if name in ("methods", "network"):
+            named = {each: read_origin(each) for each in ([value] if name == "network" else value)}
+            own = [each for each, origin in named.items() if origin.file]
+            text = _name_paths("+".join(origin.shown for origin in named.values()), *own)
         elif value is not None and (name == "weights" or is_folder(str(value))):
             text = _name_paths(Path(value).name, value)
         parts.append(name + text)
@@ -98,24 +89,36 @@ def _name_paths(name: str, *paths: str) -> str:
     return f"{safe}-{digest}" if paths else safe
 
 
-def resolve(set_name: str, overrides: Mapping[str, object] | None = None) -> Experiment:
-    """Read a parameter set and change some of it; what neither names is the seed's. Needs PyYAML.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a value is not allowed, or the file of the set is not one.
-    """
+def resolve(set_name: str, overrides: Mapping[str, Any] | None = None) -> Experiment:
+    """Read a parameter set, and change some of it; the rest is the seed's. Needs PyYAML."""
     path = _find_set(set_name)
-    content = _read_set(path)
-    for name in overrides or {}:
-        if name not in NAMES:
-            raise ValueError(f"there is no parameter {name!r}; there are {', '.join(NAMES)}")
     try:
-        experiment = Experiment(**{**content, **(overrides or {})})
+        experiment = Experiment(**{**_read_set(path), **(overrides or {})})
     except (TypeError, ValueError) as error:
         raise type(error)(f"{error} (parameter set {path})") from None
-    return experiment if "images" in (overrides or {}) else inputs.limit_images(experiment)
+    check_methods(experiment)
+    return experiment
+
+
+def known_methods() -> list[str]:
+    """Return the names of our methods: of those that the report has a text about."""
+    return sorted(path.stem for path in METHOD_TEXTS.glob("*.md"))
+
+
+def check_methods(experiment: Experiment) -> None:
+    """Refuse methods that are unknown, or have the name of one of ours."""
+    known = known_methods()
+    for method, (name, origin) in zip(experiment.methods, experiment.origins.items(), strict=True):
+        if experiment.weights and origin.file:
+            raise ValueError(
+                f"METHODS must be names alone where WEIGHTS is given, not {method!r}: give"
+                f" {origin.name!r}, and {origin.name}.safetensors is read"
+            )
+        if not experiment.weights and (origin.file is None) != (name in known):
+            raise ValueError(
+                f"METHODS must be of {', '.join(known)}, or FILE.py:NAME for a function of your own"
+                f" with another name (a path without commas), not {method!r}"
+            )
 
 
 def _read_set(path: Path) -> dict[str, Any]:
@@ -126,9 +129,10 @@ def _read_set(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict) or not set(content) <= set(NAMES):
+    if not isinstance(content, dict) or not set(content) <= {*NAMES, *CONDITIONS}:
         raise ValueError(f"{path} must give some of {', '.join(NAMES)} and nothing else")
-    return {name: _read_value(name, value, path.parent) for name, value in content.items()}
+    given = {name: value for name, value in content.items() if name in NAMES}
+    return {name: _read_value(name, value, path.parent) for name, value in given.items()}
 
 
 def _read_value(name: str, value: Any, folder: Path) -> Any:
@@ -142,7 +146,7 @@ def _read_value(name: str, value: Any, folder: Path) -> Any:
 
 
 def _write(path: Path, experiment: Experiment) -> None:
-    """Write parameters as YAML unless they are there already."""
+    """Write parameters as YAML unless they are there already; first try what is the user's own."""
     import yaml
 
     from advlib.kept import files
@@ -150,16 +154,22 @@ def _write(path: Path, experiment: Experiment) -> None:
     values = {name: getattr(experiment, name) for name in NAMES}
     plain = {name: [*v] if isinstance(v, tuple) else v for name, v in values.items()}
     # what the user's own files are is in comments: with others the notebooks are executed again
-    comments = "".join(f"# {line}\n" for line in inputs.describe_inputs(experiment))
-    text = (comments + yaml.safe_dump(plain, sort_keys=False)).encode()
-    if path.exists() and path.read_bytes() == text:
+    comments = "".join(f"# {line}\n" for line in describe_own(experiment))
+    text = comments + yaml.safe_dump(plain, sort_keys=False)
+    if path.exists() and path.read_bytes().startswith(text.encode()):
         return
-    inputs.check_content(experiment)
+    if comments or experiment.dataset != Experiment.dataset:
+        from advlib.experiment.subject import resolve_subject, try_subject
+
+        subject = resolve_subject(experiment)
+        try_subject(subject)
+        experiment = subject.experiment
+    text += yaml.safe_dump(experiment.conditions, sort_keys=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     waiting = f"waiting: another make is at {path}"
     with files.hold_lock(path.with_name(".lock"), lambda: print(waiting)):
         files.remove_temporaries(path.parent)
-        files.write_bytes(path, text)
+        files.write_bytes(path, text.encode())
 
 
 def _help() -> str:
@@ -193,16 +203,15 @@ def resolve_early(set_name: str, overrides: Mapping[str, object]) -> Experiment:
     What a parameter set of ours gives besides is then left out; a user's own needs the set-up.
     """
     try:
-        import yaml  # noqa: F401
+        return resolve(set_name, overrides)
     except ModuleNotFoundError:
-        text = _find_set(set_name).read_text(encoding="utf-8")
-        named = [n for n in ("methods", "network", "weights", "dataset") if n not in overrides]
-        if _is_own_set(set_name) or re.search(f"^({'|'.join(named)}):", text, re.MULTILINE):
+        if set_name not in sets():
             raise ValueError(
                 f"{set_name} cannot be read before the set-up: make .venv/ready first"
             ) from None
-        return Experiment(**overrides)  # type: ignore[arg-type]
-    return resolve(set_name, overrides)
+        experiment = Experiment(**overrides)  # type: ignore[arg-type]
+        check_methods(experiment)
+        return experiment
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -215,8 +224,6 @@ def main(arguments: Sequence[str]) -> int:
         if not first.startswith("--yaml="):
             raise ValueError(f"expected --help or --yaml=FILE first, not {first!r}")
         experiment, path = resolve(*read_arguments(given)), Path(first.removeprefix("--yaml="))
-        inputs.check_early(experiment)
-        check_ready(experiment, path.parent)
         _write(path, experiment)
     except (TypeError, ValueError, OSError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from advlib.experiment import inputs
 from advlib.experiment.parameters import folder_name, read_arguments, resolve_early
 from advlib.kept.code import find_assigned, find_files, read_cells
 from advlib.kept.folders import BUILD, MATTER, NOTEBOOKS, PACKAGE, PROJECT, STYLE
-from advlib.kept.names import find_shown, name_method
+from advlib.settings import Experiment
 
 
 @dataclass(frozen=True)
@@ -44,33 +43,26 @@ def find_parameters(notebook: Path) -> frozenset[str]:
     return frozenset().union(*(find_assigned("".join(cell["source"])) for cell in cells))
 
 
-def plan_chapters(folder: Path, methods: Sequence[str]) -> list[Execution]:
+def plan_chapters(folder: Path, experiment: Experiment) -> list[Execution]:
     """Return the executions of the chapters: the one with a `method` once for each method.
 
-    A chapter that shows one model (it has `shown`) comes after that one's training, one that asks
-    for all `methods` after all trainings.
+    A chapter that shows one model (it has `shown`) comes after that one's training, and those
+    behind the trainings after all of them.
     """
-    trainings = [
-        folder / f"{source.stem}-{method}.ipynb"
-        for source in find_chapters()
-        if "method" in find_parameters(source)
-        for method in methods
-    ]
-    found = []
-    for source in find_chapters():
+    sources, found, trainings = find_chapters(), list[Execution](), list[Path]()
+    for source in sources:
         named = find_parameters(source)
         if "method" in named:
-            found += [
-                Execution(source, folder / f"{source.stem}-{method}.ipynb", f"-p method {method}")
-                for method in methods
-            ]
-            continue
-        after, options = trainings if "methods" in named else [], ""
-        if "shown" in named:
-            shown = find_shown(methods)
-            options = f"-p shown {shown}"
-            after = trainings[[*methods].index(shown) :: len(methods)]
-        found.append(Execution(source, folder / source.name, options, tuple(after)))
+            for method in experiment.origins:
+                trainings.append(folder / f"{source.stem}-{method}.ipynb")
+                found.append(Execution(source, trainings[-1], f"-p method {method}"))
+        elif "shown" in named:
+            training = [s for s in sources if "method" in find_parameters(s)]
+            after = tuple(folder / f"{s.stem}-{experiment.shown}.ipynb" for s in training)
+            options = f"-p shown {experiment.shown}"
+            found.append(Execution(source, folder / source.name, options, after))
+        else:
+            found.append(Execution(source, folder / source.name, after=tuple(trainings)))
     return found
 
 
@@ -83,21 +75,18 @@ def plan_matter(folder: Path) -> list[Execution]:
     ]
 
 
-def write_rules(name: str, methods: Sequence[str]) -> list[str]:
+def write_rules(name: str, experiment: Experiment) -> list[str]:
     """Return the Makefile's variables and rules for an experiment, by the name of its folder."""
     folder = BUILD / name / "notebooks"
-    chapters, matter = plan_chapters(folder, methods), plan_matter(folder)
-    typeset = {
-        *find_files(PACKAGE / "report" / "__main__.py"),
-        PACKAGE / "report" / "__main__.py",
-    }
-    typeset |= {path for path in STYLE.rglob("*") if path.is_file()}
+    chapters, matter = plan_chapters(folder, experiment), plan_matter(folder)
+    entry = PACKAGE / "report" / "__main__.py"
+    style = {path for path in STYLE.rglob("*") if path.is_file()}
     lines = [
         f"name := {name}",
-        f"methods := {' '.join(methods)}",
+        f"methods := {' '.join(experiment.origins)}",
         f"chapters := {_list(each.target for each in chapters)}",
         f"matter := {_list(each.target for each in matter)}",
-        f"typeset_from := {_list(sorted(typeset))}",
+        f"typeset_from := {_list(sorted({entry, *find_files(entry), *style}))}",
     ]
     for each in (*chapters, *matter):
         target = _list([each.target])
@@ -120,8 +109,7 @@ def main(arguments: Sequence[str]) -> int:
         set_name, overrides = read_arguments(arguments)
         name = folder_name(set_name, overrides)
         experiment = resolve_early(set_name, overrides)
-        inputs.check_early(experiment)
-        print("@@".join(write_rules(name, [*map(name_method, experiment.methods)])))
+        print("@@".join(write_rules(name, experiment)))
     except (TypeError, ValueError, OSError, SyntaxError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from advlib.experiment.inputs import is_about_slides
 from advlib.experiment.kernel import share_cores
 from advlib.experiment.plan import find_parameters
 from advlib.kept import files
@@ -178,9 +177,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kept.unlink(missing_ok=True)
         with options.parameters.open(encoding="utf-8") as file:  # its errors name the file
             known = yaml.safe_load(file)
-        about = {**known, "about_slides": is_about_slides(known)}
         os.environ[PARAMETERS] = str(options.parameters.absolute())
-        execute(source, target, select(source, known, dict(options.given)), about)
+        execute(source, target, select(source, known, dict(options.given)), known)
     except (Exception, KeyboardInterrupt) as error:
         print(f"{error or 'interrupted'}\nerror: {source} failed", end="", file=sys.stderr)
         print(f"; as far as it went: {kept}" if kept.exists() else "", file=sys.stderr)

@@ -1,20 +1,56 @@
-"""What an experiment is about, resolved once: its data, its network, its methods and its models."""
+"""What an experiment is about, resolved once: its data, its network, its methods and its models.
 
-from collections.abc import Callable
+A user's file of Python is code, and loading it runs it; weights run nothing. What a user brought is
+tried by one real step before any training.
+"""
+
+import hashlib
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pandas as pd
+import safetensors
+import safetensors.torch
+import torch
 from torch import nn
 
 from advlib import runs
+from advlib.attacks import fgsm
 from advlib.data import Dataset, load_data
-from advlib.experiment.inputs import is_about_slides
-from advlib.experiment.own import find_code, find_network, load_weights, register_methods
-from advlib.experiment.own_files import find_weights
-from advlib.kept.names import find_shown, name_method
+from advlib.evaluation import evaluate
+from advlib.experiment.own import digest_own, find_own
+from advlib.kept.code import digest_definitions
+from advlib.lenet import LeNet
 from advlib.methods import Method, find_method
-from advlib.settings import DATASETS, Experiment
+from advlib.settings import DATASETS, Experiment, Origin, read_origin
+from advlib.training import check_training
+
+TRIED = 3
+"""Images of the step; not two, of which all else that asks a network takes."""
+IS_FILE = (
+    f"it must be Python that can be imported here: what it needs is installed for {sys.executable},"
+    " or lies beside it"
+)
+IS_METHOD = (
+    "a method is a function (model, batch, settings), or an advlib.methods.Method with one, that"
+    " returns an advlib.methods.Step: for each trained parameter its gradient, in their order, and"
+    " the outcome on the clean images"
+)
+IS_NETWORK = (
+    "a network is a class or a function, called with those of classes, shape and seed that it"
+    " takes, that gives a torch.nn.Module; this returns a logit for each class, [N, classes]"
+)
+
+
+class OwnCodeError(ValueError):
+    """A user's file fails, or gives what it should not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,81 +59,290 @@ class Subject:
 
     experiment: Experiment
     data: Dataset
-
-    @cached_property
-    def slides(self) -> bool:
-        """Is it about what the slides' experiment is: MNIST, LeNet, one of the three methods?"""
-        return is_about_slides(vars(self.experiment))
-
-    @property
-    def lenet(self) -> bool:
-        return self.experiment.network == Experiment.network
-
-    @property
-    def trained(self) -> bool:
-        """Are the models trained for it, and not elsewhere?"""
-        return self.experiment.weights is None
+    network: Callable[..., nn.Module]
+    """The class or function that gives the network."""
+    rows: dict[str, Method]
+    """The methods by their names in the report; none where the models were trained elsewhere."""
 
     @property
     def conditions(self) -> dict[str, bool]:
         """What `%%say` can ask by name alone."""
-        return {"slides": self.slides, "lenet": self.lenet, "trained": self.trained}
+        return self.experiment.conditions
+
+    @property
+    def slides(self) -> bool:
+        """Is it about what the slides' experiment is: MNIST, LeNet, one of the three methods?"""
+        return self.conditions["slides"]
+
+    @property
+    def lenet(self) -> bool:
+        return self.conditions["lenet"]
+
+    @property
+    def trained(self) -> bool:
+        """Are the models trained for it, and not elsewhere?"""
+        return self.conditions["trained"]
 
     @property
     def methods(self) -> list[str]:
         """The methods' names in the report, in its order."""
-        return [name_method(method) for method in self.experiment.methods]
+        return [*self.experiment.origins]
 
     @property
     def shown(self) -> str:
         """The method whose model is shown where one is: standard, else the first."""
-        return find_shown(self.experiment.methods)
-
-    @property
-    def network(self) -> Callable[..., nn.Module]:
-        """The class or function that gives the network."""
-        return find_network(self.experiment.network)
-
-    def find_method(self, method: str) -> Method:
-        """Return a method by its name, also one of ours that the experiment does not name."""
-        self._register()
-        return find_method(method)
+        return self.experiment.shown
 
     def build_network(self) -> nn.Module:
         """Return the network as it is built, in evaluation mode."""
-        self._register()
-        network = find_network(self.experiment.network)
-        return runs.build_network(network, self.data, self.experiment.seed).eval()
+        return runs.build_network(self.network, self.data, self.experiment.seed).eval()
 
     def open_models(self) -> dict[str, nn.Module]:
         """Return the models by the names of the methods, as `open_training` does each."""
         return {method: self.open_training(method)[0] for method in self.methods}
 
-    def open_training(self, method: str) -> tuple[nn.Module, pd.DataFrame | None]:
+    def open_training(
+        self, method: str, folder: str | None = None
+    ) -> tuple[nn.Module, pd.DataFrame | None]:
         """Return the model of a method, by its name, and its history.
 
-        It is trained now if that was not done before. Where weights are given they are loaded, and
-        there is no history.
+        It is trained now if that was not done before; trainings are kept in `folder`, by default
+        where all are. Where weights are given they are loaded, and there is no history.
         """
-        self._register()
-        network = find_network(self.experiment.network)
         if not self.trained:
-            model = runs.build_network(network, self.data, 0).eval()
-            load_weights(model, find_weights(self.experiment)[method])
-            return model, None
-        named = dict(zip(self.methods, self.experiment.methods, strict=True))
-        code = find_code(named.get(method, method), self.experiment.network)
-        run = runs.trained(method, self.data, self.experiment, network=network, code=code)
+            model = runs.build_network(self.network, self.data, 0)
+            load_weights(model, self.find_weights(method))
+            return model.eval(), None
+        run = runs.trained(
+            method,
+            self.data,
+            self.experiment,
+            row=self.find_method(method),
+            network=self.network,
+            code=self._digest_code(method),
+            runs=folder,
+        )
         return run.model, run.history
 
-    def _register(self) -> None:
-        if self.trained:
-            register_methods(self.experiment.methods)
+    def find_method(self, method: str) -> Method:
+        """Return a method by its name, also one of ours that the experiment does not name."""
+        return self.rows[method] if method in self.rows else find_method(method)
+
+    def title(self, method: str) -> str:
+        """Return the heading of a method's part of the report."""
+        return self.find_method(method).title if self.trained else f"Model {method}"
+
+    def find_weights(self, method: str) -> Path:
+        """Return the file of the weights that a method's model has."""
+        name = self.experiment.origins[method].name
+        return Path(self.experiment.weights or "", f"{name}.safetensors")
+
+    def _digest_code(self, method: str) -> str:
+        """Return the digest of the user's code that makes a training, and of what it reaches."""
+        origins = self.experiment.origins.get(method), read_origin(self.experiment.network)
+        found = ""
+        for file, name in filter(None, origins):
+            if file:
+                places = [(file, name), *((path, "*") for path in find_own(file))]
+                found += digest_own(file) + digest_definitions(places, file.parent)
+        return found
 
 
 def resolve_subject(experiment: Experiment) -> Subject:
-    """Load what an experiment names."""
+    """Load what an experiment names.
+
+    Raises
+    ------
+    ValueError, OSError
+        If something is missing, or does not fit. The message names it and what is expected.
+    """
     data = load_data(experiment.dataset, images=experiment.images)
     if data.name in DATASETS:  # in whatever folder it lies
         experiment = replace(experiment, dataset=data.name)
-    return Subject(experiment, data)
+    if len(data.train) < (experiment.images or 0):
+        experiment = replace(experiment, images=None)
+    origin, shape = read_origin(experiment.network), tuple(data.mean_image.shape)
+    if origin.file is None and shape != (1, 28, 28):
+        raise ValueError(
+            f"LeNet takes grey images of 28 x 28 pixels, and those of {data.name} are {shape}:"
+            " bring a network of your own for them, NETWORK=FILE.py:NAME"
+        )
+    network = load_own(origin) if origin.file else LeNet
+    rows = {
+        name: load_method(o) for name, o in experiment.origins.items() if not experiment.weights
+    }
+    return Subject(experiment, data, network, rows)
+
+
+def load_method(origin: Origin) -> Method:
+    """Return one of our methods, or a user's: a function, or a row."""
+    if origin.file is None:
+        return find_method(origin.name)
+    found = load_own(origin)
+    title = f"{origin.shown[0].upper()}{origin.shown[1:]} training"
+    return found if isinstance(found, Method) else Method(found, title)
+
+
+def load_own(origin: Origin) -> Any:
+    """Return what FILE.py:NAME names: the file is run, once."""
+    assert origin.file
+    module = _run_file(origin.file)
+    if not hasattr(module, origin.name):
+        names = ", ".join(n for n in vars(module) if not n.startswith("_")) or "nothing"
+        raise OwnCodeError(f"{origin.file} has no name {origin.name!r}; it has {names}")
+    return getattr(module, origin.name)
+
+
+def _run_file(path: Path) -> ModuleType:
+    """Run a user's file as a module of a name of its own, with its folder to import from."""
+    name = f"own_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    digest = digest_own(path)
+    if module := sys.modules.get(name):
+        if vars(module)["__digest__"] != digest:
+            raise OwnCodeError(
+                f"{path}, or what it imports, has changed since it was run: start Python, or the"
+                " notebook's kernel, anew"
+            )
+        return module
+    module = ModuleType(name)
+    vars(module).update(__file__=str(path), __digest__=digest)
+    sys.modules[name] = module
+    folder, written = str(path.parent), sys.dont_write_bytecode
+    sys.path.insert(0, folder)
+    sys.dont_write_bytecode = True
+    try:
+        with explained(path, "importing it", IS_FILE):
+            exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), vars(module))
+            _check_beside(path)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    finally:
+        sys.dont_write_bytecode = written
+        sys.path.remove(folder)
+        if folder not in sys.path:  # for what is imported later; it hides nothing
+            sys.path.append(folder)
+    return module
+
+
+def _check_beside(path: Path) -> None:
+    """Refuse an import from the file's folder that gave another file of the same name."""
+    for file in find_own(path) - {path}:
+        parts = file.relative_to(path.parent).with_suffix("").parts
+        module = ".".join(parts).removesuffix(".__init__")
+        found = getattr(sys.modules.get(module), "__file__", None)
+        if found and Path(found).resolve() != file.resolve():
+            raise OwnCodeError(
+                f"{path} imports {module}, of which there are two, {file} and {found}: rename one"
+            )
+
+
+@contextmanager
+def explained(file: Path | None, doing: str, expected: str) -> Iterator[None]:
+    """Say which file and line of a user's fails and what is expected, over Python's traceback."""
+    try:
+        yield
+    except (KeyboardInterrupt, OwnCodeError, MemoryError):
+        raise
+    except BaseException as error:  # a file may even end the process
+        if file is None:  # nothing of it is the user's
+            raise
+        said = " ".join(f"{type(error).__name__}: {error}".rstrip(": ").split())
+        raise OwnCodeError(
+            f"{_find_place(error, file)}: {doing} fails with {said}; {expected}\n"
+            + "".join(traceback.format_exception(error)).rstrip()
+        ) from None
+
+
+def _find_place(error: BaseException, file: Path) -> str:
+    """Return the last file and line of an error that are the user's."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename) in find_own(file)]
+    return f"{own[-1].filename}, line {own[-1].lineno}" if own else str(file)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load weights that were trained elsewhere into a network. Reading runs no code."""
+    wanted = model.state_dict()
+    try:
+        state = safetensors.torch.load_file(path)
+        missing, unknown = model.load_state_dict(state, strict=False)
+    except (safetensors.SafetensorError, OSError, RuntimeError) as error:
+        problem = " ".join(str(error).split())
+    else:  # of tensors that share their memory one is enough
+        given = {wanted[name].data_ptr() for name in wanted.keys() & state}
+        lacks = [name for name in missing if wanted[name].data_ptr() not in given]
+        broken = [n for n, t in state.items() if t.is_floating_point() and not t.isfinite().all()]
+        wrong = {"it lacks": lacks, "it has, beside": unknown, "values are not finite in": broken}
+        problem = "; ".join(
+            f"{words} {', '.join(names)}" for words, names in wrong.items() if names
+        )
+    if problem:
+        raise OwnCodeError(
+            f"{path} must have the weights of this network, and finite ones, as"
+            f" safetensors.torch.save_model saves them: {problem}"
+        )
+
+
+def try_subject(subject: Subject) -> None:
+    """Take one real step on a few images: train, attack, evaluate.
+
+    Raises
+    ------
+    ValueError, OSError
+        If that fails, or something is not what it must be.
+    """
+    _check_names(subject.data.classes)
+    _try_network(subject)
+    few = subject.data.train.first(TRIED)
+    data = replace(subject.data, train=few, validation=few, test=few)
+    settings = replace(subject.experiment, epochs=1, batch_size=TRIED)
+    small = replace(subject, experiment=settings, data=data)
+    network = read_origin(subject.experiment.network).file
+    for method, origin in subject.experiment.origins.items():
+        file, expected = (origin.file, IS_METHOD) if origin.file else (network, IS_NETWORK)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            explained(file, f"{method}: a step on {len(few)} images", expected),
+        ):
+            if subject.trained:
+                model, passes = subject.build_network(), subject.find_method(method).passes
+                check_training(model, subject.data, subject.experiment.batch_size, passes)
+            model, _ = small.open_training(method, folder)
+            evaluate(model, few.images, few.labels)
+
+
+def _try_network(subject: Subject) -> None:
+    """Build the network twice, which must give the same weights; run it, and attack it."""
+    origin, few = read_origin(subject.experiment.network), subject.data.train.first(TRIED)
+    wanted = (len(few), len(subject.data.classes))
+    with explained(origin.file, f"{origin.name}: running it on {len(few)} images", IS_NETWORK):
+        model, again = subject.build_network(), subject.build_network()
+        states = zip(model.state_dict().values(), again.state_dict().values(), strict=True)
+        if not all(torch.equal(*pair) for pair in states):
+            raise ValueError(
+                "it has other weights each time, with the same seed: draw them from torch's random"
+                " numbers, or take an argument seed"
+            )
+        for mode in (True, False):
+            with torch.no_grad():
+                logits = model.train(mode)(few.images.clone())
+            if logits.shape != wanted:
+                raise ValueError(f"it returns {[*logits.shape]} and not {[*wanted]}")
+        fgsm(model, few.images.clone(), few.labels, bounds=subject.data.bounds)
+
+
+def _check_names(classes: tuple[str, ...]) -> None:
+    """Refuse classes with names that the report's figures cannot show."""
+    from matplotlib.font_manager import findfont
+    from matplotlib.ft2font import FT2Font
+
+    known = FT2Font(findfont("STIXGeneral")).get_charmap()
+    for name in classes:
+        if unknown := "".join(sorted({c for c in name if ord(c) not in known})):
+            raise ValueError(
+                f"the class {name!r} has characters that the figures' font has not, {unknown!r}:"
+                " rename its folders in train and test"
+            )

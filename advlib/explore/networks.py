@@ -14,7 +14,7 @@ from advlib.evaluation import evaluate
 from advlib.explore.attacking import predict
 from advlib.kept import checkpoints
 from advlib.kept.files import DamagedFileError
-from advlib.kept.folders import BUILD, PROJECT
+from advlib.kept.folders import PROJECT, runs_folder
 from advlib.lenet import LeNet
 from advlib.runs import PRETRAINED, pretrained
 
@@ -44,11 +44,6 @@ def take(name: object, model: object, data: Dataset) -> nn.Module:
     own = copy.deepcopy(model).cpu().eval()
     predict(own, data.test.images[:2], len(data.classes))
     return own
-
-
-def runs_folder() -> Path:
-    """Return where `make report` keeps its trainings."""
-    return Path(os.environ.get("ADVLIB_RUNS") or BUILD / "runs")
 
 
 def find_runs(folder: Path | None = None) -> list[KeptRun]:

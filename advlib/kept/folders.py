@@ -1,5 +1,6 @@
 """Where the project has what: the one place that knows its folders. Standard library only."""
 
+import os
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -26,3 +27,13 @@ STYLE = MATTER / "style"
 
 DATA = frozenset({MNIST, REFERENCE, RESULTS, PUBLISHED, METHOD_TEXTS, STYLE})
 """The places whose files a module reads that imports their names."""
+
+
+def runs_folder() -> Path:
+    """Return where trainings are kept: $ADVLIB_RUNS, else the checkout's, else the user's cache."""
+    from advlib.kept.files import cache_folder
+
+    chosen = os.environ.get("ADVLIB_RUNS")
+    if chosen:
+        return Path(chosen).absolute()
+    return BUILD / "runs" if NOTEBOOKS.is_dir() else cache_folder() / "runs"

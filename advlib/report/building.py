@@ -6,12 +6,12 @@ from hashlib import sha256
 from pathlib import Path
 
 from advlib.kept import files
-from advlib.kept.names import name_method
 from advlib.report import ReportError
 from advlib.report.merge import write_html
 from advlib.report.typeset import typeset_text
 from advlib.results.notebooks import MATTER, Notebook, read_notebooks
 from advlib.results.tables import collect_from, write, write_numbers
+from advlib.settings import read_origin
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def _check_complete(notebooks: list[Notebook], folder: Path) -> None:
     given: list[str] = next(
         (n.experiment["methods"] for n in notebooks if "methods" in n.experiment), []
     )
-    methods = [name_method(method) for method in given]
+    methods = [read_origin(method).shown for method in given]
     copies = {(n.source, n.parameters["method"]) for n in notebooks if "method" in n.parameters}
     needed = [(source, method) for source in sorted({s for s, _ in copies}) for method in methods]
     missing = [name for name in MATTER if name not in found]

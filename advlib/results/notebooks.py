@@ -9,39 +9,17 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
 from advlib.kept.files import DamagedFileError
-from advlib.kept.names import name_method
-from advlib.settings import Experiment, repeats_slides
+from advlib.settings import read_origin
 
 MATTER = ("front-matter.ipynb", "back-matter.ipynb")
 LEFT_OUT = {"notebook-only", "parameters", "injected-parameters"}
 """Tags of cells that the report does not show, nor what they display."""
-
-# ---- to be deleted, with `_fits`, once no cell has a tag if-NAME or unless-NAME (%%say asks) ----
-CONDITIONS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
-    "slides": lambda settings: settings.get("about_slides", repeats_slides(settings)),
-    "lenet": lambda settings: settings.get("network", Experiment.network) == Experiment.network,
-    "trained": lambda settings: settings.get("weights") is None,
-}
-"""What an experiment may be: cells with the tag ``if-NAME`` are shown only where it is, those with
-``unless-NAME`` only where it is not."""
-
-
-def _fits(tags: Iterable[str], experiment: Mapping[str, Any]) -> bool:
-    return all(
-        is_so(experiment) == (tag == f"if-{name}")
-        for name, is_so in CONDITIONS.items()
-        for tag in tags
-        if tag in (f"if-{name}", f"unless-{name}")
-    )
-
-
-# ---- end of what is to be deleted ----
 
 Cells = list[tuple[int, dict[str, Any]]]
 
@@ -124,7 +102,7 @@ def _number(name: str) -> float | None:
 
 def _place(notebook: Notebook) -> tuple[float, str, int, str]:
     name = notebook.path.name
-    methods = [name_method(method) for method in notebook.experiment.get("methods", [])]
+    methods = [read_origin(method).shown for method in notebook.experiment.get("methods", [])]
     method = notebook.parameters.get("method")
     turn = methods.index(method) if method in methods else len(methods)
     return _number(name) or 0.0, notebook.source, turn, name
@@ -147,7 +125,7 @@ def _read(path: Path) -> Notebook:
         cells = [
             (number, cell)
             for number, cell in enumerate(content["cells"], start=1)
-            if not LEFT_OUT & _tags(cell) and _fits(_tags(cell), experiment)
+            if not LEFT_OUT & _tags(cell)
         ]
         return Notebook(
             path=path,

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from advlib.kept.names import name_method
 from advlib.methods import METHODS
 from advlib.results.notebooks import Notebook
 from advlib.settings import Experiment
@@ -27,8 +26,6 @@ class Results:
     """The chapters' results, and the experiment that they are of."""
 
     experiment: Experiment
-    slides: bool
-    """Is it about what the slides' experiment is?"""
     tables: Mapping[str, pd.DataFrame]
     """The numbers of all figures and tables, by label."""
     sections: Sequence[Section]
@@ -36,23 +33,14 @@ class Results:
     """The executed chapters; none of the reference run's."""
 
     @property
-    def lenet(self) -> bool:
-        return self.experiment.network == Experiment.network
-
-    @property
-    def trained(self) -> bool:
-        """Were the models trained for it, and not elsewhere?"""
-        return self.experiment.weights is None
-
-    @property
     def conditions(self) -> dict[str, bool]:
         """What `%%say` can ask by name alone."""
-        return {"slides": self.slides, "lenet": self.lenet, "trained": self.trained}
+        return self.experiment.conditions
 
     @property
     def methods(self) -> list[str]:
         """The methods' names, in the report's order."""
-        return [name_method(method) for method in self.experiment.methods]
+        return [*self.experiment.origins]
 
     def evaluation(self, images: str) -> pd.DataFrame:
         """Return the figures on "clean" or on "adversarial" images, a row for each method."""
@@ -66,11 +54,13 @@ class Results:
 
     def name(self, method: str) -> str:
         """Name a method in a sentence: mixed training, or the mixed model."""
-        return lower_first(self.title(method)) if self.trained else f"the {method} model"
+        return (
+            lower_first(self.title(method)) if self.conditions["trained"] else f"the {method} model"
+        )
 
     def after(self, method: str) -> str:
         """Return "after mixed training", or "with the mixed model"."""
-        return f"{'after' if self.trained else 'with'} {self.name(method)}"
+        return f"{'after' if self.conditions['trained'] else 'with'} {self.name(method)}"
 
     def write(
         self,

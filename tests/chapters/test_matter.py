@@ -9,7 +9,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from advlib.kept.folders import MATTER
 from advlib.results.tables import collect
-from advlib.settings import Experiment, declared, repeats_slides
+from advlib.settings import Experiment, declared
 from advlib.show.captions import split
 from notebooks import Cells, execute
 
@@ -20,15 +20,13 @@ SUBJECTS: dict[str, dict[str, Any]] = {
     "own network and method": {"methods": ["standard", "/a/b.py:free"], "network": "/a/b.py:Net"},
     "weights": {"methods": ["first", "second"], "weights": "/a/folder"},
 }
-NAMES = {"/a/mine.py:free_steps": "free-steps", "/a/b.py:free": "free"}
 
 
 def put_report(folder: Path, settings: dict[str, Any]) -> None:
     """Write executed chapters, with the reference run's numbers under the methods' names."""
-    experiment = {name: getattr(Experiment(**settings), name) for name in declared()}
-    experiment["methods"] = [*experiment["methods"]]
-    experiment["about_slides"] = repeats_slides(experiment)
-    methods = [NAMES.get(method, method) for method in experiment["methods"]]
+    chosen = Experiment(**settings)
+    experiment = {name: getattr(chosen, name) for name in declared()} | chosen.conditions
+    methods = [*chosen.origins]
     found, known = collect(""), ("standard", "mixed", "adversarial")
     renamed = dict(zip(known, methods, strict=False))
     tables = {f"tbl-evaluation-{m}": found[f"tbl-evaluation-{k}"] for k, m in renamed.items()}

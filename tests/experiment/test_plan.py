@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 
 from advlib.experiment import plan
-from advlib.experiment.plan import find_chapters, find_parameters, main, plan_chapters
+from advlib.experiment.plan import Execution, find_chapters, find_parameters, main, plan_chapters
 from advlib.kept.folders import NOTEBOOKS, PROJECT
 from advlib.settings import Experiment, declared
-
-METHODS = Experiment().methods
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -30,7 +28,8 @@ def test_command_line_needs_the_standard_library_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "argument", ["EPSILN=0.2", "EPSILON=-1", "EPOCHS=two", "PARAMETERS=x", "METHODS=x", "x"]
+    "argument",
+    ["EPSILN=0.2", "EPSILON=-1", "PARAMETERS=x", "METHODS=x", "IMAGES=60000"],
 )
 def test_command_line_errors_are_one_line_and_status_2(argument: str) -> None:
     done = run(argument)
@@ -61,10 +60,14 @@ def test_a_chapter_names_the_settings_that_it_takes() -> None:
 
 
 def test_what_is_executed_after_what() -> None:
-    found = {each.target.stem: each for each in plan_chapters(Path("out"), METHODS)}
+    def plan_for(*methods: str) -> dict[str, Execution]:
+        experiment = Experiment(methods=methods)
+        return {each.target.stem: each for each in plan_chapters(Path("out"), experiment)}
+
+    found = plan_for("standard", "mixed")
     after = {name: [path.stem for path in each.after] for name, each in found.items()}
-    trainings = [f"3-training-{method}" for method in METHODS]
-    names = [path.stem for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))]
+    trainings = ["3-training-standard", "3-training-mixed"]
+    names = [path.stem for path in find_chapters()]
     place = names.index("3-training")
     assert [*found] == [*names[:place], *trainings, *names[place + 1 :]]
     assert all(after[name] == trainings for name in names[place + 1 :])
@@ -72,8 +75,8 @@ def test_what_is_executed_after_what() -> None:
     assert found["2-adversarial-examples"].options == "-p shown standard"
     assert not any(after[name] for name in ("1-data", *trainings))
     assert found["3-training-mixed"].options == "-p method mixed"
-    others = {each.target.stem: each for each in plan_chapters(Path("out"), ["free", "mixed"])}
-    (first,) = others["2-adversarial-examples"].after
-    assert (first.stem, others[first.stem].options) == ("3-training-free", "-p method free")
-    assert others["2-adversarial-examples"].options == "-p shown free"
     assert found["3-training-mixed"].source == NOTEBOOKS / "3-training.ipynb"
+    others = plan_for("a/b.py:my_own", "mixed")
+    (first,) = others["2-adversarial-examples"].after
+    assert (first.stem, others[first.stem].options) == ("3-training-my-own", "-p method my-own")
+    assert others["2-adversarial-examples"].options == "-p shown my-own"

@@ -116,13 +116,14 @@ def test_the_runner_stores_the_whole_experiment(
     for name in ("PYTHONPATH", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MATPLOTLIBRC"):
         monkeypatch.setenv(name, os.environ.get(name, ""))  # the runner changes them
     source = kernels.write(tmp_path / "3-a.ipynb", 'seed = 0\nmethod = "x"', "seed")
-    (tmp_path / "parameters.yaml").write_text("{seed: 1, epochs: 3, methods: [x, mixed]}")
+    text = "{seed: 1, epochs: 3, methods: [x, mixed], slides: true}"
+    (tmp_path / "parameters.yaml").write_text(text)
     target = tmp_path / "executed" / "3-a-mixed.ipynb"
     options = ["--parameters", str(tmp_path / "parameters.yaml"), "-p", "method", "mixed"]
     assert runner.main([str(source), str(target), *options]) == 0
     (notebook,) = read_notebooks(target.parent)
     given = {"seed": 1, "epochs": 3, "methods": ["x", "mixed"]}
-    assert notebook.experiment == {**given, "about_slides": True}
+    assert notebook.experiment == {**given, "slides": True}
     assert notebook.parameters == {"seed": 1, "method": "mixed"}
     assert notebook.source == "3-a"
     assert notebook.seconds

@@ -1,0 +1,314 @@
+"""What an experiment names: loaded once, tried by a real step, or told with its file and line."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+import yaml
+from folders import put_idx, put_pictures
+
+from advlib import evaluate
+from advlib.experiment import parameters
+from advlib.experiment.own import digest_own, find_own
+from advlib.experiment.subject import OwnCodeError, load_own, resolve_subject
+from advlib.kept.folders import MNIST
+from advlib.methods import METHODS
+from advlib.runs import build_network
+from advlib.settings import Experiment, read_origin
+
+HEAD = """\
+import torch
+from torch import nn
+from advlib.methods import Batch, Method, Outcome, Step, differentiate, perturb
+
+class Net(nn.Sequential):
+    def __init__(self, classes, shape):
+        channels, height, width = shape
+        first = nn.Linear(channels * height * width, 4)
+        super().__init__(nn.Flatten(), first, nn.BatchNorm1d(4), nn.Linear(4, classes))
+
+class Tied(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(784, 784), nn.Linear(784, 784), nn.Linear(784, classes)
+        self.b.weight = self.a.weight
+    def forward(self, images):
+        return self.c(self.b(self.a(images.flatten(1))))
+
+def make_net(seed):
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 3))
+
+def free(model, batch, settings):
+    clean = differentiate(model, batch)
+    return Step(clean.gradients, clean.outcome)
+
+row = Method(free, "Free training", uses=())
+"""
+LINE = HEAD.count("\n")
+Say = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    """Take back what loading a user's files leaves in this process."""
+    path, modules = [*sys.path], {*sys.modules}
+    yield
+    sys.path[:] = path
+    for name in {*sys.modules} - modules:
+        if name.startswith("own_") or name in ("helper", "pack", "pack.part"):
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(put_idx(tmp_path_factory.mktemp("data") / "small", classes=3, size=(28, 28)))
+
+
+@pytest.fixture
+def say(tmp_path: Path, dataset: str, capsys: pytest.CaptureFixture[str]) -> Say:
+    """Give a file of code and parameters to make's door; return what it says."""
+
+    def ask(code: str, *given: str) -> str:
+        (tmp_path / "mine.py").write_text(HEAD + code, encoding="utf-8", errors="surrogateescape")
+        written = tmp_path / "out" / "parameters.yaml"
+        written.unlink(missing_ok=True)
+        arguments = [each.replace("mine.py", f"{tmp_path}/mine.py") for each in given]
+        status = parameters.main([f"--yaml={written}", f"DATASET={dataset}", *arguments])
+        assert written.exists() == (status == 0)
+        return capsys.readouterr().err.replace(f"{tmp_path}/", "")
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["METHODS=standard,mine.py:free,mine.py:row,mixed-epochwise", "NETWORK=mine.py:Net"],
+        ["METHODS=mine.py:free", "BATCH_SIZE=1"],
+        ["NETWORK=mine.py:Tied"],
+        ["NETWORK=mine.py:make_net", "METHODS=mixed"],
+    ],
+)
+def test_what_is_right_passes_and_leaves_nothing(say: Say, given: list[str]) -> None:
+    before = dict(METHODS)
+    assert say("", *given) == ""
+    assert before == METHODS
+
+
+@pytest.mark.parametrize(
+    ("code", "given", "words"),
+    [
+        ("", "METHODS=nothere.py:free", "nothere.py"),
+        ("", "METHODS=mine.py:frei", "mine.py has no name 'frei'; it has torch, nn, Batch"),
+        ("def free(:", "METHODS=mine.py:free", f"mine.py, line {LINE + 1}: importing it fails"),
+        ("# \udcff", "METHODS=mine.py:free", "mine.py: importing it fails with Unicode"),
+        ("\n1 / 0", "NETWORK=mine.py:Net", f"mine.py, line {LINE + 2}: .* ZeroDivisionError"),
+        ("import nothing_such", "METHODS=mine.py:free", "nothing_such.*; it must be .* installed"),
+        ("raise SystemExit(3)", "METHODS=mine.py:free", "importing it fails with SystemExit: 3"),
+        ("standard = free", "METHODS=mine.py:standard", "of your own with another name"),
+        ("", "METHODS=standard,fre", "METHODS must be of adversarial, .* or FILE.py:NAME"),
+        ("", "METHODS=mi,ne.py:free", r"\(a path without commas\), not 'mi'"),
+        ("free = 3", "METHODS=mine.py:free", "a step .* TypeError: .*; a method is a"),
+        ("def free(m, b): ...", "METHODS=mine.py:free", "mine.py: free: a step .* 3 were given; a"),
+        (
+            "def free(m, b, s):\n    return undefined",
+            "METHODS=mine.py:free",
+            f"mine.py, line {LINE + 2}: free: a step on 3 images fails with NameError: .*; a method"
+            " is a function .*\n(.*\n)*.*return undefined",
+        ),
+        (
+            "old = free\ndef free(*a):\n    s = old(*a)\n    return Step(s.gradients[1:], s.clean)",
+            "METHODS=mine.py:free",
+            "mine.py: free: a step on 3 images fails with .*: for each trained parameter its",
+        ),
+        (
+            "old = free\ndef free(*a):\n    s = old(*a)\n"
+            "    return Step([g / 0 for g in s.gradients], s.clean)",
+            "METHODS=mine.py:free",
+            "mine.py: free: a step on 3 images fails with DivergedError",
+        ),
+        (
+            "Net = Net(3, (1, 28, 28))",
+            "NETWORK=mine.py:Net",
+            "TypeError: .*; a network is",
+        ),
+        (
+            "def Net(): return 5",
+            "NETWORK=mine.py:Net",
+            "Attribute.*; a network is",
+        ),
+        ("def Net(size): ...", "NETWORK=mine.py:Net", "fails with TypeError: .*size"),
+        (
+            "old = Net\ndef Net(shape): return old(10, shape)",
+            "NETWORK=mine.py:Net",
+            r"running it on 3 images fails with .* returns \[3, 10\] and not \[3, 3\]",
+        ),
+        (
+            "class Bad(Net):\n    def forward(self, images):\n        return self[3](images)",
+            "NETWORK=mine.py:Bad",
+            f"mine.py, line {LINE + 3}: Bad: running it on 3 images fails with RuntimeError: mat1",
+        ),
+        (
+            "import os\ndef Net():\n    n = nn.Sequential(nn.Flatten(), nn.Linear(784, 3))\n"
+            "    n[1].bias.data += os.urandom(1)[0] + 0.001 * os.urandom(1)[0]\n    return n",
+            "NETWORK=mine.py:Net",
+            "it has other weights each time",
+        ),
+        (
+            "class Bad(Net):\n    def forward(self, images):\n"
+            "        return super().forward(images.detach())",
+            "NETWORK=mine.py:Bad",
+            "mine.py: Bad: running it on 3 images fails with ValueError: model must return logits",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(say: Say, code: str, given: str, words: str) -> None:
+    said = say(code, given)
+    assert said.startswith("error: ")
+    assert re.search(words, said), said
+
+
+def test_the_last_minibatch_is_tried_too(say: Say) -> None:
+    """Of 234 images one is left alone, of which batch normalisation makes nothing."""
+    said = say("", "NETWORK=mine.py:Net", "BATCH_SIZE=233")
+    assert "standard: a step on 3 images fails with ValueError" in said
+
+
+def save(folder: Path, dataset: str, network: str, leave_out: str = "", **more: Any) -> None:
+    """Save the weights of a network of another seed, without and with some."""
+    subject = resolve_subject(Experiment(dataset=dataset, network=f"{folder}/mine.py:{network}"))
+    state = build_network(subject.network, subject.data, 5).state_dict()
+    state = {n: t.clone() for n, t in {**state, **more}.items() if n != leave_out}
+    safetensors.torch.save_file(state, folder / "my_own.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("network", "changes", "words"),
+    [
+        ("Net", {}, ""),
+        ("Net", {"leave_out": "1.weight"}, "it lacks 1.weight"),
+        ("Net", {"9.weight": torch.ones(2)}, "it has, beside 9.weight"),
+        ("Net", {"1.weight": torch.ones(2, 2)}, "size mismatch for 1.weight"),
+        ("Net", {"3.bias": torch.full((3,), torch.nan)}, "values are not finite in 3.bias"),
+        ("Tied", {}, ""),
+        ("Tied", {"leave_out": "a.weight"}, ""),  # b.weight is the same
+        ("Tied", {"leave_out": "a.bias"}, "it lacks a.bias"),
+    ],
+)
+def test_weights(
+    say: Say, tmp_path: Path, dataset: str, network: str, changes: Any, words: str
+) -> None:
+    (tmp_path / "mine.py").write_text(HEAD)
+    save(tmp_path, dataset, network, **changes)
+    given = [f"WEIGHTS={tmp_path}", f"NETWORK=mine.py:{network}"]
+    said = say("", *given, "METHODS=my_own")
+    assert (
+        re.search(f"my_own.safetensors must have the weights .*{words}", said)
+        if words
+        else (said == "")
+    )
+    assert "other.safetensors must have the weights" in say("", *given, "METHODS=other,my_own")
+    assert "METHODS must be names alone" in say("", *given, "METHODS=mine.py:free")
+    (tmp_path / "my_own.safetensors").write_bytes(b"pickle")
+    assert "my_own.safetensors must have the weights" in say("", *given, "METHODS=my_own")
+
+
+def test_a_subject_has_its_models(tmp_path: Path, dataset: str) -> None:
+    (tmp_path / "mine.py").write_text(HEAD)
+    given = ("standard", f"{tmp_path}/mine.py:row", f"{tmp_path}/mine.py:free")
+    experiment = Experiment(
+        dataset=dataset, methods=given, epochs=1, images=9999, batch_size=60, learning_rate=0.02
+    )
+    subject = resolve_subject(experiment)
+    assert subject.methods == ["standard", "row", "free"]
+    assert (subject.shown, subject.experiment.images) == ("standard", None)
+    assert [*map(subject.title, ("free", "mixed-epochwise"))] == [
+        *("Free training", "Mixed training, epoch by epoch")
+    ]
+    (standard, history), (row, same) = map(subject.open_training, ("standard", "row"))
+    assert [*map(len, (history, same))] == [1, 1]  # type: ignore[arg-type]
+    test = subject.data.test
+    assert evaluate(row, test.images, test.labels).n == len(test)
+    assert "row" not in METHODS
+    # a method that the experiment does not name can be opened all the same
+    assert subject.open_training("mixed")[0] is not standard
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, (True, True, True)),
+        ({"epochs": 1, "methods": ("mixed", "a.py:b")}, (True, True, True)),
+        ({"methods": ("mixed-epochwise",)}, (False, True, True)),
+        ({"dataset": "KMNIST"}, (False, True, True)),
+        ({"network": "a.py:b"}, (False, False, True)),
+        ({"weights": "a"}, (False, True, False)),
+    ],
+)
+def test_what_the_words_ask(changes: dict[str, Any], expected: tuple[bool, ...]) -> None:
+    found = Experiment(**changes).conditions
+    assert (found["slides"], found["lenet"], found["trained"]) == expected
+
+
+def test_mnist_is_the_slides_in_any_folder(tmp_path: Path, dataset: str) -> None:
+    for place, slides in ((str(MNIST), True), (dataset, False)):
+        assert resolve_subject(Experiment(dataset=place)).slides is slides
+        path = tmp_path / "parameters.yaml"
+        assert parameters.main([f"--yaml={path}", f"DATASET={place}"]) == 0
+        written = yaml.safe_load(path.read_text())
+        assert (written["dataset"], written["slides"], written["lenet"]) == (place, slides, True)
+
+
+def test_data_that_do_not_fit_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kana = "\N{HIRAGANA LETTER KI}"
+    for place, words in (
+        (put_pictures(tmp_path / "a"), "LeNet takes grey images .* \(3, 12, 16\): bring"),
+        (put_idx(tmp_path / "b"), "16, 16"),
+        (put_pictures(tmp_path / "c", classes=("a", kana), shape=(28, 28)), f"'{kana}': rename"),
+        (tmp_path / "none", "none"),
+    ):
+        path = tmp_path / "parameters.yaml"
+        assert parameters.main([f"--yaml={path}", f"DATASET={place}"]) == 2
+        assert re.search(words, capsys.readouterr().err)
+        assert not path.exists()
+
+
+def test_a_file_may_import_from_its_folder(tmp_path: Path) -> None:
+    """And is known by their content; what it imports elsewhere and advlib are not its own."""
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "__init__.py").write_text("")
+    (tmp_path / "pack" / "part.py").write_text("from . import other\nWIDTH = 4\n")
+    (tmp_path / "pack" / "other.py").write_text("")
+    (tmp_path / "helper.py").write_text("import json\nfrom pack.part import WIDTH\n")
+    (tmp_path / "alone.py").write_text("")
+    file = tmp_path / "net.py"
+    file.write_text("import advlib.methods, helper\n\ndef Net():\n    return helper.WIDTH\n")
+    names = {path.relative_to(tmp_path).as_posix() for path in find_own(file)}
+    assert names == {"net.py", "helper.py", "pack/__init__.py", "pack/part.py", "pack/other.py"}
+    origin = read_origin(f"{file}:Net")
+    assert load_own(origin)() == 4
+    assert load_own(origin) is load_own(origin)
+    before = digest_own(file)
+    (tmp_path / "alone.py").write_text("x = 1")
+    assert digest_own(file) == before
+    (tmp_path / "pack" / "other.py").write_text("x = 1")
+    assert digest_own(file) != before
+    with pytest.raises(OwnCodeError, match="has changed since it was run"):
+        load_own(origin)
+
+
+def test_two_files_of_one_name_are_not_mistaken(tmp_path: Path) -> None:
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "helper.py").write_text(f"PLACE = {place!r}\n")
+        (tmp_path / place / "mine.py").write_text("from helper import PLACE as place\n")
+    assert load_own(read_origin(f"{tmp_path}/one/mine.py:place")) == "one"
+    with pytest.raises(OwnCodeError, match="imports helper, of which there are two"):
+        load_own(read_origin(f"{tmp_path}/two/mine.py:place"))
