@@ -29,7 +29,7 @@ def small(folder: Path) -> Path:
     copy(folder)
     mnist = folder / "advlib" / "mnist"
     checksums = {}
-    for name in FILES:
+    for name in FILES.values():
         with gzip.open(mnist / f"{name}.gz") as file:
             images = "images" in name
             head = bytearray(file.read(16 if images else 8))

@@ -16,7 +16,6 @@ from advlib.data import Dataset
 from advlib.explore import networks
 from advlib.kept import checkpoints, folders
 from advlib.kept.files import DamagedFileError
-from advlib.kept.folders import PROJECT
 from advlib.settings import Training
 
 DATA = random_data()
@@ -135,16 +134,20 @@ def test_the_folder_of_runs(
 ) -> None:
     """The panel looks in the same: that of the checkout, also where nobody sets a variable."""
 
-    def place() -> Path:
-        return runs.trained("mixed", DATA, Training()).folder.parent
+    def is_in(folder: Path) -> bool:
+        made = runs.trained("mixed", DATA, Training()).folder
+        (folder / "one").mkdir(parents=True)
+        (folder / "one" / checkpoints.NAME).touch()
+        return [made.parent] == [each.folder.parent for each in networks.find_runs()] == [folder]
 
+    monkeypatch.setattr(folders, "BUILD", tmp_path / "build")
     monkeypatch.setenv("ADVLIB_RUNS", str(tmp_path / "runs"))
-    assert place() == networks.runs_folder() == tmp_path / "runs"
+    assert is_in(tmp_path / "runs")
     monkeypatch.delenv("ADVLIB_RUNS")
-    assert place() == networks.runs_folder() == PROJECT / "report" / "build" / "runs"
+    assert is_in(tmp_path / "build" / "runs")
     monkeypatch.setattr(folders, "NOTEBOOKS", tmp_path / "installed without")
     monkeypatch.setenv("ADVLIB_CACHE", str(tmp_path / "cache"))
-    assert place() == networks.runs_folder() == tmp_path / "cache" / "runs"
+    assert is_in(tmp_path / "cache" / "runs")
     monkeypatch.chdir(tmp_path)
     assert run(Path("here")).folder.parent == tmp_path / "here"
 

@@ -7,22 +7,27 @@ the maximum of the first training image to 0 and 1, and all the others to about 
 comes out is the training scale.
 """
 
+import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from advlib.data import idx
-from advlib.data import pictures as folder_data
-from advlib.kept.layout import count_held_out
-from advlib.settings import DATASETS, check
+from advlib.data import idx, known, pictures
+from advlib.data.idx import Bytes, Part
+from advlib.kept.files import DamagedFileError
+from advlib.settings import DATASETS, check, name_data
 
 VALIDATION_IMAGES = 5_000
 SLIDES, PLAIN = "slides", "plain"
 """The two kinds of preprocessing."""
+SLIDES_SHAPE = (1, 28, 28)
+"""Of the images of the known data sets, and of those that are scaled as in the slides."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,20 +104,8 @@ class Dataset:
     def to_inputs(self, pixels: Tensor) -> Tensor:
         """Take pixels to the training scale; the inverse of `to_pixels`.
 
-        Parameters
-        ----------
-        pixels : torch.Tensor
-            Floating point, [..., C, H, W]; [0, 1] is black to white.
-
-        Returns
-        -------
-        torch.Tensor
-            Of the same shape, dtype and device.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `pixels` is not such a tensor.
+        They are a tensor of floating-point numbers, [..., C, H, W], 0 for black and 1 for white;
+        what comes out has their shape, dtype and device.
         """
         mean = self._mean_like("pixels", pixels)
         return (pixels - mean - self.low) / (self.high - self.low)
@@ -120,20 +113,7 @@ class Dataset:
     def to_pixels(self, images: Tensor) -> Tensor:
         """Take images on the training scale to pixels; the inverse of `to_inputs`.
 
-        Parameters
-        ----------
-        images : torch.Tensor
-            Floating point, [..., C, H, W].
-
-        Returns
-        -------
-        torch.Tensor
-            Of the same shape, dtype and device; adversarial images may lie outside of [0, 1].
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `images` is not such a tensor.
+        Those of adversarial images may lie outside of [0, 1].
         """
         mean = self._mean_like("images", images)
         return images * (self.high - self.low) + self.low + mean
@@ -172,10 +152,10 @@ def load_data(
     folder : path-like, optional
         With a data set's name: a folder with its four IDX files, gzipped or not. If it has a file
         SHA256SUMS, they are checked against it. Without a folder MNIST comes with this package,
-        and the others are downloaded once; both are kept in the cache folder (`cache_folder`).
+        and the others are downloaded once and kept in the cache folder (`cache_folder`).
     images : int, optional
-        How many training images to use, the first ones. The mean image and the scale stay those of
-        all.
+        How many training images to use, the first ones; all of a folder of your own that has fewer.
+        The mean image and the scale stay those of all.
 
     Returns
     -------
@@ -198,35 +178,111 @@ def load_data(
     name = check("dataset", os.fspath(name) if isinstance(name, os.PathLike) else name)
     images = check("images", images)
     if name in DATASETS:
-        content = idx.read_known(name, folder)
-    elif folder is None:
-        content = folder_data.read_folder(Path(name))
-    else:
+        return _prepare(_read_known(name, folder), images)
+    if folder is not None:
         raise ValueError(f"folder goes with the name of a data set; {name!r} is a folder itself")
-    return _prepare(content, images)
+    return _prepare(_read_own(Path(name)), images)
 
 
-def _prepare(content: idx.Content, images: int | None) -> Dataset:
+@dataclass(frozen=True, eq=False)
+class _Content:
+    """A data set as its files have it; `checksums` are of what decides it."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: Part
+    test: Part
+    checksums: list[str]
+    own: bool = False
+    pictures: bool = False
+    evenly: tuple[str, ...] = ()
+
+
+def _read_known(name: str, folder: str | os.PathLike[str] | None) -> _Content:
+    """Read a known data set, or a user's files in its place."""
+    source = known.find_folder(name) if folder is None else Path(folder)
+    files = idx.find_files(source)
+    if not files:
+        raise FileNotFoundError(f"{source} has no IDX files; {idx.FORMS}")
+    train, test, checksums = idx.read_parts(files)
+    if (found := known.find_name(checksums)) not in (None, name):
+        raise DamagedFileError(f"{source} has the files of {found}, not {name}'s; load it as that")
+    classes = known.name_classes(name)
+    if train[0].shape[1:] != SLIDES_SHAPE:
+        raise DamagedFileError(
+            f"{files['train', 'images']}: images must be 28 x 28, not {[*train[0].shape[2:]]}"
+        )
+    if (largest := max(train[1].max(), test[1].max())) >= len(classes):
+        raise DamagedFileError(
+            f"{source}: labels must be from 0 to {len(classes) - 1}, not {largest}"
+        )
+    return _Content(name, classes, train, test, checksums)
+
+
+def _read_own(folder: Path) -> _Content:
+    """Read a user's folder: IDX files or pictures."""
+    files = idx.find_files(folder)
+    name = name_data(str(folder.resolve()))
+    if not files:
+        classes, samples = pictures.find_pictures(folder)
+        train, test, sums = pictures.read_parts(samples)
+        sums = [*classes, *sums]
+        return _Content(name, classes, train, test, sums, own=True, pictures=True, evenly=idx.PARTS)
+    train, test, checksums = idx.read_parts(files)
+    if found := known.find_name(checksums):
+        return _Content(found, known.name_classes(found), train, test, checksums, own=True)
+    values, of_test = np.unique(train[1]), np.unique(test[1])
+    if len(values) < 2 or not np.array_equal(values, of_test):
+        raise DamagedFileError(
+            f"{files['train', 'labels']} has the labels {values.tolist()}, and "
+            f"{files['test', 'labels']} {of_test.tolist()}; both must have the same, two or more"
+        )
+    parts, evenly = [], []
+    for part, (images, labels) in (("train", train), ("test", test)):
+        numbered: Part = images, np.searchsorted(values, labels)
+        if (np.diff(labels) >= 0).all():  # sorted by class, as EMNIST's letters are
+            numbered = pictures.order_evenly(*numbered)
+            evenly.append(part)
+        parts.append(numbered)
+    classes, sums = tuple(map(str, values)), ["own", *checksums]
+    return _Content(name, classes, parts[0], parts[1], sums, own=True, evenly=tuple(evenly))
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
+
+
+def _prepare(content: _Content, images: int | None) -> Dataset:
     """Split and scale a data set."""
     pixels, labels = content.train
-    held_out = count_held_out(len(labels)) if content.own else VALIDATION_IMAGES
+    held_out = VALIDATION_IMAGES
+    if content.own and len(labels) < 10 * VALIDATION_IMAGES:
+        held_out = max(1, len(labels) // 10)
     count = len(labels) - held_out
     if count < 1:
         raise ValueError(
-            f"{content.first} has {len(labels)} images; more than {held_out} are needed, because "
-            f"the last {held_out} validate"
+            f"{content.name} has {len(labels)} training images; more than {held_out} are needed, "
+            f"because the last {held_out} validate"
         )
-    if images is not None and images > count:
+    used = count if images is None else images
+    if used > count and not content.own:
         raise ValueError(
             f"images must be at most {count}, all that {content.name} has, not {images}"
         )
-    used = count if images is None else images
-    mean = _mean(pixels[:count])
-    slides = not content.pictures and pixels.shape[1:] == (1, 28, 28)
-    low, high = _ends(pixels[0], mean, content.first) if slides else (0.0, 1.0)
+    used = min(used, count)
+    mean = pixels[:count].sum(axis=0, dtype=np.int64) / (255 * count)  # of whole numbers: exact
+    slides = not content.pictures and pixels.shape[1:] == SLIDES_SHAPE
+    first = pixels[0] / 255 - mean
+    low, high = (float(first.min()), float(first.max())) if slides else (0.0, 1.0)
+    if low == high:
+        raise ValueError(
+            f"{content.name}: the first image less the mean image is the same everywhere, so that "
+            "there is no scale"
+        )
     parts = (pixels[:used], labels[:used]), (pixels[count:], labels[count:]), content.test
     train, validation, test = (
-        Split(_scaled(images, mean, low, high), classes.clone()) for images, classes in parts
+        Split(_scaled(images, mean, low, high), torch.from_numpy(classes).clone())
+        for images, classes in parts
     )
     return Dataset(
         name=content.name,
@@ -234,39 +290,21 @@ def _prepare(content: idx.Content, images: int | None) -> Dataset:
         train=train,
         validation=validation,
         test=test,
-        mean_image=mean,
+        mean_image=torch.from_numpy(mean),
         low=low,
         high=high,
-        fingerprint=folder_data.digest([*content.checksums, str(used)]),
+        fingerprint=_digest([*content.checksums, str(used)]),
         preprocessing=SLIDES if slides else PLAIN,
         pictures=content.pictures,
         evenly=content.evenly,
     )
 
 
-def _mean(pixels: Tensor) -> Tensor:
-    """Return the mean image of uint8 [N, C, H, W] in pixels of [0, 1]."""
-    total = pixels.numpy().sum(axis=0, dtype=np.int64)  # whole numbers: exact
-    return torch.from_numpy(total / (255 * len(pixels)))
-
-
-def _ends(first: Tensor, mean: Tensor, source: Path) -> tuple[float, float]:
-    """Return the two ends of the slides' training scale."""
-    less = first.double() / 255 - mean
-    low, high = less.min().item(), less.max().item()
-    if low == high:
-        raise ValueError(
-            f"{source}: the first image less the mean image is the same everywhere, so that there "
-            "is no scale"
-        )
-    return low, high
-
-
-def _scaled(pixels: Tensor, mean: Tensor, low: float, high: float) -> Tensor:
-    """Take uint8 [N, C, H, W] to float32 of this shape, rounded once."""
+def _scaled(pixels: Bytes, mean: npt.NDArray[np.float64], low: float, high: float) -> Tensor:
+    """Take images to the training scale, float32, rounded once."""
     images = torch.empty(pixels.shape, dtype=torch.float32, device="cpu")
     # A part at a time: all of them in float64 would take twice the memory of the result.
     for start in range(0, len(pixels), 500):
-        part = pixels[start : start + 500].double() / 255
-        images[start : start + 500] = (part - mean - low) / (high - low)
+        part = pixels[start : start + 500] / 255
+        images[start : start + 500] = torch.from_numpy((part - mean - low) / (high - low))
     return images

@@ -1,83 +1,66 @@
-"""Data sets that torchvision knows: their classes, their checksums, and their download."""
+"""The data sets with a name: MNIST comes with the package, torchvision downloads the others."""
 
-import contextlib
 import hashlib
-import os
 import socket
-import sys
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-from advlib.kept.files import replace_file
+from advlib.data.idx import FORMS
+from advlib.kept.files import cache_folder, lock
+from advlib.kept.folders import MNIST
 
+DIGESTS = {
+    "ca679089cd9dd461d7b26e36e51216fc71f9271f8082e09656a7c1d29a50483b": "MNIST",
+    "697249e9d1e87d6b2c6a738e828c890264cffecccb13840d472e3585751a5582": "FashionMNIST",
+}
+"""By the SHA-256 of the lines with the SHA-256 of the four unpacked files, as in `idx.FILES`."""
 SILENCE = 30.0
 """Seconds that a download waits for a server that says nothing."""
 _NO_NETWORK = (RuntimeError, URLError, ConnectionError, TimeoutError, HTTPException)
 
 
-def find_class(name: str) -> Any:
-    """Return torchvision's class of a data set."""
-    import torchvision.datasets  # late: it takes a second or two
-
-    return getattr(torchvision.datasets, name)
+def find_name(checksums: Iterable[str]) -> str | None:
+    """Return the data set that has four files of these SHA-256."""
+    return DIGESTS.get(hashlib.sha256("\n".join(checksums).encode()).hexdigest())
 
 
-def find_packed(source: Path) -> str:
-    """Return the data set that a packed file is of, by its MD5; empty if it is none's."""
-    with source.open("rb") as file:
-        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    mnist = find_class("MNIST")
-    for each in (mnist, *mnist.__subclasses__()):
-        resources = vars(each).get("resources")  # a dict where the files have other names
-        if isinstance(resources, list) and md5 in dict(resources).values():
-            return str(each.__name__)
-    return ""
+def name_classes(name: str) -> tuple[str, ...]:
+    """Return the names of a data set's classes."""
+    return tuple("0123456789") if name == "MNIST" else tuple(_find_class(name).classes)
 
 
-def download(name: str, folder: Path, files: Iterable[str], which: str) -> None:
-    """Download a data set's files into a folder; `which` says in words which they are.
+def find_folder(name: str) -> Path:
+    """Return the folder of a data set's files, downloaded if they are not there or damaged."""
+    if name == "MNIST":
+        return MNIST
+    from torchvision.datasets.utils import check_integrity, download_url
 
-    Raises
-    ------
-    RuntimeError
-        If they cannot be had.
-    """
-    # a name that remove_temporaries knows
-    with tempfile.TemporaryDirectory("-download", ".part-", folder) as temporary:
+    known, folder = _find_class(name), cache_folder() / "data" / name
+    if all(check_integrity(folder / file, md5) for file, md5 in known.resources):
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    before = socket.getdefaulttimeout()
+    with lock(folder / ".lock", wait=600):
         try:
-            with _quiet_unless_terminal(), _time_limit():
-                made = find_class(name)(temporary, train=False, download=True)
+            socket.setdefaulttimeout(SILENCE)  # torchvision sets no limit
+            for file, md5 in known.resources:
+                download_url(known.mirrors[0] + file, folder, file, md5)
         except _NO_NETWORK as error:
             raise RuntimeError(
                 f"{name} could not be downloaded ({' '.join(str(error).split())}). Without a "
                 "network, name the folder that has it: make report DATASET=a/folder, or "
-                f'load_data("{name}", folder=...) in Python; {which}'
+                f'load_data("{name}", folder=...) in Python; {FORMS}'
             ) from error
-        for file in files:
-            with replace_file(folder / file) as target:
-                os.replace(Path(made.raw_folder) / file, target)
+        finally:
+            socket.setdefaulttimeout(before)
+    return folder
 
 
-@contextlib.contextmanager
-def _time_limit() -> Iterator[None]:
-    """Have torchvision, which sets no limit, wait no longer than `SILENCE` for a server."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(SILENCE)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+def _find_class(name: str) -> Any:
+    """Return torchvision's class of a data set."""
+    import torchvision.datasets  # late: it takes a second or two
 
-
-@contextlib.contextmanager
-def _quiet_unless_terminal() -> Iterator[None]:
-    """Keep torchvision's progress bars out of notebooks and logs."""
-    if sys.stderr.isatty():
-        yield
-        return
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
-        yield
+    return getattr(torchvision.datasets, name)

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from advlib.kept.code import find_files
@@ -40,12 +39,3 @@ def find_own(file: Path) -> frozenset[Path]:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def register_methods(methods: Sequence[str]) -> None:
-    """For the matter of old, and it goes with it: make a user's methods known among ours."""
-    from advlib.experiment.subject import load_method
-    from advlib.methods import METHODS
-
-    origins = [read_origin(method) for method in methods]
-    METHODS.update({each.shown: load_method(each) for each in origins if each.file})

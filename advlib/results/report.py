@@ -38,6 +38,20 @@ class Results:
         return self.experiment.conditions
 
     @property
+    def slides(self) -> bool:
+        """Is it about what the slides' experiment is?"""
+        return self.conditions["slides"]
+
+    @property
+    def lenet(self) -> bool:
+        return self.conditions["lenet"]
+
+    @property
+    def trained(self) -> bool:
+        """Were the models trained for it, and not elsewhere?"""
+        return self.conditions["trained"]
+
+    @property
     def methods(self) -> list[str]:
         """The methods' names, in the report's order."""
         return [*self.experiment.origins]
@@ -54,13 +68,11 @@ class Results:
 
     def name(self, method: str) -> str:
         """Name a method in a sentence: mixed training, or the mixed model."""
-        return (
-            lower_first(self.title(method)) if self.conditions["trained"] else f"the {method} model"
-        )
+        return lower_first(self.title(method)) if self.trained else f"the {method} model"
 
     def after(self, method: str) -> str:
         """Return "after mixed training", or "with the mixed model"."""
-        return f"{'after' if self.conditions['trained'] else 'with'} {self.name(method)}"
+        return f"{'after' if self.trained else 'with'} {self.name(method)}"
 
     def write(
         self,

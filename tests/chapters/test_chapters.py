@@ -78,9 +78,9 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Execute:
     def execute_once(chapter: str, about: str) -> Cells:
         notebook = NOTEBOOKS / f"{chapter}.ipynb"
         methods = [*Experiment(**({"methods": ("standard",)} | settings[about])).origins]
-        given = {"method": methods[-1], "shown": methods[0]}
+        own = {"method": methods[-1], "shown": methods[0]}
         named = find_parameters(notebook)
-        chosen = {name: value for name, value in given.items() if name in named}
+        chosen = {name: value for name, value in own.items() if name in named}
         return execute(notebook, folder, chosen, **settings[about])
 
     return execute_once
@@ -155,7 +155,7 @@ def test_what_a_model_errs_on_is_set_off(about: str, executed: Execute) -> None:
         ("signs of the gradient", names["adversarial"]),
     ):
         found = advlib.evaluate(names["model"], images, data.test.labels)
-        assert directions.loc[row].to_dict() == vars(found)
+        assert directions.loc[row].to_dict() == pytest.approx(vars(found), abs=0, nan_ok=True)
         with torch.no_grad():
             predicted = names["model"](images[first]).argmax(1).tolist()
         written = names["names"][row != "none"]
@@ -211,7 +211,8 @@ def test_straight_lines_are_straight() -> None:
     cell = find_cell("5-every-epsilon", "measure-straightness")
     x = np.linspace(-1, 1, 41)
     for lines, low, high in [((2 * x + 1, -x), 99.99, 100.01), ((abs(x - 0.5), x), 0, 99)]:
-        names = {"logits": pd.DataFrame(dict(enumerate(lines)), index=x), "np": np}
+        logits = pd.DataFrame(dict(enumerate(lines)), index=x)
+        names: dict[str, Any] = {"logits": logits, "np": np}
         exec(cell, names)
         assert low <= names["straight"] <= high
 

@@ -32,7 +32,7 @@ from advlib.kept.code import (
 )
 from advlib.kept.folders import MATTER, MNIST, NOTEBOOKS, PACKAGE, PROJECT
 from advlib.lenet import LeNet
-from advlib.methods import METHODS, Batch, Method
+from advlib.methods import METHODS, Batch
 from advlib.settings import Training
 
 BOOKS = sorted([*NOTEBOOKS.glob("*.ipynb"), *MATTER.glob("*.ipynb")])
@@ -155,8 +155,9 @@ def test_what_is_named_is_followed(text: str, tmp_path: Path) -> None:
 
 def find_deciding(method: str) -> list[Place]:
     """Where the code begins that `advlib.runs.trained` knows a method's training by."""
-    row = METHODS[method]
-    functions = training._loop, training._trained_on, row.step, row.batches, LeNet, load_data
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "running_code", list)
+        functions = training.deciding_code(METHODS[method], LeNet, load_data)
     return [place for function in functions for place in find_places(function)]
 
 
@@ -172,11 +173,15 @@ def test_what_a_training_runs_is_what_it_is_known_by(method: str) -> None:
         if event == "call" and frame.f_code.co_filename.startswith(str(PACKAGE)):
             ran.add((Path(frame.f_code.co_filename), frame.f_code.co_qualname.split(".")[0]))
 
-    data, named = random_data(), training._Named(method, METHODS[method], Training(epochs=1))
+    def run() -> None:
+        load_data(images=1)
+        named = training._Named(method, METHODS[method], Training(epochs=1))
+        training._loop(LeNet(), random_data(), named, torch.device("cpu"), [], None)
+
+    run()  # the first one imports much of torch, and that is slow while it is watched
     sys.setprofile(note)
     try:
-        load_data(images=1)
-        training._loop(LeNet(), data, named, torch.device("cpu"), [], None)
+        run()
     finally:
         sys.setprofile(None)
     known = find_definitions(find_deciding(method))
@@ -302,14 +307,3 @@ def test_what_a_method_of_ones_own_names_may_be_anything() -> None:
             ("methods.py", "differentiate"),
             ("lenet.py", "LeNet"),
         }
-
-
-def test_a_rows_settings_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[object] = []
-    monkeypatch.setattr(training, "running_code", given.extend)
-    training.deciding_code(Method(METHODS["standard"].step, "Own", settings=Own))
-    assert {Own, METHODS["standard"].step, training._loop, training._trained_on} <= {*given}
-
-
-class Own(Training):
-    pass
