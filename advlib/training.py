@@ -22,7 +22,7 @@ from advlib.data import Dataset
 from advlib.evaluation import BATCH_SIZE, Errors, errors
 from advlib.kept import checkpoints
 from advlib.kept.code import running_code, source_of
-from advlib.methods import Batch, Method, Outcome, TakeStep, differentiate, find_method
+from advlib.methods import Batch, Method, Outcome, TakeStep, differentiate, find_method, seed_order
 from advlib.settings import Training, declared
 
 FIGURES = ("objective", "top1_error", "top5_error")
@@ -227,7 +227,7 @@ def train_epoch(
     # ones that a step frees, and the C library could not give that memory out again.
     totals = torch.zeros(2, 3, dtype=torch.float64, device=images.device)
     counts = [0, 0]
-    order = torch.Generator().manual_seed(derived_seed(settings.seed, epoch, "order"))
+    order = seed_order(settings.seed, epoch)
     with seeded(derived_seed(settings.seed, epoch, "noise"), images.device):
         for batch in method.batches(model, images, labels, settings, order):
             step = method.step(model, batch, settings)

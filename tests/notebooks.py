@@ -84,8 +84,9 @@ def executing(names: Mapping[str, Any]) -> Iterator[Cells]:
 def _load_few(*given: Any, **named: Any) -> Dataset:
     """Load data, and leave few images to be measured: they take most of the time."""
     data = load_data(*given, **named)
-    few = {"validation": data.validation.first(FEW), "test": data.test.first(FEW)}
-    return replace(data, **few, fingerprint=f"{data.fingerprint}, few")
+    validation, test = data.validation.first(FEW), data.test.first(FEW)
+    fingerprint = f"{data.fingerprint}, few"
+    return replace(data, validation=validation, test=test, fingerprint=fingerprint)
 
 
 def execute(notebook: Path, folder: Path, given: Mapping[str, Any], **settings: Any) -> Cells:

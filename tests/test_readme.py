@@ -10,7 +10,6 @@ from folders import put_idx
 
 from advlib.kept.folders import REFERENCE_REPORT
 from advlib.results import tables as results
-from advlib.show.tables import read_cell
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -80,11 +79,11 @@ def test_its_tables_are_those_of_the_reference_run() -> None:
     ]
     for row in read_tables("| model | error, clean"):
         evaluation = found[f"tbl-evaluation-{row[0]}"]
-        expected = [read_cell(evaluation, *cell) for cell in cells]
+        expected = [evaluation.at[cell] for cell in cells]
         assert numbers(row) == [round(value, 2) for value in expected]
     for row in read_tables("| | standard | adversarial | mixed"):
         table = found["tbl-transfer-error"]
-        expected = [read_cell(table, row[0], column) for column in table.columns]
+        expected = [*table.loc[row[0]]]
         assert numbers(row) == [round(error, 2) for error in expected]
     (step, worst) = read_tables("| | standard | mixed | adversarial")
     assert numbers(step) == [*found["tbl-robustness"].loc["FGSM"]]

@@ -59,17 +59,14 @@ def open_results(executed: str) -> Results:
     if shell := get_ipython():
         words.load_ipython_extension(shell)
     if not executed:
-        sections = find_sections(read_chapters(NOTEBOOKS))
-        return Results(Experiment(), collect(""), sections)
+        return Results(Experiment(), collect(""), find_sections(read_chapters(NOTEBOOKS)))
     chapters = read_chapters(executed)
     if not chapters:
         raise FileNotFoundError(f"there is no executed chapter of a report in {executed}")
-    about = chapters[0].experiment
-    experiment = Experiment.chosen(about)
-    if about["slides"]:  # in whatever folder the data lie
+    experiment = Experiment.chosen(chapters[0].experiment)
+    if chapters[0].experiment["slides"]:  # in whatever folder their data lie
         experiment = replace(experiment, dataset=Experiment.dataset)
-    sections = find_sections(chapters)
-    return Results(experiment, collect_from(chapters), sections, chapters)
+    return Results(experiment, collect_from(chapters), find_sections(chapters), chapters)
 
 
 def _differ(one: Experiment, other: Experiment) -> list[str]:

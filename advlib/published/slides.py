@@ -97,11 +97,6 @@ def applies(settings: Mapping[str, object]) -> bool:
     return all(value == theirs[name] for name, value in ours.items())
 
 
-def published_method(method: str, settings: Mapping[str, object]) -> str | None:
-    """Return the method whose published numbers stand beside ours; None where none do."""
-    return method if applies(settings) and method in METHODS else None
-
-
 def order_transfer(methods: Iterable[str]) -> list[str]:
     """Return methods as the transfer tables have them: those of the slides in their order there."""
     methods = list(methods)

@@ -1,41 +1,18 @@
-"""Where results come from: machine, software, the code's version, and the time each part took."""
+"""Where results come from: machine, software and the code's version."""
 
 import json
 import os
 import platform
 import subprocess
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from advlib.experiment.kernel import share_cores
 from advlib.kept.folders import PACKAGE
-from advlib.results.notebooks import Notebook, digest_cells, read_chapters
+from advlib.results.notebooks import digest_cells
 
 PACKAGES = ("advlib", "torch", "torchvision", "numpy", "pandas", "matplotlib", "papermill")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One executed notebook.
-
-    Attributes
-    ----------
-    notebook
-        Its file name.
-    seconds
-        How long its execution took; None when the file does not say.
-    training_seconds
-        Time of the trainings whose curves it shows, whenever they ran; None without.
-    labels
-        Labels of the figures and tables that the report takes from it, in their order.
-    """
-
-    notebook: str
-    seconds: float | None
-    training_seconds: float | None
-    labels: tuple[str, ...]
 
 
 def environment(device: str = "auto") -> dict[str, str]:
@@ -126,32 +103,6 @@ def _differs(git: tuple[str, ...], state: str, path: str) -> bool:
         return True
     now = Path(_output(*git, "rev-parse", "--show-toplevel") or "", path).read_bytes()
     return digest_cells((_output(*git, "show", f"HEAD:{path}") or "").encode()) != digest_cells(now)
-
-
-def stages(executed: str | os.PathLike[str]) -> list[Stage]:
-    """Return the executed chapters of a folder, in the report's order.
-
-    Parameters
-    ----------
-    executed
-        The folder. The front and the back matter, which are still to come when this is asked, are
-        passed over. "" gives none.
-
-    Raises
-    ------
-    ValueError
-        If a file is not a notebook.
-    """
-    return [_stage(notebook) for notebook in read_chapters(executed)] if str(executed) else []
-
-
-def _stage(notebook: Notebook) -> Stage:
-    shown = [about for about, _ in notebook.shown]
-    trainings = [about["seconds"] for about in shown if "seconds" in about]
-    labels = tuple(about["label"] for about in shown)
-    return Stage(
-        notebook.path.name, notebook.seconds, sum(trainings) if trainings else None, labels
-    )
 
 
 def _output(*command: str) -> str | None:

@@ -127,8 +127,9 @@ def show(
         "image/png": base64.b64encode(picture.getvalue()).decode(),
         "text/plain": alt,
     }
-    about = {"alt": alt, "seconds": seconds, "metadata": {"image/png": {"width": width}}}
-    publish("figure", label, caption, content, numbers, **about)
+    shown = {"image/png": {"width": width}}
+    about: dict[str, Any] = {"alt": alt, "seconds": seconds}
+    publish("figure", label, caption, content, numbers, metadata=shown, **about)
 
 
 def new_figure(height: float) -> Figure:

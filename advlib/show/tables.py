@@ -49,11 +49,6 @@ def lay_out(
     return body
 
 
-def read_cell(frame: pd.DataFrame, row: str, column: str) -> float:
-    """Return one of a table's numbers."""
-    return float(frame.at[row, column])  # type: ignore[arg-type]
-
-
 def _pipe(rows: list[list[str]], align: str) -> str:
     """Return rows, the headings first, as a pipe table."""
     cells = [[cell if isinstance(cell, Markup) else escape(cell) for cell in row] for row in rows]

@@ -17,14 +17,16 @@ from folders import put_idx, put_pictures
 import advlib
 from advlib.attacks import slides_fgsm
 from advlib.experiment.plan import find_parameters
-from advlib.kept.folders import NOTEBOOKS, PROJECT, REFERENCE
+from advlib.kept.folders import METHOD_TEXTS, NOTEBOOKS, PROJECT, REFERENCE
+from advlib.methods import METHODS
+from advlib.published import slides
 from advlib.report.prose import read_line, read_markdown
-from advlib.settings import read_origin
+from advlib.settings import Experiment, declared
 from advlib.show.words import render
 from notebooks import Cells, execute, find_cell
 
 CHAPTERS = (
-    *("1-data", "2-adversarial-examples", "4-transfer"),
+    *("1-data", "2-adversarial-examples", "3-training", "4-transfer"),
     *("5-every-epsilon", "6-stronger-attacks", "7-confidence"),
 )
 MINE = PROJECT / "tests" / "mine.py"
@@ -75,9 +77,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Execute:
     @cache
     def execute_once(chapter: str, about: str) -> Cells:
         notebook = NOTEBOOKS / f"{chapter}.ipynb"
-        methods = [
-            read_origin(each).shown for each in settings[about].get("methods", ("standard",))
-        ]
+        methods = [*Experiment(**({"methods": ("standard",)} | settings[about])).origins]
         own = {"method": methods[-1], "shown": methods[0]}
         named = find_parameters(notebook)
         chosen = {name: value for name, value in own.items() if name in named}
@@ -208,7 +208,8 @@ def test_straight_lines_are_straight() -> None:
     cell = find_cell("5-every-epsilon", "measure-straightness")
     x = np.linspace(-1, 1, 41)
     for lines, low, high in [((2 * x + 1, -x), 99.99, 100.01), ((abs(x - 0.5), x), 0, 99)]:
-        names = {"logits": pd.DataFrame(dict(enumerate(lines)), index=x), "np": np}
+        logits = pd.DataFrame(dict(enumerate(lines)), index=x)
+        names: dict[str, Any] = {"logits": logits, "np": np}
         exec(cell, names)
         assert low <= names["straight"] <= high
 
@@ -236,3 +237,55 @@ def test_confidence_is_that_of_the_evaluation(about: str, executed: Execute) -> 
         assert summary.loc[f"{name}, clean", "error"] == pytest.approx(error)
         of_all = risks[(risks["model"] == name) & (risks["coverage"] == 100)].set_index("split")
         assert of_all.loc["clean", "error"] == pytest.approx(error)
+
+
+@pytest.mark.parametrize("about", SUBJECTS)
+def test_the_trainings_table_is_the_evaluation(about: str, executed: Execute) -> None:
+    cells = executed("3-training", about)
+    model, test = cells.names["model"], cells.names["data"].test
+    found = cells.numbers(f"tbl-evaluation-{cells.names['method']}")
+    expected = vars(advlib.evaluate(model, test.images, test.labels))
+    assert found.loc["clean"].to_dict() == pytest.approx(expected, abs=0, nan_ok=True)
+    assert (cells.names["history"] is None) == (about == "weights")
+
+
+def test_the_epoch_that_is_written_out_gives_the_weights_of_train(executed: Execute) -> None:
+    names = executed("3-training", "the slides'").names
+    before = names["subject"].build_network().double().state_dict()
+    moved = [
+        (weights - before[name]).abs().max() for name, weights in names["ours"].state_dict().items()
+    ]
+    assert names["furthest"] < 1e-12 < 1e-4 < min(moved)
+    assert names["furthest"] == max(names["apart"])
+    assert len(names["apart"]) == 3 * len(before)
+
+
+def test_published_numbers_stand_beside_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slides, "applies", lambda settings: True)
+    cells = execute(
+        NOTEBOOKS / "3-training.ipynb", tmp_path, {"method": "mixed"}, images=200, epochs=1
+    )
+    check_shown(cells)
+    mixed = {f"{label}-mixed" for label in ("fig-curves", "tbl-curves", "tbl-evaluation")}
+    assert mixed | {"tbl-epochwise"} <= cells.shown.keys()
+    assert r"97.89 \[97.29\]" in cells.shown["tbl-evaluation-mixed"]["content"]["text/markdown"]
+    assert "14.72" in cells.words
+
+
+def test_the_settings_table_has_those_that_were_given(executed: Execute) -> None:
+    numbers = executed("3-training", "other data").numbers("tbl-settings").loc["value"]
+    assert {*numbers.index} == declared().keys() - {"weights"}
+    assert (numbers["epochs"], numbers["network"]) == (1, "SmallResNet (mine.py)")
+    assert numbers["methods"] == "standard, on-attacked"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_method_has_a_text_without_numbers(name: str) -> None:
+    """What is computed is no number, and neither are formulas and the years of citations."""
+    text = (METHOD_TEXTS / f"{name}.md").read_text(encoding="utf-8")
+    assert len(render(text, {"slides": True})) >= len(render(text, {"slides": False})) > 100
+    plain = re.sub(r"\$\$.*?\$\$|\$.*?\$|\]\(.*?\)", "", text, flags=re.DOTALL)
+    assert not re.search("[0-9]", plain)
+    assert {path.stem for path in METHOD_TEXTS.glob("*")} == {*METHODS}

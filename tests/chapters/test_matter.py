@@ -20,15 +20,13 @@ SUBJECTS: dict[str, dict[str, Any]] = {
     "own network and method": {"methods": ["standard", "/a/b.py:free"], "network": "/a/b.py:Net"},
     "weights": {"methods": ["first", "second"], "weights": "/a/folder"},
 }
-NAMES = {"/a/mine.py:free_steps": "free-steps", "/a/b.py:free": "free"}
 
 
 def put_report(folder: Path, settings: dict[str, Any]) -> None:
     """Write executed chapters, with the reference run's numbers under the methods' names."""
-    given = Experiment(**settings)
-    experiment = {name: getattr(given, name) for name in declared()} | given.conditions
-    experiment["methods"] = [*experiment["methods"]]
-    methods = [NAMES.get(method, method) for method in experiment["methods"]]
+    chosen = Experiment(**settings)
+    experiment = {name: getattr(chosen, name) for name in declared()} | chosen.conditions
+    methods = [*chosen.origins]
     found, known = collect(""), ("standard", "mixed", "adversarial")
     renamed = dict(zip(known, methods, strict=False))
     tables = {f"tbl-evaluation-{m}": found[f"tbl-evaluation-{k}"] for k, m in renamed.items()}
@@ -46,7 +44,11 @@ def put_report(folder: Path, settings: dict[str, Any]) -> None:
         shown = (
             [] if number else [new_code_cell(outputs=[_shown(*each) for each in tables.items()])]
         )
-        about = {"input_path": "3-training.ipynb", "parameters": {"method": method}}
+        about = {
+            "input_path": "3-training.ipynb",
+            "parameters": {"method": method},
+            "duration": 12.5,
+        }
         metadata = {"papermill": about, "advlib": {"experiment": experiment}}
         notebook = new_notebook(cells=[title, *shown], metadata=metadata)
         nbformat.write(notebook, folder / f"3-training-{method}.ipynb")
@@ -73,7 +75,8 @@ def test_it_tells_of_any_subject(subject: str, tmp_path: Path) -> None:
     assert ("trained elsewhere" in words) == (subject == "weights")
     assert "the part on" in words
     assert "96.81\N{NO-BREAK SPACE}%" in front.words
-    assert "tbl-stages" in back.shown
+    first, *_ = back.shown["tbl-stages"]["content"]["text/markdown"].splitlines()[2:]
+    assert " | 12.5 | \N{EN DASH} | Table *evaluation-" in first
 
 
 def test_by_hand_it_tells_of_the_reference_run(tmp_path: Path) -> None:

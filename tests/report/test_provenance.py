@@ -1,42 +1,16 @@
-import json
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import nbformat
-import pandas as pd
 import pytest
 import torch
 import typst
-from matplotlib.figure import Figure
 
 from advlib.experiment.kernel import share_cores
 from advlib.report import provenance
-from advlib.show import captions, figures
 
 ROOT = Path(__file__).parents[2]
-
-
-def notebook(
-    folder: Path, name: str, cells: list[tuple[list[str], list[Any]]], **about: Any
-) -> None:
-    """Write an executed notebook: for each cell its tags and what its outputs say of themselves."""
-    content = {
-        "metadata": about,
-        "cells": [
-            {
-                "cell_type": "code",
-                "metadata": {"tags": tags},
-                "outputs": [
-                    {"data": {}, "metadata": {"advlib": entry} if entry else {}} for entry in shown
-                ],
-            }
-            for tags, shown in cells
-        ]
-        + [{"cell_type": "markdown", "metadata": {}, "source": "prose"}],
-    }
-    (folder / f"{name}.ipynb").write_text(json.dumps(content), encoding="utf-8")
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -55,56 +29,6 @@ def package(tmp_path: Path) -> Path:
     git(folder.parent, "add", ".")
     git(folder.parent, "commit", "--quiet", "--message=first")
     return folder
-
-
-def test_stages_are_in_the_report_s_order_with_times_and_labels(tmp_path: Path) -> None:
-    curves = {"kind": "figure", "label": "fig-curves-standard", "seconds": 3.5}
-    table = {"kind": "table", "label": "tbl-settings"}
-    caption = {"kind": "caption", "label": "tbl-settings"}
-    once: tuple[list[str], list[Any]] = (["once"], [table, caption, {}])
-    own: tuple[list[str], list[Any]] = ([], [curves])
-    methods = {"experiment": {"methods": ["standard", "mixed"]}}
-    for method, cells in (("mixed", [once]), ("standard", [once, own])):
-        done = {"duration": 12.5, "parameters": {"method": method}}
-        notebook(tmp_path, f"3-training-{method}", cells, papermill=done, advlib=methods)
-    notebook(tmp_path, "1-data", [])
-    notebook(tmp_path, "back-matter", [([], [{"kind": "table", "label": "tbl-stages"}])])
-    notebook(tmp_path, "4-transfer.failed", [])
-    assert provenance.stages(tmp_path) == [
-        provenance.Stage("1-data.ipynb", None, None, ()),
-        provenance.Stage(
-            "3-training-standard.ipynb", 12.5, 3.5, ("tbl-settings", "fig-curves-standard")
-        ),
-        provenance.Stage("3-training-mixed.ipynb", 12.5, None, ()),
-    ]
-
-
-def test_the_seconds_of_trainings_come_from_the_figures_that_show_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shown: list[dict[str, Any]] = []
-    monkeypatch.setattr(
-        captions, "publish_display_data", lambda _, metadata: shown.append(metadata["advlib"])
-    )
-    history = pd.DataFrame({"epoch": [1]})
-    for label, seconds in (("fig-a", 1.25), ("fig-b", None), ("fig-c", 2)):
-        figures.show(Figure(), label, "A caption.", "An alternative.", history, seconds=seconds)
-    assert shown[0]["data"]["columns"] == ["epoch"]
-    notebook(tmp_path, "1-data", [([], shown)])
-    (stage,) = provenance.stages(tmp_path)
-    assert (stage.training_seconds, stage.labels) == (3.25, ("fig-a", "fig-b", "fig-c"))
-
-
-def test_the_reference_results_have_no_stages() -> None:
-    assert provenance.stages("") == []
-
-
-@pytest.mark.parametrize("content", ["", "[]", '{"cells": 3}', '{"cells": []}'])
-def test_stages_name_a_file_that_is_not_a_notebook(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "1-data.ipynb"
-    path.write_text(content)
-    with pytest.raises(ValueError, match=r"1-data\.ipynb is not a notebook"):
-        provenance.stages(tmp_path)
 
 
 def test_commit_says_whether_files_differ_from_it(package: Path) -> None:

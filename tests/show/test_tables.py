@@ -50,6 +50,9 @@ def test_show_gives_the_table_with_its_data_and_then_its_caption(outputs: list[O
         "label": "tbl-x",
         "caption": "A caption",
         "data": {"columns": ["x"], "index": [0, 1], "data": [[1.5], [None]]},
+        "units": {"x": ""},
+        "shares": [],
+        "rows": [],
     }
     assert caption.about == {"kind": "caption", "label": "tbl-x"}
     assert caption.data["text/markdown"] == "**Table *x*.** A caption"
