@@ -56,7 +56,7 @@ def test_by_hand_it_is_the_quick_set_s() -> None:
 
 
 def test_a_known_data_set_in_a_folder_is_known(tmp_path: Path) -> None:
-    own = put_pictures(tmp_path / "my data")
+    own = put_pictures(tmp_path / "my data", shape=(28, 28))
     subject = open_experiment({"dataset": str(own), "images": None})
     assert (subject.experiment.dataset, subject.data.name) == (str(own), "my data")
     subject = open_experiment({"dataset": str(MNIST), "images": 100})
