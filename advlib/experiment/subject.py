@@ -161,12 +161,7 @@ def resolve_subject(experiment: Experiment) -> Subject:
         experiment = replace(experiment, dataset=data.name)
     if len(data.train) < (experiment.images or 0):
         experiment = replace(experiment, images=None)
-    origin, shape = read_origin(experiment.network), tuple(data.mean_image.shape)
-    if origin.file is None and shape != (1, 28, 28):
-        raise ValueError(
-            f"LeNet takes grey images of 28 x 28 pixels, and those of {data.name} are {shape}:"
-            " bring a network of your own for them, NETWORK=FILE.py:NAME"
-        )
+    origin = read_origin(experiment.network)
     network = load_own(origin) if origin.file else LeNet
     rows = {
         name: load_method(o) for name, o in experiment.origins.items() if not experiment.weights
@@ -295,6 +290,12 @@ def try_subject(subject: Subject) -> None:
         If that fails, or something is not what it must be.
     """
     _check_names(subject.data.classes)
+    shape = tuple(subject.data.mean_image.shape)
+    if subject.lenet and shape != (1, 28, 28):
+        raise ValueError(
+            f"LeNet takes grey images of 28 x 28 pixels, and those of {subject.data.name} are"
+            f" {shape}: bring a network of your own for them, NETWORK=FILE.py:NAME"
+        )
     _try_network(subject)
     few = subject.data.train.first(TRIED)
     data = replace(subject.data, train=few, validation=few, test=few)

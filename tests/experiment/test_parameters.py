@@ -232,10 +232,10 @@ def test_what_is_ones_own_is_known_by_content(tmp_path: Path) -> None:
     """The file is written anew where a folder or a file of code changes."""
     folder, code = put_idx(tmp_path / "data", classes=3, size=(28, 28)), tmp_path / "mine.py"
     code.write_text(
-        "import helper\nfrom advlib.methods import standard\n\n\ndef own(*given):\n"
+        "import mine_beside\nfrom advlib.methods import standard\n\n\ndef own(*given):\n"
         "    return standard(*given)\n"
     )
-    helper, path = tmp_path / "helper.py", tmp_path / "parameters.yaml"
+    helper, path = tmp_path / "mine_beside.py", tmp_path / "parameters.yaml"
     helper.write_text("")
     command = [f"--yaml={path}", f"DATASET={folder}", f"METHODS={code}:own"]
     changes = (
