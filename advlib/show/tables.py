@@ -31,7 +31,7 @@ def show(
     those in full precision, and `align` has a letter per column, "l" or "r"; by default the first
     column and those without a heading are set left, the others right.
     """
-    align = align or "l" + "".join("r" if heading else "l" for heading in frame.columns[1:])
+    align = align or "l" + "".join("l" if heading == "" else "r" for heading in frame.columns[1:])
     if len(align) != frame.shape[1] or set(align) - {"l", "r"}:
         raise ValueError(f"align must be {frame.shape[1]} letters l or r, got {align!r}")
     rows = [[str(column) for column in frame.columns], *frame.to_numpy().tolist()]
