@@ -53,7 +53,7 @@ def architecture_table(
     S. Meucci, "Harnessing adversarial examples", slides, 2017: "CNN - Architecture", as MatConvNet
     prints it.
     """
-    layers = model.layers if isinstance(model, LeNet) else model
+    layers: Any = model.layers if isinstance(model, LeNet) else model
     if isinstance(layers, nn.Module) and type(layers) not in (nn.Sequential, nn.ModuleList):
         layers = [layers]  # one layer, or a network, which may call its own in another order
     layers = list(layers)

@@ -277,7 +277,7 @@ def test_damaged_gzip_files_are_errors_with_the_path(tmp_path: Path, damage: str
     path = put(tmp_path, CONTENTS, gzipped=True) / f"{TRAIN_IMAGES}.gz"
     content = bytearray(path.read_bytes())
     content[0 if damage == "header" else len(content) // 2] ^= 1
-    path.write_bytes({"cut": content[:-1000], "empty": b""}.get(damage, content))
+    path.write_bytes(bytes({"cut": content[:-1000], "empty": b""}.get(damage, content)))
     with pytest.raises(DamagedFileError, match=f"{TRAIN_IMAGES}.gz is "):
         load_data(folder=tmp_path)
 
@@ -315,7 +315,7 @@ def test_a_damaged_bundle_is_an_error_with_its_path(
     path.unlink()
     if damage != "remove":
         other = {"cut": content[:-1000], "replace": gzip.compress(CONTENTS[TRAIN_IMAGES], 1)}
-        path.write_bytes(other.get(damage, content))
+        path.write_bytes(bytes(other.get(damage, content)))
     with pytest.raises((DamagedFileError, FileNotFoundError), match=TRAIN_IMAGES):
         load_data()
 

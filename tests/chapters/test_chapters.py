@@ -77,7 +77,8 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Execute:
     @cache
     def execute_once(chapter: str, about: str) -> Cells:
         notebook = NOTEBOOKS / f"{chapter}.ipynb"
-        methods = [*Experiment(**({"methods": ("standard",)} | settings[about])).origins]
+        given: dict[str, Any] = {"methods": ("standard",)} | settings[about]
+        methods = [*Experiment(**given).origins]
         own = {"method": methods[-1], "shown": methods[0]}
         named = find_parameters(notebook)
         chosen = {name: value for name, value in own.items() if name in named}
