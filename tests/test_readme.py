@@ -79,11 +79,11 @@ def test_its_tables_are_those_of_the_reference_run() -> None:
     ]
     for row in read_tables("| model | error, clean"):
         evaluation = found[f"tbl-evaluation-{row[0]}"]
-        expected = [evaluation.at[cell] for cell in cells]
+        expected = [evaluation.to_dict("index")[images][column] for images, column in cells]
         assert numbers(row) == [round(value, 2) for value in expected]
     for row in read_tables("| | standard | adversarial | mixed"):
         table = found["tbl-transfer-error"]
-        expected = [*table.loc[row[0]]]
+        expected = table.T[row[0]].tolist()
         assert numbers(row) == [round(error, 2) for error in expected]
     (step, worst) = read_tables("| | standard | mixed | adversarial")
     assert numbers(step) == [*found["tbl-robustness"].loc["FGSM"]]

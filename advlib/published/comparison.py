@@ -104,7 +104,8 @@ def lay_out_evaluations(
     for images in next(iter(readings.values())).index:
         name = str(images).capitalize()
         for heading, frame in readings.items():
-            ours, n = frame.loc[images], int(frame.at[images, "n"])
+            ours = frame.loc[images]
+            n = int(ours["n"])
             low, high = wilson_interval(round(ours["error"] * n / 100), n)
             column = f"{name}: {heading}" if published_method or not alone else name
             columns[column] = [*map(number, ours[[*FIGURES]]), f"{number(low)} to {number(high)}"]

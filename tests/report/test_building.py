@@ -12,7 +12,6 @@ from advlib.report import ReportError, building
 from advlib.report.__main__ import main
 from advlib.report.building import build
 from advlib.report.merge import merge_notebooks
-from advlib.report.provenance import stages
 from advlib.report.reference import renew
 from advlib.results.notebooks import Notebook
 from advlib.results.tables import collect
@@ -126,7 +125,6 @@ def test_named_notebooks_must_be_there_and_be_a_report_s(
 READERS: dict[str, Callable[[Path], object]] = {
     "the report": lambda executed: build(executed, executed / "out"),
     "the results": collect,
-    "the stages": stages,
     "the reference run": lambda executed: renew(executed.parent),
 }
 

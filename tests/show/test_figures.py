@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-from advlib.chapters.training import draw_curves
 from matplotlib.figure import Figure
 
 from advlib.show import captions, figures
@@ -15,19 +14,6 @@ from advlib.show.drawings import draw_bands
 class Output(NamedTuple):
     data: dict[str, str]
     about: dict[str, Any]
-
-
-@pytest.fixture
-def history() -> pd.DataFrame:
-    columns: dict[str, list[float]] = {"epoch": [1, 2, 3]}
-    for panel, factor in (("objective", 1), ("top1_error", 10), ("top5_error", 5)):
-        columns |= {
-            f"{panel}_train": [factor * value for value in (4.0, 2.0, 1.0)],
-            f"{panel}_train_adversarial": [factor * value for value in (8.0, 5.0, 3.0)],
-            f"{panel}_validation": [factor * value for value in (3.0, 1.5, 0.5)],
-            f"{panel}_validation_adversarial": [factor * value for value in (9.0, 7.0, 6.0)],
-        }
-    return pd.DataFrame(columns)
 
 
 @pytest.fixture(autouse=True)
@@ -46,11 +32,8 @@ def show(figure: Figure, data: pd.DataFrame | None = None) -> None:
     figures.show(figure, "fig-x", "A *caption*", "What it shows", data)
 
 
-def test_show_gives_the_figure_with_its_label_and_then_its_caption(
-    history: pd.DataFrame, outputs: list[Output]
-) -> None:
-    history.loc[1, "objective_train"] = np.nan
-    show(draw_curves(history), data=history)
+def test_show_gives_the_figure_with_its_label_and_then_its_caption(outputs: list[Output]) -> None:
+    show(Figure(), data=pd.DataFrame({"epoch": [1, 2], "error": [4.0, np.nan]}))
     figure, caption = outputs
     about = figure.about
     assert set(figure.data) == {"image/svg+xml", "image/png", "text/plain"}
@@ -58,9 +41,8 @@ def test_show_gives_the_figure_with_its_label_and_then_its_caption(
     assert (about["kind"], about["label"], about["caption"], about["alt"]) == (
         "figure", "fig-x", "A *caption*", "What it shows",
     )  # fmt: skip
-    assert about["data"]["columns"] == list(history.columns)
-    assert about["data"]["data"][1][1] is None
-    assert about["data"]["data"][0][1] == 4.0
+    assert about["data"]["columns"] == ["epoch", "error"]
+    assert about["data"]["data"] == [[1, 4.0], [2, None]]
     assert caption.about == {"kind": "caption", "label": "fig-x"}
     assert caption.data["text/markdown"] == "**Figure *x*.** A *caption*"
 
@@ -84,30 +66,6 @@ def test_figures_are_the_same_svg_each_time_at_the_text_s_width(
     first, _, second, _ = (output.data.get("image/svg+xml", "") for output in outputs)
     assert first == second
     assert ET.fromstring(first).get("width") == f"{72 * figures.WIDTH:g}pt"
-
-
-def test_curves_of_clean_images_stand_above_those_of_attacked_ones(history: pd.DataFrame) -> None:
-    panels = draw_curves(history).axes
-    titles = ["objective", "top-1 error (%)", "top-5 error (%)"]
-    assert [axes.get_title() for axes in panels] == [*titles, "", "", ""]
-    rows = {0: ([4, 2, 1], [3, 1.5, 0.5]), 3: ([8, 5, 3], [9, 7, 6])}
-    for first, lines in rows.items():
-        for axes, factor in zip(panels[first : first + 3], (1, 10, 5), strict=True):
-            for line, wanted in zip(axes.lines, lines, strict=True):
-                np.testing.assert_array_equal(np.asarray(line.get_ydata()) / factor, wanted)
-    assert [panels[0].get_ylabel(), panels[3].get_ylabel()] == ["clean images", "attacked images"]
-
-
-def test_curves_of_one_epoch_show_a_point(history: pd.DataFrame) -> None:
-    line = draw_curves(history[:1]).axes[0].lines[0]
-    assert line.get_marker() == "o"
-
-
-def test_no_curve_is_drawn_of_a_top_5_error_of_few_classes(history: pd.DataFrame) -> None:
-    none = history.assign(**dict.fromkeys(history.filter(like="top5").columns, 0.0))
-    none["top5_error_train_adversarial"] = np.nan  # where there are no such images
-    titles = [axes.get_title() for axes in draw_curves(none).axes]
-    assert titles == ["objective", "top-1 error (%)", "", ""]
 
 
 @pytest.mark.parametrize("count", [2, 10, 13, 14, 26, 62, 65])
