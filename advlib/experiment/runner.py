@@ -50,7 +50,10 @@ def execute(
         """A kernel of this Python, whatever kernels are registered."""
 
         kernel_spec = KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            argv=[
+                *(sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"),
+                "--log-level=ERROR",  # it would warn that it listens on the loopback address
+            ],
             language="python",
         )
 

@@ -11,8 +11,7 @@ from advlib.data import load_data
 from advlib.experiment import kernel
 from advlib.experiment.opening import open_experiment
 from advlib.experiment.parameters import resolve
-from advlib.kept import files
-from advlib.kept.folders import PARAMETERS
+from advlib.kept.folders import MNIST, PARAMETERS
 
 
 @pytest.fixture(autouse=True)
@@ -57,11 +56,9 @@ def test_by_hand_it_is_the_quick_set_s() -> None:
 
 
 def test_a_known_data_set_in_a_folder_is_known(tmp_path: Path) -> None:
-    own = put_pictures(tmp_path / "my data")
+    own = put_pictures(tmp_path / "my data", shape=(28, 28))
     subject = open_experiment({"dataset": str(own), "images": None})
     assert (subject.experiment.dataset, subject.data.name) == (str(own), "my data")
-    load_data()
-    cache = files.cache_folder() / "data" / "MNIST"
-    subject = open_experiment({"dataset": str(cache), "images": 100})
+    subject = open_experiment({"dataset": str(MNIST), "images": 100})
     assert subject.experiment.dataset == subject.data.name == "MNIST"
     assert subject.data.fingerprint == load_data(images=100).fingerprint

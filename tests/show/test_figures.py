@@ -33,7 +33,7 @@ def show(figure: Figure, data: pd.DataFrame | None = None) -> None:
 
 
 def test_show_gives_the_figure_with_its_label_and_then_its_caption(outputs: list[Output]) -> None:
-    show(Figure(), data=pd.DataFrame({"epoch": [1, 2], "error": [4.0, np.nan]}))
+    show(figures.new_figure(1), pd.DataFrame({"epoch": [1, 2], "error": [4.0, np.nan]}))
     figure, caption = outputs
     about = figure.about
     assert set(figure.data) == {"image/svg+xml", "image/png", "text/plain"}
