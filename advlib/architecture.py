@@ -53,10 +53,10 @@ def architecture_table(
     S. Meucci, "Harnessing adversarial examples", slides, 2017: "CNN - Architecture", as MatConvNet
     prints it.
     """
-    layers: Any = model.layers if isinstance(model, LeNet) else model
-    if isinstance(layers, nn.Module) and type(layers) not in (nn.Sequential, nn.ModuleList):
-        layers = [layers]  # one layer, or a network, which may call its own in another order
-    layers = list(layers)
+    given = model.layers if isinstance(model, LeNet) else model
+    # another module is one layer, or a network that may call its layers in another order
+    ordered = not isinstance(given, nn.Module) or type(given) in (nn.Sequential, nn.ModuleList)
+    layers: list[Any] = [*given] if ordered else [given]  # type: ignore[misc]
     data = torch.empty(1, *input_shape, device="meta")
     size: Pair = (1, 1)
     offset: Pair = (1, 1)

@@ -21,7 +21,7 @@ from advlib.kept.folders import METHOD_TEXTS, NOTEBOOKS, PROJECT, REFERENCE
 from advlib.methods import METHODS
 from advlib.published import slides
 from advlib.report.prose import read_line, read_markdown
-from advlib.settings import Experiment, declared
+from advlib.settings import declared, read_origin
 from advlib.show.words import render
 from notebooks import Cells, execute, find_cell
 
@@ -77,8 +77,9 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Execute:
     @cache
     def execute_once(chapter: str, about: str) -> Cells:
         notebook = NOTEBOOKS / f"{chapter}.ipynb"
-        given: dict[str, Any] = {"methods": ("standard",)} | settings[about]
-        methods = [*Experiment(**given).origins]
+        methods = [
+            read_origin(each).shown for each in settings[about].get("methods", ("standard",))
+        ]
         own = {"method": methods[-1], "shown": methods[0]}
         named = find_parameters(notebook)
         chosen = {name: value for name, value in own.items() if name in named}
@@ -248,6 +249,22 @@ def test_the_trainings_table_is_the_evaluation(about: str, executed: Execute) ->
     expected = vars(advlib.evaluate(model, test.images, test.labels))
     assert found.loc["clean"].to_dict() == pytest.approx(expected, abs=0, nan_ok=True)
     assert (cells.names["history"] is None) == (about == "weights")
+
+
+@pytest.mark.parametrize(("about", "quantities"), [("the slides'", 3), ("other data", 2)])
+def test_curves_of_clean_images_stand_above_those_of_attacked_ones(
+    about: str, quantities: int, executed: Execute
+) -> None:
+    """Of three classes there is no top-5 error."""
+    names = executed("3-training", about).names
+    assert names["panels"].shape == (2, quantities)
+    shown = ("objective", "top1_error", "top5_error")[:quantities]
+    for row, ending in zip(names["panels"], ("", "_adversarial"), strict=True):
+        for axes, quantity in zip(row, shown, strict=True):
+            for line, part in zip(axes.lines, ("train", "validation"), strict=True):
+                wanted = names["history"][f"{quantity}_{part}{ending}"]
+                np.testing.assert_array_equal(line.get_ydata(), wanted)
+                assert line.get_marker() == "o"  # one epoch shows a point
 
 
 def test_the_epoch_that_is_written_out_gives_the_weights_of_train(executed: Execute) -> None:
