@@ -12,7 +12,7 @@
 ##                                 reference run. Exit status: 0 equal to TOLERANCE=0, 1 different,
 ##                                 2 not comparable
 ## make test                       everything that is checked: linter, types, tests, notebooks
-## make check                      linter, types and the tests that are not slow: three minutes
+## make check                      linter, types and the tests that are not slow
 ## make reference                  the reference run anew, with the slides' settings
 ## make lab                        JupyterLab on the notebooks
 ## make picture                    README's picture of the panel anew, in Chromium
