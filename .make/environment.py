@@ -12,7 +12,6 @@ import hashlib
 import importlib.metadata
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -27,8 +26,6 @@ FOLDER = Path(".venv")
 READY = FOLDER / "ready"
 LOCK = Path("requirements.lock")
 PROJECT = Path("pyproject.toml")
-# on Linux torch brings CUDA; elsewhere it is small
-NEEDED_GB = 7 if sys.platform == "linux" else 2
 CHECKED = ("torch", "torchvision", "numpy", "pandas", "papermill", "nbconvert", "ipykernel")
 UNWANTED = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
 OWN_INDEX = r"(?m)^(global|install|:env:)\.((extra-)?index-url|find-links|no-index|proxy|cert)="
@@ -77,13 +74,13 @@ def make() -> None:
 
 def create() -> None:
     """Make the environment from nothing and install what the lock names."""
+    # on Linux torch brings CUDA; elsewhere it is small
+    gigabytes = 7 if sys.platform == "linux" else 2
     say(
         f"set-up: making {FOLDER} with Python {sys.version.split()[0]}: once, about"
-        f" {NEEDED_GB} GB on disk, 1 to 5 minutes and the time of the download"
+        f" {gigabytes} GB on disk, 1 to 5 minutes and the time of the download"
     )
     make_empty()
-    if free_gb() < NEEDED_GB:
-        say(f"set-up: warning: only {free_gb():.1f} GB are free here")
     pip, locked = (python(), "-m", "pip", "install"), ("--requirement", str(LOCK))
     hint = (
         "torch 2.14.1 has wheels for Python 3.11 to 3.14 on Linux and on Macs with Apple's"
@@ -111,9 +108,8 @@ def make_empty() -> None:
     """Make an environment with nothing but pip, in place of what is there."""
     if FOLDER.exists():
         say(f"set-up: removing the old or unfinished {FOLDER}")
-        remove(FOLDER)
     try:
-        venv.create(FOLDER, symlinks=True)
+        venv.create(FOLDER, clear=True, symlinks=True)
     except OSError as error:
         sys.exit(f"error: {FOLDER} could not be made: {error}")
     hint = "Debian and Ubuntu have it in the package python3-venv"
@@ -125,23 +121,9 @@ def pinned(name: str) -> list[str]:
     return re.findall(rf"^{name}==(\S+)", LOCK.read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def free_gb() -> float:
-    return shutil.disk_usage(".").free / 1e9
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder, also while a process that is about to end still writes in it."""
-    for _ in range(20):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.5)
-    shutil.rmtree(folder)
-
-
 def run(*command: str, hint: str = "") -> None:
     """Run a command, saying twice a minute that it still does, or stop."""
-    start, free = time.monotonic(), free_gb()
+    start = time.monotonic()
     # the lock goes with it
     process = subprocess.Popen(command, env=surroundings(), close_fds=False)
     try:
@@ -149,8 +131,7 @@ def run(*command: str, hint: str = "") -> None:
             try:
                 process.wait(timeout=30)
             except subprocess.TimeoutExpired:
-                seconds, written = time.monotonic() - start, max(free - free_gb(), 0)
-                say(f"set-up: {seconds:.0f} s, about {written:.1f} of {NEEDED_GB} GB written")
+                say(f"set-up: {time.monotonic() - start:.0f} s")
     finally:
         process.kill()
     if process.returncode:

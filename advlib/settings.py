@@ -57,18 +57,18 @@ class Rule:
 
     @property
     def allowed(self) -> str:
-        """What is allowed, in words."""
-        or_none = f", or None (on the command line: {self.none})" if self.none else ""
-        return self.condition + or_none
+        """What is allowed on a command line, in words."""
+        return self.condition + (f", or {self.none}" if self.none else "")
 
     def check(self, name: str, value: object) -> Any:
         """Return a value as Python's own type, or raise TypeError or ValueError with its name.
 
         Integers are accepted where a float is expected, and NumPy's numbers; a bool is no number.
         """
-        problem = f"{name} must be {self.allowed}, not {value!r}"
         if value is None and self.none:
             return None
+        or_none = f", or None (on the command line: {self.none})" if self.none else ""
+        problem = f"{name} must be {self.condition}{or_none}, not {value!r}"
         accepted = {int: Integral, float: Real, tuple: (tuple, list)}.get(self.kind, self.kind)
         if not isinstance(value, accepted) or isinstance(value, bool):  # type: ignore[arg-type]
             raise TypeError(f"{problem} ({type(value).__name__})")
@@ -77,17 +77,10 @@ class Rule:
         except OverflowError:
             raise ValueError(problem) from None
         if isinstance(plain, float):
-            if not math.isfinite(plain):
-                raise ValueError(problem)
             plain += 0.0  # -0.0 becomes 0.0
         if not self.holds(plain):
             raise ValueError(problem)
         return plain
-
-    @property
-    def said(self) -> str:
-        """What is allowed on a command line."""
-        return self.condition + (f", or {self.none}" if self.none else "")
 
     def parse(self, text: str, folder: str = "") -> object:
         """Read what stands on a command line, paths from a folder; what is no value stays text."""
@@ -126,7 +119,7 @@ def name_data(dataset: str) -> str:
 def _find_data(dataset: str, folder: str) -> str:
     """Make a folder's path absolute; what names a data set stays, or what is neither."""
     path = find_path(dataset, folder)
-    found = is_folder(dataset) or (dataset not in ("", *DATASETS) and os.path.isdir(path))
+    found = is_folder(dataset) or (dataset not in DATASETS and os.path.isdir(path))
     return path if found else dataset
 
 
@@ -149,9 +142,9 @@ def _are_methods(values: tuple[Any, ...]) -> bool:
 
 WHOLE = Rule(int, "a whole number of at least 1", lambda n: n >= 1)
 LIMIT = Rule(int, WHOLE.condition, WHOLE.holds, none="all")
-SIZE = Rule(float, "a finite number of at least 0", lambda x: x >= 0)
+SIZE = Rule(float, "a finite number of at least 0", lambda x: 0 <= x < math.inf)
 SIZE_OR_SAME = Rule(float, SIZE.condition, SIZE.holds, none="epsilon")
-RATE = Rule(float, "a finite number above 0", lambda x: x > 0)
+RATE = Rule(float, "a finite number above 0", lambda x: 0 < x < math.inf)
 SHARE = Rule(float, "a number from 0 to 1", lambda x: 0 <= x <= 1)
 DECAY = Rule(float, "a number of at least 0 and below 1", lambda x: 0 <= x < 1)
 DATA = Rule(
@@ -195,9 +188,9 @@ class Settings:
             object.__setattr__(self, each.name, value)
 
     @classmethod
-    def chosen(cls, names: Mapping[str, object], **others: object) -> Self:
-        """Make settings of those names that are settings, such as a notebook's ``globals()``."""
-        return cls(**{name: names[name] for name in declared(cls) if name in names}, **others)
+    def chosen(cls, names: Mapping[str, object]) -> Self:
+        """Make settings of those names that are settings, of all that a notebook's file keeps."""
+        return cls(**{name: names[name] for name in declared(cls) if name in names})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,6 +269,37 @@ class Experiment(Training, _Subject):
         same = lenet and trained and self.dataset == Experiment.dataset
         slides = same and not {*self.methods}.isdisjoint(Experiment.methods)
         return {"slides": slides, "lenet": lenet, "trained": trained}
+
+
+@dataclass(frozen=True, eq=False)
+class OfExperiment:
+    """What has an experiment, and can be asked about it as prose does."""
+
+    experiment: Experiment
+
+    @property
+    def conditions(self) -> dict[str, bool]:
+        """What `%%say` can ask by name alone."""
+        return self.experiment.conditions
+
+    @property
+    def slides(self) -> bool:
+        """Is it about what the slides' experiment is: MNIST, LeNet, one of the three methods?"""
+        return self.conditions["slides"]
+
+    @property
+    def lenet(self) -> bool:
+        return self.conditions["lenet"]
+
+    @property
+    def trained(self) -> bool:
+        """Are the models trained for it, and not elsewhere?"""
+        return self.conditions["trained"]
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods' names in the report, in its order."""
+        return [*self.experiment.origins]
 
 
 def declared(settings: type[Settings] = Experiment) -> dict[str, "Field[Any]"]:

@@ -35,14 +35,20 @@ def open_experiment(names: Mapping[str, object]) -> Subject:
     if shell := get_ipython():
         words.load_ipython_extension(shell)
     report = os.environ.get(PARAMETERS)
-    if report:
-        show_log()
     named = {name: names[name] for name in declared(Experiment) if name in names}
     experiment = resolve(report or "quick", named)
-    if report and (changed := _differ(experiment, resolve(report))):
-        raise ValueError(f"{', '.join(changed)}: the notebook has another value than its report")
-    if not report and shell:
-        display(Markdown(_say_settings(experiment, named)))
+    values = {name: getattr(experiment, name) for name in declared()}
+    if report:
+        show_log()
+        given = resolve(report)
+        if changed := [name for name in values if values[name] != getattr(given, name)]:
+            raise ValueError(
+                f"{', '.join(changed)}: another value than the report's"
+            )
+    elif shell:
+        rest = [f"`{name} = {value!r}`" for name, value in values.items() if name not in named]
+        said = f"All other settings are those of `parameters/quick.yaml`: {', '.join(rest)}."
+        display(Markdown(said))
     return resolve_subject(experiment)
 
 
@@ -67,12 +73,3 @@ def open_results(executed: str) -> Results:
     if chapters[0].experiment["slides"]:  # in whatever folder their data lie
         experiment = replace(experiment, dataset=Experiment.dataset)
     return Results(experiment, collect_from(chapters), find_sections(chapters), chapters)
-
-
-def _differ(one: Experiment, other: Experiment) -> list[str]:
-    return [name for name in declared() if getattr(one, name) != getattr(other, name)]
-
-
-def _say_settings(experiment: Experiment, named: Mapping[str, object]) -> str:
-    rest = [f"`{name} = {getattr(experiment, name)!r}`" for name in declared() if name not in named]
-    return f"All other settings are those of `parameters/quick.yaml`: {', '.join(rest)}."

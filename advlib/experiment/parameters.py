@@ -131,18 +131,15 @@ def _read_set(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or not set(content) <= {*NAMES, *CONDITIONS}:
         raise ValueError(f"{path} must give some of {', '.join(NAMES)} and nothing else")
-    given = {name: value for name, value in content.items() if name in NAMES}
-    return {name: _read_value(name, value, path.parent) for name, value in given.items()}
-
-
-def _read_value(name: str, value: Any, folder: Path) -> Any:
-    """Read a text as on make's command line: YAML takes 1e-3 and all for texts, and paths are."""
-    rule = declared()[name].metadata["rule"]
-    if isinstance(value, str):
-        return rule.parse(value, str(folder))
-    if rule.read and isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return tuple(part for each in value for part in rule.read(each, str(folder)))
-    return value
+    values = {}
+    for name in [name for name in NAMES if name in content]:
+        value = content[name]
+        if isinstance(value, list):
+            value = ",".join(map(str, value))
+        if isinstance(value, str):  # as on make's command line: 1e-3 and all are texts to YAML
+            value = declared()[name].metadata["rule"].parse(value, str(path.parent))
+        values[name] = value
+    return values
 
 
 def _write(path: Path, experiment: Experiment) -> None:
@@ -175,7 +172,7 @@ def _help() -> str:
         "PARAMETERS": f"a parameter set: {', '.join(sets())} (in notebooks/parameters), or a file"
         " of your own, FILE.yaml"
     }
-    rows |= {name.upper(): each.metadata["rule"].said for name, each in declared().items()}
+    rows |= {name.upper(): each.metadata["rule"].allowed for name, each in declared().items()}
     rows["METHODS"] += f", with commas: {', '.join(known_methods())}"
     return "\n".join(f"  {name:<14} {words}" for name, words in rows.items())
 
@@ -214,15 +211,12 @@ def resolve_early(set_name: str, overrides: Mapping[str, object]) -> Experiment:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; see the module's docstring. Return its exit status: 0, or 2."""
-    first, *given = arguments or [""]
+    first, *given = arguments
     if first == "--help":
         print(_help())
         return 0
     try:
-        if not first.startswith("--yaml="):
-            raise ValueError(f"expected --help or --yaml=FILE first, not {first!r}")
-        experiment, path = resolve(*read_arguments(given)), Path(first.removeprefix("--yaml="))
-        _write(path, experiment)
+        _write(Path(first.removeprefix("--yaml=")), resolve(*read_arguments(given)))
     except (TypeError, ValueError, OSError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

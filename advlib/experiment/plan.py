@@ -9,10 +9,11 @@ variables and rules, one after another with "@@" between them, because make read
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from advlib.experiment.parameters import folder_name, read_arguments, resolve_early
 from advlib.kept.code import find_assigned, find_files, read_cells
@@ -36,11 +37,16 @@ def find_chapters() -> list[Path]:
     return [path for _, path in sorted((int(found[0]), path) for found, path in numbered if found)]
 
 
+def is_of_parameters(cell: Mapping[str, Any]) -> bool:
+    """Tell whether a cell is tagged as the one of the parameters."""
+    return "parameters" in cell["metadata"].get("tags", [])
+
+
 @cache
 def find_parameters(notebook: Path) -> frozenset[str]:
     """Return the names of a notebook's parameters."""
-    cells = [c for c in read_cells(notebook) if "parameters" in c["metadata"].get("tags", [])]
-    return frozenset().union(*(find_assigned("".join(cell["source"])) for cell in cells))
+    sources = ["".join(c["source"]) for c in read_cells(notebook) if is_of_parameters(c)]
+    return frozenset().union(*map(find_assigned, sources))
 
 
 def plan_chapters(folder: Path, experiment: Experiment) -> list[Execution]:
@@ -49,15 +55,15 @@ def plan_chapters(folder: Path, experiment: Experiment) -> list[Execution]:
     A chapter that shows one model (it has `shown`) comes after that one's training, and those
     behind the trainings after all of them.
     """
-    sources, found, trainings = find_chapters(), list[Execution](), list[Path]()
-    for source in sources:
+    found, trainings = list[Execution](), list[Path]()
+    for source in find_chapters():
         named = find_parameters(source)
         if "method" in named:
             for method in experiment.origins:
                 trainings.append(folder / f"{source.stem}-{method}.ipynb")
                 found.append(Execution(source, trainings[-1], f"-p method {method}"))
         elif "shown" in named:
-            training = [s for s in sources if "method" in find_parameters(s)]
+            training = [s for s in find_chapters() if "method" in find_parameters(s)]
             after = tuple(folder / f"{s.stem}-{experiment.shown}.ipynb" for s in training)
             options = f"-p shown {experiment.shown}"
             found.append(Execution(source, folder / source.name, options, after))

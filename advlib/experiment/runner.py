@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from advlib.experiment.kernel import share_cores
-from advlib.experiment.plan import find_parameters
+from advlib.experiment.plan import find_parameters, is_of_parameters
 from advlib.kept import files
 from advlib.kept.code import find_assigned, read_cells
 from advlib.kept.folders import PACKAGE, PARAMETERS
@@ -117,34 +117,26 @@ def was_made_from(target: Path, source: Path) -> bool:
 def select(source: Path, known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Choose the values of a notebook's parameters: those that it names, of the experiment's.
 
-    It must name all of those `given` for it, and have none that is unknown or gets another value in
-    a later cell: ValueError.
+    None may be unknown, or get another value in a later cell: ValueError.
     """
-    _check_parameters(source)
-    # papermill only logs what a notebook does not name, and runs it with its defaults
-    named, values = sorted(find_parameters(source)), {**known, **given}
-    for name in given:
-        if name not in named:
-            raise ValueError(f"{source} has no parameter {name!r}; it has {', '.join(named)}")
-    for name in named:
-        if name not in values:
-            raise ValueError(f"{source} has a parameter {name!r}; known are {', '.join(values)}")
-    return {name: values[name] for name in named}
+    named, values = find_parameters(source), {**known, **given}
+    for name in named - values.keys():
+        raise ValueError(f"{source} has a parameter {name!r}; known are {', '.join(values)}")
+    _check_parameters(source, named)
+    return {name: values[name] for name in sorted(named)}
 
 
-def _check_parameters(source: Path) -> None:
+def _check_parameters(source: Path, named: frozenset[str]) -> None:
     """Refuse a notebook in which another value than the given one would count."""
-    names, seen = find_parameters(source), False
+    seen = False
     for number, cell in enumerate(read_cells(source), start=1):
-        tagged = "parameters" in cell["metadata"].get("tags", [])
-        is_code = cell["cell_type"] == "code"
-        again = names & find_assigned("".join(cell["source"])) if is_code else frozenset()
-        if seen and (tagged or again):
+        is_later_code = seen and cell["cell_type"] == "code"
+        if is_later_code and (again := named & find_assigned("".join(cell["source"]))):
             raise ValueError(
-                f"{source}, cell {number} gives {', '.join(sorted(again)) or 'parameters'} another"
-                " value; what is given to the notebook would not count: use another name there"
+                f"{source}, cell {number} gives {', '.join(sorted(again))} another value; what is"
+                " given to the notebook would not count: use another name there"
             )
-        seen |= tagged
+        seen |= is_of_parameters(cell)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -158,19 +150,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "-p", nargs=2, action="append", default=[], dest="given", metavar=("NAME", "VALUE")
     )
-    parser.add_argument(
-        "--newer",
-        nargs="*",
-        type=Path,
-        default=[],
-        metavar="FILE",
-        help="what is newer than the target: where it is the source alone, and of that only the"
-        " outputs, nothing is to be done",
-    )
+    parser.add_argument("--newer", nargs="*", type=Path, help="what is newer than the target")
     options = parser.parse_args(arguments)
     source, target = options.source, options.target
     begin, kept = time.time(), failed_name(target)
-    if options.newer == [source] and was_made_from(target, source):
+    if options.newer == [source] and was_made_from(target, source):  # its outputs alone are newer
         return 0
     if isinstance(sys.stdout, io.TextIOWrapper):  # what a notebook says may be in any letters
         sys.stdout.reconfigure(errors="backslashreplace")

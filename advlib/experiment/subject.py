@@ -29,7 +29,7 @@ from advlib.experiment.own import digest_own, find_own
 from advlib.kept.code import digest_definitions
 from advlib.lenet import LeNet
 from advlib.methods import Method, find_method
-from advlib.settings import DATASETS, Experiment, Origin, read_origin
+from advlib.settings import DATASETS, Experiment, OfExperiment, Origin, read_origin
 from advlib.training import check_training
 
 TRIED = 3
@@ -54,39 +54,14 @@ class OwnCodeError(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class Subject(OfExperiment):
     """An experiment and what it names."""
 
-    experiment: Experiment
     data: Dataset
     network: Callable[..., nn.Module]
     """The class or function that gives the network."""
     rows: dict[str, Method]
     """The methods by their names in the report; none where the models were trained elsewhere."""
-
-    @property
-    def conditions(self) -> dict[str, bool]:
-        """What `%%say` can ask by name alone."""
-        return self.experiment.conditions
-
-    @property
-    def slides(self) -> bool:
-        """Is it about what the slides' experiment is: MNIST, LeNet, one of the three methods?"""
-        return self.conditions["slides"]
-
-    @property
-    def lenet(self) -> bool:
-        return self.conditions["lenet"]
-
-    @property
-    def trained(self) -> bool:
-        """Are the models trained for it, and not elsewhere?"""
-        return self.conditions["trained"]
-
-    @property
-    def methods(self) -> list[str]:
-        """The methods' names in the report, in its order."""
-        return [*self.experiment.origins]
 
     @property
     def shown(self) -> str:
@@ -163,13 +138,12 @@ def resolve_subject(experiment: Experiment) -> Subject:
         experiment = replace(experiment, images=None)
     origin = read_origin(experiment.network)
     network = load_own(origin) if origin.file else LeNet
-    rows = {
-        name: load_method(o) for name, o in experiment.origins.items() if not experiment.weights
-    }
+    origins = {} if experiment.weights else experiment.origins
+    rows = {name: _load_method(origin) for name, origin in origins.items()}
     return Subject(experiment, data, network, rows)
 
 
-def load_method(origin: Origin) -> Method:
+def _load_method(origin: Origin) -> Method:
     """Return one of our methods, or a user's: a function, or a row."""
     if origin.file is None:
         return find_method(origin.name)
@@ -237,14 +211,11 @@ def explained(file: Path | None, doing: str, expected: str) -> Iterator[None]:
     """Say which file and line of a user's fails and what is expected, over Python's traceback."""
     try:
         yield
-    except (KeyboardInterrupt, OwnCodeError, MemoryError):
-        raise
-    except BaseException as error:  # a file may even end the process
-        if file is None:  # nothing of it is the user's
+    except (Exception, SystemExit) as error:  # a file may even end the process
+        if file is None or isinstance(error, OwnCodeError | MemoryError):
             raise
-        said = " ".join(f"{type(error).__name__}: {error}".rstrip(": ").split())
         raise OwnCodeError(
-            f"{_find_place(error, file)}: {doing} fails with {said}; {expected}\n"
+            f"{_find_place(error, file)}: {doing} fails; {expected}\n"
             + "".join(traceback.format_exception(error)).rstrip()
         ) from None
 
@@ -260,20 +231,13 @@ def _find_place(error: BaseException, file: Path) -> str:
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Load weights that were trained elsewhere into a network. Reading runs no code."""
-    wanted = model.state_dict()
     try:
-        state = safetensors.torch.load_file(path)
-        missing, unknown = model.load_state_dict(state, strict=False)
+        safetensors.torch.load_model(model, path)
+        state = model.state_dict()
+        broken = [name for name, tensor in state.items() if not tensor.isfinite().all()]
+        problem = f"values are not finite in {', '.join(broken)}" if broken else ""
     except (safetensors.SafetensorError, OSError, RuntimeError) as error:
         problem = " ".join(str(error).split())
-    else:  # of tensors that share their memory one is enough
-        given = {wanted[name].data_ptr() for name in wanted.keys() & state}
-        lacks = [name for name in missing if wanted[name].data_ptr() not in given]
-        broken = [n for n, t in state.items() if t.is_floating_point() and not t.isfinite().all()]
-        wrong = {"it lacks": lacks, "it has, beside": unknown, "values are not finite in": broken}
-        problem = "; ".join(
-            f"{words} {', '.join(names)}" for words, names in wrong.items() if names
-        )
     if problem:
         raise OwnCodeError(
             f"{path} must have the weights of this network, and finite ones, as"
@@ -290,12 +254,6 @@ def try_subject(subject: Subject) -> None:
         If that fails, or something is not what it must be.
     """
     _check_names(subject.data.classes)
-    shape = tuple(subject.data.mean_image.shape)
-    if subject.lenet and shape != (1, 28, 28):
-        raise ValueError(
-            f"LeNet takes grey images of 28 x 28 pixels, and those of {subject.data.name} are"
-            f" {shape}: bring a network of your own for them, NETWORK=FILE.py:NAME"
-        )
     _try_network(subject)
     few = subject.data.train.first(TRIED)
     data = replace(subject.data, train=few, validation=few, test=few)
@@ -327,11 +285,10 @@ def _try_network(subject: Subject) -> None:
                 "it has other weights each time, with the same seed: draw them from torch's random"
                 " numbers, or take an argument seed"
             )
-        for mode in (True, False):
-            with torch.no_grad():
-                logits = model.train(mode)(few.images.clone())
-            if logits.shape != wanted:
-                raise ValueError(f"it returns {[*logits.shape]} and not {[*wanted]}")
+        with torch.no_grad():
+            logits = model(few.images.clone())
+        if logits.shape != wanted:
+            raise ValueError(f"it returns {[*logits.shape]} and not {[*wanted]}")
         fgsm(model, few.images.clone(), few.labels, bounds=subject.data.bounds)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from advlib.methods import METHODS
 from advlib.results.notebooks import Notebook
-from advlib.settings import Experiment
+from advlib.settings import OfExperiment
 from advlib.show.words import percent, write_list
 
 
@@ -22,39 +22,14 @@ class Section(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Results:
+class Results(OfExperiment):
     """The chapters' results, and the experiment that they are of."""
 
-    experiment: Experiment
     tables: Mapping[str, pd.DataFrame]
     """The numbers of all figures and tables, by label."""
     sections: Sequence[Section]
     notebooks: Sequence[Notebook] = ()
     """The executed chapters; none of the reference run's."""
-
-    @property
-    def conditions(self) -> dict[str, bool]:
-        """What `%%say` can ask by name alone."""
-        return self.experiment.conditions
-
-    @property
-    def slides(self) -> bool:
-        """Is it about what the slides' experiment is?"""
-        return self.conditions["slides"]
-
-    @property
-    def lenet(self) -> bool:
-        return self.conditions["lenet"]
-
-    @property
-    def trained(self) -> bool:
-        """Were the models trained for it, and not elsewhere?"""
-        return self.conditions["trained"]
-
-    @property
-    def methods(self) -> list[str]:
-        """The methods' names, in the report's order."""
-        return [*self.experiment.origins]
 
     def evaluation(self, images: str) -> pd.DataFrame:
         """Return the figures on "clean" or on "adversarial" images, a row for each method."""
