@@ -5,11 +5,13 @@
 It runs the notebook in JupyterLab in a headless Chromium; `make picture` runs this.
 """
 
+import io
 import sys
 import tempfile
 from pathlib import Path
 
 import browser
+from PIL import Image
 
 from advlib.kept.files import write_bytes
 
@@ -40,27 +42,14 @@ def take_picture(chromium: str) -> bytes:
 
 def make_small(picture: bytes) -> bytes:
     """Return a PNG with few colours: a third of the size, and the same to the eye."""
-    import io
-
-    from PIL import Image
-
     file = io.BytesIO()
     few = Image.open(io.BytesIO(picture)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     few.save(file, "PNG", optimize=True)
     return file.getvalue()
 
 
-def main() -> int:
-    """Take the picture; return the exit status: 0, or 2 where there is no Chromium."""
+if __name__ == "__main__":
     chromium = browser.find_chromium()
     if chromium is None:
-        print("error: make picture needs Chromium (apt install chromium)", file=sys.stderr)
-        return 2
-    picture = make_small(take_picture(chromium))
-    write_bytes(PICTURE, picture)
-    print(f"{PICTURE.relative_to(browser.ROOT)}: {len(picture) / 1000:.0f} kB")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        sys.exit("error: make picture needs Chromium (apt install chromium)")
+    write_bytes(PICTURE, make_small(take_picture(chromium)))

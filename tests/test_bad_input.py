@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from engine import random_data
@@ -52,9 +51,7 @@ def altered(tensor: Tensor, value: float) -> Tensor:
 
 INPUTS: list[Row] = [
     ("images", IMAGES.numpy(), TypeError, "images .*Tensor.* ndarray"),
-    ("images", None, TypeError, "images .* NoneType"),
     ("images", (IMAGES * 255).to(torch.uint8), TypeError, r"images .*uint8.*images / 255"),
-    ("images", IMAGES.long(), TypeError, "images .*int64"),
     ("images", IMAGES.to(torch.complex64), TypeError, "images .*complex64"),
     ("images", IMAGES.double(), TypeError, "images .*float64.*model.* .*float32"),
     ("images", IMAGES.to(torch.float8_e5m2), TypeError, "images .*float32.*not torch.float8_e5m2"),
@@ -65,7 +62,6 @@ INPUTS: list[Row] = [
     ("images", IMAGES[:, :0], ValueError, r"images .*empty.*\[6, 0, 3\]"),
     ("images", IMAGES[:, :1], ValueError, r"images of shape \[\d, 1, 3\]"),
     ("images", altered(IMAGES, torch.nan), ValueError, "images .*finite.*nan"),
-    ("images", altered(IMAGES, torch.inf), ValueError, "images .*finite.*inf"),
     ("images", altered(IMAGES, -torch.inf), ValueError, "images .*finite.*-inf"),
     ("labels", LABELS.tolist(), TypeError, "labels .*Tensor.* list"),
     ("labels", LABELS.int(), TypeError, "labels .*int64.*int32"),
@@ -76,10 +72,7 @@ INPUTS: list[Row] = [
     ("labels", altered(LABELS, -1), ValueError, "labels .*at least 0.*-1"),
     ("labels", altered(LABELS, 4), ValueError, "labels .*0 to 3.*4"),
     ("batch_size", 0, ValueError, "batch_size .*at least 1.*0"),
-    ("batch_size", -5, ValueError, "batch_size .*-5"),
-    ("batch_size", 2.5, TypeError, "batch_size .*2.5"),
     ("batch_size", "many", TypeError, "batch_size .*many"),
-    ("batch_size", True, TypeError, "batch_size .*True"),
 ]
 MODELS: list[Row] = [
     ("model", "standard", TypeError, "model .*Module.*standard"),
@@ -96,11 +89,7 @@ MODELS: list[Row] = [
 ]
 EPSILONS: list[Row] = [
     ("epsilon", -0.1, ValueError, "epsilon .*at least 0.*-0.1"),
-    ("epsilon", float("nan"), ValueError, "epsilon .*nan"),
-    ("epsilon", float("inf"), ValueError, "epsilon .*inf"),
-    ("epsilon", "0.1", TypeError, "epsilon .*'0.1'"),
     ("epsilon", None, TypeError, "epsilon .*None"),
-    ("epsilon", True, TypeError, "epsilon .*True"),
 ]
 FGSM: list[Row] = [
     ("model", Output(lambda logits: logits.detach()), ValueError, "^model .*differentiated"),
@@ -112,11 +101,9 @@ FGSM: list[Row] = [
     ("target_labels", altered(LABELS, -1), ValueError, "target_labels .*-1"),
     ("target_labels", altered(LABELS, 4), ValueError, "target_labels .*0 to 3.*4"),
     ("bounds", 1, TypeError, "bounds .*pair.*1"),
-    ("bounds", (0, 0.5, 1), TypeError, "bounds .*pair"),
     ("bounds", "01", TypeError, "bounds .*pair.*01"),
     ("bounds", (0, None), TypeError, "bounds .*None"),
     ("bounds", (False, True), TypeError, "bounds .*False"),
-    ("bounds", (1, 0), ValueError, r"bounds .*\(1, 0\)"),
     ("bounds", (1, 1), ValueError, r"bounds .*low below high.*\(1, 1\)"),
     ("bounds", (0, float("nan")), ValueError, "bounds .*nan"),
     ("bounds", (0, torch.ones(4)), ValueError, r"bounds .*\[2, 3\].*\[4\]"),
@@ -136,17 +123,13 @@ TRANSFER: list[Row] = [
 WILSON: list[Row] = [
     ("errors", -1, ValueError, "errors .*-1"),
     ("errors", 11, ValueError, "errors .*n = 10.*11"),
-    ("errors", 1.5, TypeError, "errors .*1.5"),
     ("errors", True, TypeError, "errors .*True"),
     ("n", 0, ValueError, "n .*at least 1.*0"),
     ("n", 10.0, TypeError, "n .*10.0"),
-    ("n", "10", TypeError, "n .*'10'"),
     ("level", 0, ValueError, "level .*0"),
     ("level", 1, ValueError, "level .*1"),
-    ("level", 95, ValueError, "level .*95"),
     ("level", float("nan"), ValueError, "level .*nan"),
     ("level", "0.95", TypeError, "level .*0.95"),
-    ("level", True, TypeError, "level .*True"),
 ]
 
 
@@ -156,34 +139,15 @@ def dataset(images: Any = IMAGES, labels: Any = LABELS, **changed: Any) -> Datas
     return replace(whole, train=Split(images, labels), **changed)
 
 
-NUMBERS: list[Row] = [
+NUMBERS: list[Row] = [  # what each may be is in test_settings.py
     *EPSILONS,
     ("epochs", 0, ValueError, "epochs .*at least 1.*0"),
-    ("epochs", -1, ValueError, "epochs .*-1"),
-    ("epochs", 2.5, TypeError, "epochs .*2.5"),
-    ("epochs", 2.0, TypeError, "epochs .*2.0"),
-    ("epochs", "two", TypeError, "epochs .*'two'"),
-    ("epochs", None, TypeError, "epochs .*None"),
-    ("epochs", True, TypeError, "epochs .*True"),
-    ("alpha", -0.1, ValueError, "alpha .*0 to 1.*-0.1"),
-    ("alpha", 1.1, ValueError, "alpha .*1.1"),
-    ("alpha", float("nan"), ValueError, "alpha .*nan"),
-    ("alpha", "half", TypeError, "alpha .*'half'"),
-    ("batch_size", 0, ValueError, "batch_size .*at least 1.*0"),
+    ("alpha", 1.1, ValueError, "alpha .*0 to 1.*1.1"),
     ("batch_size", 0.5, TypeError, "batch_size .*0.5"),
     ("learning_rate", 0, ValueError, "learning_rate .*above 0.*0"),
-    ("learning_rate", -1e-3, ValueError, "learning_rate .*-0.001"),
-    ("learning_rate", float("nan"), ValueError, "learning_rate .*nan"),
-    ("learning_rate", float("inf"), ValueError, "learning_rate .*inf"),
-    ("learning_rate", "1e-3", TypeError, "learning_rate .*'1e-3'"),
     ("momentum", 1, ValueError, "momentum .*1"),
-    ("momentum", -0.1, ValueError, "momentum .*-0.1"),
-    ("momentum", None, TypeError, "momentum .*None"),
     ("weight_decay", -1, ValueError, "weight_decay .*at least 0.*-1"),
-    ("weight_decay", "none", TypeError, "weight_decay .*'none'"),
-    ("seed", -1, ValueError, "seed .*-1"),
     ("seed", 2**63, ValueError, f"seed .*{2**63}"),
-    ("seed", 1.5, TypeError, "seed .*1.5"),
     ("device", "gpu", ValueError, 'device .*"auto".*gpu'),
     ("device", "meta", ValueError, "device .*meta"),
     ("device", "cuda:99", ValueError, "device .*cuda:99"),
@@ -195,8 +159,6 @@ TRAIN: list[Row] = [
     *MODELS[:3],
     ("model", Output().double(), TypeError, "images .*float32.*model .*float64"),
     ("model", Output(lambda logits: logits[0]), ValueError, r"model .*\[2, classes\].*\[4\]"),
-    ("model", Output(lambda logits: logits[:1]), ValueError, r"model .*\[2, classes\].*\[1, 4\]"),
-    ("model", Output(lambda logits: logits[:, :0]), ValueError, r"model .*classes\].*\[2, 0\]"),
     *MODELS[8:],
     ("model", Output().requires_grad_(False), ValueError, "model .*no parameters to train"),
     ("model", nn.Flatten(), ValueError, "model .*no parameters to train"),
@@ -206,8 +168,6 @@ TRAIN: list[Row] = [
     ("run", b"run", TypeError, "run .*path.*b'run'"),
     ("data", None, TypeError, "data .*Dataset.*NoneType"),
     ("data", (IMAGES, LABELS), TypeError, "data .*Dataset.*tuple"),
-    ("data", dataset((IMAGES * 255).to(torch.uint8)), TypeError, r"images .*uint8.*images / 255"),
-    ("data", dataset(IMAGES[:0], LABELS[:0]), ValueError, "images .*empty"),
     ("data", dataset(altered(IMAGES, torch.nan)), ValueError, "images .*finite.*nan"),
     ("data", dataset(validation=Split(altered(IMAGES, torch.inf), LABELS)), ValueError, "finite"),
     (
@@ -218,8 +178,6 @@ TRAIN: list[Row] = [
     ),
     ("data", dataset(validation=Split(IMAGES[:, :1], LABELS)), ValueError, r"\[2, 1, 3\]"),
     ("data", dataset(labels=LABELS[:5]), ValueError, r"labels .*\[6\].*\[5\]"),
-    ("data", dataset(labels=LABELS.int()), TypeError, "labels .*int64.*int32"),
-    ("data", dataset(labels=altered(LABELS, -1)), ValueError, "labels .*at least 0.*-1"),
     ("data", dataset(labels=altered(LABELS, 4)), ValueError, "labels .*0 to 3.*4"),
     ("data", dataset(validation=Split(IMAGES, altered(LABELS, 4))), ValueError, "labels .*0 to 3"),
 ]
@@ -230,14 +188,8 @@ TRAINED: list[Row] = [
 ]
 LENET: list[Row] = [
     ("seed", -1, ValueError, "seed .*-1"),
-    ("seed", 1.5, TypeError, "seed .*1.5"),
-    ("seed", "0", TypeError, "seed .*'0'"),
-    ("seed", True, TypeError, "seed .*True"),
     ("classes", 1, ValueError, "classes .*at least 2.*1"),
-    ("classes", -3, ValueError, "classes .*-3"),
     ("classes", 2.5, TypeError, "classes .*2.5"),
-    ("classes", "10", TypeError, "classes .*'10'"),
-    ("classes", True, TypeError, "classes .*True"),
 ]
 FORWARD: list[Row] = [
     ("images", torch.zeros(size), ValueError, r"images .*\[N, 1, 28, 28\].*" + str([*size])[1:-1])
@@ -365,11 +317,6 @@ def test_running_out_of_memory_is_not_called_bad_input() -> None:
 
     with pytest.raises(torch.OutOfMemoryError):
         evaluate(Output(exhausted), IMAGES, LABELS)
-
-
-def test_numpy_numbers_are_good_input() -> None:
-    adversarial = fgsm(Output(), IMAGES, LABELS, np.float64(0.1), batch_size=np.int64(4))  # type: ignore[arg-type]
-    assert adversarial.shape == IMAGES.shape
 
 
 def test_a_method_without_source_is_no_run(tmp_path: Path) -> None:

@@ -88,13 +88,13 @@ IMPORT_NAMES = {
 }
 
 
-@pytest.mark.parametrize(("folder", "extras"), [("advlib", ["report"]), ("tests", None)])
-def test_what_is_imported_is_declared(folder: str, extras: list[str] | None) -> None:
-    extras = ["report", "test"] if extras is None else extras
+@pytest.mark.parametrize(
+    ("folder", "extras"), [("advlib", ["report"]), ("tests", ["report", "test"])]
+)
+def test_what_is_imported_is_declared(folder: str, extras: list[str]) -> None:
     names = {canonicalize_name(requirement.name) for requirement in declared(*extras)}
-    own = {"advlib"}
-    if folder == "tests":
-        own |= {path.stem for place in ("tests", ".make") for path in (ROOT / place).rglob("*")}
+    own = {path.stem for place in ("tests", ".make") for path in (ROOT / place).rglob("*")}
+    own.add("advlib")
     for path in (ROOT / folder).rglob("*.py"):
         for top in imports(path) - own - sys.stdlib_module_names:
             name = IMPORT_NAMES.get(top, top)
@@ -116,10 +116,8 @@ def test_conda_installs_from_the_same_lock() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     *conda, by_pip = environment["dependencies"]
     assert by_pip == {"pip": ["-r requirements.lock", "-e ."]}
-    names = {re.split("[=<>]", text)[0] for text in conda}
-    assert names == {"python", "pip", "make"}  # nothing that the lock pins comes from conda
-    (python,) = [text for text in conda if text.startswith("python=")]
-    assert python == "python=3.11"
+    # nothing that the lock pins comes from conda
+    assert {re.split("[=<>]", text)[0] for text in conda} == {"python", "pip", "make"}
 
 
 def test_the_package_carries_its_data() -> None:
@@ -136,10 +134,8 @@ def test_the_package_carries_its_data() -> None:
 
 def test_citation() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert {"cff-version", "message", "title", "authors"} <= set(citation)
     assert citation["version"] == project()["version"]
     assert citation["license"] == project()["license"]
-    assert "The advlib authors" in (ROOT / "LICENSE").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git repository")

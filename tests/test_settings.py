@@ -8,38 +8,35 @@ import pytest
 
 import advlib
 from advlib.methods import METHODS, Method
-from advlib.settings import SIZE, WHOLE, Experiment, Settings, Training, check, declared, setting
-
-ALLOWED: list[tuple[str, object, object]] = [
-    ("dataset", "MNIST", "MNIST"),
-    ("dataset", "KMNIST", "KMNIST"),
-    ("images", None, None),
-    ("images", 1, 1),
-    ("images", np.int32(7), 7),
-    ("epsilon", 0, 0.0),
-    ("epsilon", np.float64(0.1), 0.1),
-    ("epsilon", 3, 3.0),
-    ("alpha", 0, 0.0),
-    ("alpha", 1.0, 1.0),
-    ("epochs", 30, 30),
-    ("batch_size", np.uint8(100), 100),
-    ("learning_rate", 1e-3, 1e-3),
-    ("momentum", 0, 0.0),
-    ("weight_decay", 0.0, 0.0),
-    ("seed", 0, 0),
-    ("seed", 2**63 - 1, 2**63 - 1),
-    ("methods", ["mixed", "standard"], ("mixed", "standard")),
-    ("methods", ("mixed-epochwise",), ("mixed-epochwise",)),
-]
+from advlib.settings import WHOLE, Experiment, Training, check, declared, setting
 
 
-@pytest.mark.parametrize(("name", "value", "expected"), ALLOWED)
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("dataset", "KMNIST", "KMNIST"),
+        ("images", None, None),
+        ("images", np.int32(7), 7),
+        ("epsilon", 0, 0.0),
+        ("epsilon", np.float64(0.1), 0.1),
+        ("alpha", 0, 0.0),
+        ("alpha", 1.0, 1.0),
+        ("batch_size", np.uint8(100), 100),
+        ("learning_rate", 1e-3, 1e-3),
+        ("momentum", 0, 0.0),
+        ("seed", 2**63 - 1, 2**63 - 1),
+        ("methods", ["mixed", "standard"], ("mixed", "standard")),
+        ("methods", ("mixed-epochwise",), ("mixed-epochwise",)),
+        ("epsilon", -0.0, 0.0),
+    ],
+)
 def test_allowed_values_come_back_as_pythons_own(
     name: str, value: object, expected: object
 ) -> None:
-    checked = check(name, value)
-    assert checked == expected
-    assert type(checked) is type(expected)
+    settings = Experiment(**{name: value})  # type: ignore[arg-type]
+    found = getattr(settings, name)
+    assert repr(found) == repr(expected)  # which tells -0.0 from 0.0
+    assert dataclasses.replace(settings) == settings
 
 
 @pytest.mark.parametrize(
@@ -47,7 +44,6 @@ def test_allowed_values_come_back_as_pythons_own(
     [
         ("dataset", "mnist", ValueError),
         ("dataset", 1, TypeError),
-        ("dataset", None, TypeError),
         ("images", 0, ValueError),
         ("images", 2.0, TypeError),
         ("images", True, TypeError),
@@ -62,21 +58,18 @@ def test_allowed_values_come_back_as_pythons_own(
         ("alpha", 1.1, ValueError),
         ("alpha", float("nan"), ValueError),
         ("epochs", 0, ValueError),
-        ("epochs", -3, ValueError),
         ("epochs", 2.5, TypeError),
         ("batch_size", 0, ValueError),
         ("batch_size", 10.0, TypeError),
         ("learning_rate", 0, ValueError),
-        ("learning_rate", -1, ValueError),
+        ("learning_rate", float("inf"), ValueError),
         ("momentum", 1, ValueError),
-        ("momentum", -0.1, ValueError),
         ("weight_decay", -1e-4, ValueError),
         ("seed", -1, ValueError),
         ("seed", 2**63, ValueError),
         ("seed", "0", TypeError),
         ("methods", "mixed", TypeError),
         ("methods", (), ValueError),
-        ("methods", ("a", "a"), ValueError),
         ("methods", (*"abcdefghi",), ValueError),
         ("methods", ("a/b",), ValueError),
         ("methods", (1,), ValueError),
@@ -92,23 +85,12 @@ def test_wrong_values_name_argument_value_and_allowed(
     assert repr(value) in message
 
 
-@pytest.mark.parametrize(("name", "value", "expected"), ALLOWED)
-def test_settings_are_checked_when_they_are_made(
-    name: str, value: object, expected: object
-) -> None:
-    settings = Experiment(**{name: value})  # type: ignore[arg-type]
-    assert getattr(settings, name) == expected
-    assert dataclasses.replace(settings) == settings
-    with pytest.raises((TypeError, ValueError), match=f"^{name} must be "):
-        dataclasses.replace(settings, **{name: object()})  # type: ignore[arg-type]
+@pytest.mark.parametrize("name", declared())
+def test_settings_are_checked_when_they_are_made(name: str) -> None:
+    with pytest.raises(TypeError, match=f"^{name} must be "):
+        dataclasses.replace(Experiment(), **{name: object()})  # type: ignore[arg-type]
     with pytest.raises(dataclasses.FrozenInstanceError):
-        settings.epochs = 1  # type: ignore[misc]
-
-
-def test_each_setting_says_what_it_is() -> None:
-    for each in declared().values():
-        assert each.metadata["words"]
-        assert each.default is not dataclasses.MISSING
+        setattr(Experiment(), name, 1)
 
 
 def test_settings_are_chosen_from_a_notebooks_names() -> None:
@@ -139,12 +121,3 @@ def test_train_shows_the_settings_with_their_defaults() -> None:
     shown = {name: p.default for name, p in parameters.items() if name in declared(Training)}
     assert shown == vars(Training())
     assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in shown)
-
-
-def test_a_rule_is_asked_again_with_a_value_that_it_gave() -> None:
-    assert SIZE.check("x", SIZE.check("x", -0.0)) == 0
-    assert str(SIZE.check("x", -0.0)) == "0.0"
-
-
-def test_settings_without_fields_can_be_made() -> None:
-    assert Settings() == Settings()

@@ -42,9 +42,7 @@ def open_experiment(names: Mapping[str, object]) -> Subject:
         show_log()
         given = resolve(report)
         if changed := [name for name in values if values[name] != getattr(given, name)]:
-            raise ValueError(
-                f"{', '.join(changed)}: another value than the report's"
-            )
+            raise ValueError(f"{', '.join(changed)}: another value than the report's")
     elif shell:
         rest = [f"`{name} = {value!r}`" for name, value in values.items() if name not in named]
         said = f"All other settings are those of `parameters/quick.yaml`: {', '.join(rest)}."

@@ -72,19 +72,14 @@ def plan_chapters(folder: Path, experiment: Experiment) -> list[Execution]:
     return found
 
 
-def plan_matter(folder: Path) -> list[Execution]:
-    """Return the executions of the front and the back matter, which read the executed chapters."""
-    executed = os.path.relpath(folder, MATTER)
-    return [
-        Execution(source, folder / source.name, f"-p executed {executed}")
-        for source in sorted(MATTER.glob("*.ipynb"), reverse=True)
-    ]
-
-
 def write_rules(name: str, experiment: Experiment) -> list[str]:
     """Return the Makefile's variables and rules for an experiment, by the name of its folder."""
     folder = BUILD / name / "notebooks"
-    chapters, matter = plan_chapters(folder, experiment), plan_matter(folder)
+    chapters, executed = plan_chapters(folder, experiment), os.path.relpath(folder, MATTER)
+    matter = [  # which reads the executed chapters
+        Execution(source, folder / source.name, f"-p executed {executed}")
+        for source in sorted(MATTER.glob("*.ipynb"), reverse=True)
+    ]
     entry = PACKAGE / "report" / "__main__.py"
     style = {path for path in STYLE.rglob("*") if path.is_file()}
     lines = [

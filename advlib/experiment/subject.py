@@ -34,10 +34,7 @@ from advlib.training import check_training
 
 TRIED = 3
 """Images of the step; not two, of which all else that asks a network takes."""
-IS_FILE = (
-    f"it must be Python that can be imported here: what it needs is installed for {sys.executable},"
-    " or lies beside it"
-)
+IS_FILE = f"what it imports must be installed for {sys.executable}, or lie beside it"
 IS_METHOD = (
     "a method is a function (model, batch, settings), or an advlib.methods.Method with one, that"
     " returns an advlib.methods.Step: for each trained parameter its gradient, in their order, and"

@@ -5,13 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from folders import put_pictures
 
-from advlib.data import load_data
 from advlib.experiment import kernel
 from advlib.experiment.opening import open_experiment
 from advlib.experiment.parameters import resolve
-from advlib.kept.folders import MNIST, PARAMETERS
+from advlib.kept.folders import PARAMETERS
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +21,7 @@ def _threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "cores", "threads"),
-    [("", 2, 1), ("", 12, 4), ("2", 2, 2), ("0", 12, 1), ("many", 6, 2)],
+    ("asked", "cores", "threads"), [("", 2, 1), ("", 12, 4), ("2", 2, 2), ("many", 6, 2)]
 )
 def test_a_notebook_computes_with_as_many_threads_as_in_make(
     asked: str, cores: int, threads: int, monkeypatch: pytest.MonkeyPatch
@@ -32,11 +29,8 @@ def test_a_notebook_computes_with_as_many_threads_as_in_make(
     """The runner's kernels inherit the same number, and so sums are added in the same order."""
     monkeypatch.setenv("OMP_NUM_THREADS", asked)
     monkeypatch.setattr("os.cpu_count", lambda: cores)
-    subject = open_experiment({"images": 50, "epsilon": 0.2, "other": 1})
-    experiment, data = subject.experiment, subject.data
+    open_experiment({"images": 50})
     assert torch.get_num_threads() == kernel.share_cores() == threads
-    assert (experiment.images, experiment.attack_epsilon, len(data.train)) == (50, 0.2, 50)
-    assert open_experiment({"images": 50, "attack_epsilon": 0.3}).experiment.attack_epsilon == 0.3
 
 
 def test_in_a_report_what_a_notebook_does_not_name_is_the_report_s(
@@ -51,14 +45,6 @@ def test_in_a_report_what_a_notebook_does_not_name_is_the_report_s(
 
 
 def test_by_hand_it_is_the_quick_set_s() -> None:
-    by_hand = open_experiment({"images": 50, "seed": 3}).experiment
-    assert by_hand == resolve("quick", {"images": 50, "seed": 3})
-
-
-def test_a_known_data_set_in_a_folder_is_known(tmp_path: Path) -> None:
-    own = put_pictures(tmp_path / "my data", shape=(28, 28))
-    subject = open_experiment({"dataset": str(own), "images": None})
-    assert (subject.experiment.dataset, subject.data.name) == (str(own), "my data")
-    subject = open_experiment({"dataset": str(MNIST), "images": 100})
-    assert subject.experiment.dataset == subject.data.name == "MNIST"
-    assert subject.data.fingerprint == load_data(images=100).fingerprint
+    by_hand = open_experiment({"images": 50, "seed": 3, "other": 1})
+    assert by_hand.experiment == resolve("quick", {"images": 50, "seed": 3})
+    assert len(by_hand.data.train) == 50

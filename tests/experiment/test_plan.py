@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from advlib.experiment import plan
-from advlib.experiment.plan import Execution, find_chapters, find_parameters, main, plan_chapters
+from advlib.experiment.plan import Execution, find_chapters, find_parameters, plan_chapters
 from advlib.kept.folders import NOTEBOOKS, PROJECT
 from advlib.settings import Experiment, declared
 
@@ -19,7 +19,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_command_line_needs_the_standard_library_only() -> None:
-    done = run("PARAMETERS=seed", "EPSILON=0.2", "EPOCHS=5")
+    done = run("EPSILON=0.2", "EPOCHS=5")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split("@@")[:2] == [
         "name := seed-epochs5-epsilon0.2",
@@ -27,20 +27,12 @@ def test_command_line_needs_the_standard_library_only() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "argument",
-    ["EPSILN=0.2", "EPSILON=-1", "PARAMETERS=x", "METHODS=x", "IMAGES=60000"],
-)
+@pytest.mark.parametrize("argument", ["EPSILON=-1", "PARAMETERS=x", "METHODS=x", "IMAGES=60000"])
 def test_command_line_errors_are_one_line_and_status_2(argument: str) -> None:
     done = run(argument)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
-
-
-def test_a_run_without_a_set_is_the_seeds(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ALPHA=0.25"]) == 0
-    assert capsys.readouterr().out.startswith("name := seed-alpha0.25@@")
 
 
 def test_chapters_are_in_the_order_of_their_numbers(

@@ -3,15 +3,11 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import nbformat
 import pytest
 import yaml
 from kernels import TRAINING, exists, outputs, wait_for, write
@@ -51,53 +47,30 @@ def test_the_notebook_gets_the_parameters_that_it_names(
     )
     before = source.read_bytes()
     assert run(source, "-p", "method", "mixed") == 0
-    assert outputs(tmp_path / "executed" / "a.ipynb") == "0.25 None mixed\n"
+    (executed,) = (tmp_path / "executed").iterdir()
+    assert outputs(executed) == "0.25 None mixed\n"
     assert source.read_bytes() == before
-    names = {path.name for path in (tmp_path / "executed").iterdir()}
-    assert names == {"a.ipynb"}
-
-
-def test_names_that_do_not_fit_are_errors(tmp_path: Path) -> None:
-    source = write(tmp_path / "a.ipynb", "epsilon = 0.1")
-    known = {"epsilon": 0.25, "seed": 3}
-    assert select(source, known, {}) == {"epsilon": 0.25}
-    with pytest.raises(ValueError, match="no parameter 'method'; it has epsilon"):
-        select(source, known, {"method": "mixed"})
-    misspelt = write(tmp_path / "b.ipynb", "epsilom = 0.1")
-    with pytest.raises(ValueError, match="'epsilom'; known are epsilon, seed"):
-        select(misspelt, known, {})
+    assert str(tmp_path) not in executed.read_text()  # no path of this machine
+    assert json.loads(executed.read_text())["metadata"]["papermill"]["input_path"] == "a.ipynb"
 
 
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        (["epsilon = 0.1", "x = 1", "%time epsilon = 0.2"], ""),
-        (["epsilon = 0.1", "[epsilon for epsilon in (1, 2)]\ndef f(): epsilon = 1"], ""),
-        (
-            ["epsilon = 0.1", "%matplotlib inline\nepsilon = 0.2"],
-            "cell 2 gives epsilon another",
-        ),
-        (
-            ["epsilon = 0.1", "x = 1", "for epsilon in (1, 2): pass"],
-            "cell 3 gives epsilon another",
-        ),
-        (["epsilon = 0.1", "tagged: epsilon = 0.2"], "cell 2 gives epsilon another value"),
+        (["epsilom = 0.1"], "'epsilom'; known are epsilon"),
+        (["epsilon = 0.1", "%matplotlib inline\nepsilon = 0.2"], "cell 2 gives epsilon another"),
+        (["epsilon = 0.1", "x = 1", "for epsilon in (1, 2): pass"], "cell 3 gives epsilon another"),
     ],
 )
-def test_no_cell_takes_the_place_of_what_is_given(
-    cells: list[str], message: str, tmp_path: Path
-) -> None:
-    source = write(tmp_path / "a.ipynb", *[cell.removeprefix("tagged: ") for cell in cells])
-    notebook = json.loads(source.read_text())
-    for number, cell in enumerate(cells):
-        if cell.startswith("tagged: "):
-            notebook["cells"][number]["metadata"]["tags"] = ["parameters"]
-    source.write_text(json.dumps(notebook))
-    if not message:
-        assert select(source, {"epsilon": 0.25}, {}) == {"epsilon": 0.25}
-        return
+def test_what_is_given_would_not_count(cells: list[str], message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
-        select(source, {"epsilon": 0.25}, {})
+        select(write(tmp_path / "a.ipynb", *cells), {"epsilon": 0.25}, {})
+
+
+def test_names_of_other_scopes_are_no_parameters(tmp_path: Path) -> None:
+    cell = "%time epsilon = 0.2\n[epsilon for epsilon in (1, 2)]\ndef f(): epsilon = 1"
+    source = write(tmp_path / "a.ipynb", "epsilon = 0.1", cell)
+    assert select(source, {"epsilon": 0.25, "seed": 3}, {}) == {"epsilon": 0.25}
 
 
 def test_the_kernel_does_not_depend_on_the_caller(
@@ -179,23 +152,18 @@ print("done")
 """
 
 
-def start(
-    *command: str, cwd: Path, stdout: int = subprocess.DEVNULL, **others: Any
-) -> subprocess.Popen[bytes]:
+def start(source: Path, parameters: Path) -> subprocess.Popen[bytes]:
+    """Execute a notebook as b.ipynb, in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("PYTEST_CURRENT_TEST")  # with it ipykernel leaves the streams alone
-    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=stdout, **others)
-
-
-def runner(source: Path, parameters: Path) -> list[str]:
-    """Return the command line that executes a notebook as b.ipynb."""
     command = [sys.executable, "-m", "advlib.experiment.runner", str(source), "b.ipynb"]
-    return [*command, "--parameters", str(parameters)]
+    command += ["--parameters", str(parameters)]
+    return subprocess.Popen(command, cwd=source.parent, env=environment, stdout=subprocess.PIPE)
 
 
 def test_the_log_is_on_the_terminal_at_once(tmp_path: Path, parameters: Path) -> None:
     source = write(tmp_path / "a.ipynb", "seed = 0", LOGS)
-    process = start(*runner(source, parameters), cwd=tmp_path, stdout=subprocess.PIPE)
+    process = start(source, parameters)
     assert process.stdout
     lines = [process.stdout.readline().decode() for _ in range(3)]  # while the notebook waits
     assert lines == ["b.ipynb\n", *(f"    epoch {i}: {chr(949)}\n" for i in range(2))]
@@ -206,42 +174,22 @@ def test_the_log_is_on_the_terminal_at_once(tmp_path: Path, parameters: Path) ->
     assert outputs(tmp_path / "b.ipynb").endswith("done\n")
 
 
-def test_no_path_of_this_machine_is_stored(tmp_path: Path, run: Callable[..., int]) -> None:
-    source = write(tmp_path / "sources" / "a.ipynb", "seed = 0", "seed")
-    assert run(source) == 0
-    text = (tmp_path / "executed" / "a.ipynb").read_text()
-    assert str(tmp_path) not in text
-    assert json.loads(text)["metadata"]["papermill"]["input_path"] == "a.ipynb"
-
-
-@pytest.mark.parametrize("victim", ["runner", "parent"])
-def test_a_kernel_does_not_outlive_a_killed_runner_or_its_parent(
-    victim: str, tmp_path: Path, parameters: Path
-) -> None:
-    """The parent stands for make: nothing but its death tells the runner."""
+def test_a_kernel_does_not_outlive_a_killed_runner(tmp_path: Path, parameters: Path) -> None:
+    """That neither outlives a killed make is in tests/making/test_make.py."""
     source = write(tmp_path / "a.ipynb", "seed = 0", TRAINING)
-    command = runner(source, parameters)
-    if victim == "parent":
-        keeper = f"import subprocess; subprocess.run({command})"
-        process = start(sys.executable, "-c", keeper, cwd=tmp_path)
-    else:
-        process = start(*command, cwd=tmp_path)
+    process = start(source, parameters)
     alive = tmp_path / "alive"
-    wait_for(alive.exists)
-    wait_for(alive.read_text)
+    wait_for(lambda: alive.exists() and alive.read_text())
     kernel = int(alive.read_text().split()[0])
     assert exists(kernel)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.communicate()
     wait_for(lambda: not exists(kernel))
-    length = alive.stat().st_size
-    time.sleep(0.5)
-    assert alive.stat().st_size == length
     assert not (tmp_path / "b.ipynb").exists()
 
 
 def test_what_changes_while_a_notebook_is_executed_makes_it_out_of_date(
-    tmp_path: Path, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, run: Callable[..., int]
 ) -> None:
     module = tmp_path / "module.py"
     module.touch()
@@ -249,22 +197,3 @@ def test_what_changes_while_a_notebook_is_executed_makes_it_out_of_date(
     source = write(tmp_path / "a.ipynb", "epsilon = 0.1", cell)
     assert run(source) == 0
     assert (tmp_path / "executed" / "a.ipynb").stat().st_mtime < module.stat().st_mtime
-
-
-def test_outputs_alone_change_nothing(tmp_path: Path, run: Callable[..., int]) -> None:
-    """As when somebody runs the notebook by hand, and saves it."""
-    source = write(tmp_path / "a.ipynb", "seed = 0", "print('first')")
-    executed = tmp_path / "executed" / "a.ipynb"
-    assert run(source) == 0
-    made = executed.stat().st_mtime_ns
-    book = nbformat.read(source, 4)
-    book.cells[1].update(execution_count=7, outputs=[nbformat.v4.new_output("stream", text="x")])
-    nbformat.write(book, source)
-    assert run(source, "--newer", str(source)) == 0
-    assert executed.stat().st_mtime_ns == made
-    assert run(source, "--newer", str(source), str(tmp_path / "module.py")) == 0
-    assert executed.stat().st_mtime_ns > made
-    book.cells[1].source = "print('second')"
-    nbformat.write(book, source)
-    assert run(source, "--newer", str(source)) == 0
-    assert outputs(executed) == "second\n"

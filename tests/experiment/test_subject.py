@@ -17,7 +17,6 @@ from advlib.experiment import parameters
 from advlib.experiment.own import digest_own, find_own
 from advlib.experiment.subject import OwnCodeError, load_own, resolve_subject
 from advlib.kept.folders import MNIST
-from advlib.methods import METHODS
 from advlib.runs import build_network
 from advlib.settings import Experiment, read_origin
 
@@ -94,10 +93,8 @@ def say(tmp_path: Path, dataset: str, capsys: pytest.CaptureFixture[str]) -> Say
         ["NETWORK=mine.py:make_net", "METHODS=mixed"],
     ],
 )
-def test_what_is_right_passes_and_leaves_nothing(say: Say, given: list[str]) -> None:
-    before = dict(METHODS)
+def test_what_is_right_passes(say: Say, given: list[str]) -> None:
     assert say("", *given) == ""
-    assert before == METHODS
 
 
 @pytest.mark.parametrize(
@@ -106,52 +103,39 @@ def test_what_is_right_passes_and_leaves_nothing(say: Say, given: list[str]) -> 
         ("", "METHODS=nothere.py:free", "nothere.py"),
         ("", "METHODS=mine.py:frei", "mine.py has no name 'frei'; it has torch, nn, Batch"),
         ("def free(:", "METHODS=mine.py:free", f"mine.py, line {LINE + 1}: importing it fails"),
-        ("# \udcff", "METHODS=mine.py:free", "mine.py: importing it fails with Unicode"),
-        ("\n1 / 0", "NETWORK=mine.py:Net", f"mine.py, line {LINE + 2}: .* ZeroDivisionError"),
-        ("import nothing_such", "METHODS=mine.py:free", "nothing_such.*; it must be .* installed"),
-        ("raise SystemExit(3)", "METHODS=mine.py:free", "importing it fails with SystemExit: 3"),
+        ("# \udcff", "METHODS=mine.py:free", "mine.py: importing it fails.*UnicodeDecodeError"),
+        ("\n1 / 0", "NETWORK=mine.py:Net", f"mine.py, line {LINE + 2}: .*ZeroDivisionError"),
+        ("import nothing_such", "METHODS=mine.py:free", "must be installed.*nothing_such"),
+        ("raise SystemExit(3)", "METHODS=mine.py:free", "importing it fails.*SystemExit: 3"),
         ("standard = free", "METHODS=mine.py:standard", "of your own with another name"),
-        ("", "METHODS=standard,fre", "METHODS must be of adversarial, .* or FILE.py:NAME"),
-        ("", "METHODS=mi,ne.py:free", r"\(a path without commas\), not 'mi'"),
-        ("free = 3", "METHODS=mine.py:free", "a step .* TypeError: .*; a method is a"),
-        ("def free(m, b): ...", "METHODS=mine.py:free", "mine.py: free: a step .* 3 were given; a"),
+        ("def free(m, b): ...", "METHODS=mine.py:free", "mine.py: free: a step .* 3 were given"),
         (
             "def free(m, b, s):\n    return undefined",
             "METHODS=mine.py:free",
-            f"mine.py, line {LINE + 2}: free: a step on 3 images fails with NameError: .*; a method"
-            " is a function .*\n(.*\n)*.*return undefined",
+            f"mine.py, line {LINE + 2}: free: a step on 3 images fails; a method is .*NameError",
         ),
         (
             "old = free\ndef free(*a):\n    s = old(*a)\n    return Step(s.gradients[1:], s.clean)",
             "METHODS=mine.py:free",
-            "mine.py: free: a step on 3 images fails with .*: for each trained parameter its",
+            "mine.py: free: a step on 3 images fails; .*: for each trained parameter its",
         ),
         (
             "old = free\ndef free(*a):\n    s = old(*a)\n"
             "    return Step([g / 0 for g in s.gradients], s.clean)",
             "METHODS=mine.py:free",
-            "mine.py: free: a step on 3 images fails with DivergedError",
+            "mine.py: free: a step on 3 images fails; .*DivergedError",
         ),
-        (
-            "Net = Net(3, (1, 28, 28))",
-            "NETWORK=mine.py:Net",
-            "TypeError: .*; a network is",
-        ),
-        (
-            "def Net(): return 5",
-            "NETWORK=mine.py:Net",
-            "Attribute.*; a network is",
-        ),
-        ("def Net(size): ...", "NETWORK=mine.py:Net", "fails with TypeError: .*size"),
+        ("def Net(): return 5", "NETWORK=mine.py:Net", "a network is .*AttributeError"),
+        ("def Net(size): ...", "NETWORK=mine.py:Net", "a network is .*TypeError: .*size"),
         (
             "old = Net\ndef Net(shape): return old(10, shape)",
             "NETWORK=mine.py:Net",
-            r"running it on 3 images fails with .* returns \[3, 10\] and not \[3, 3\]",
+            r"running it on 3 images fails; .* returns \[3, 10\] and not \[3, 3\]",
         ),
         (
             "class Bad(Net):\n    def forward(self, images):\n        return self[3](images)",
             "NETWORK=mine.py:Bad",
-            f"mine.py, line {LINE + 3}: Bad: running it on 3 images fails with RuntimeError: mat1",
+            f"mine.py, line {LINE + 3}: Bad: running it on 3 images fails; .*RuntimeError: mat1",
         ),
         (
             "import os\ndef Net():\n    n = nn.Sequential(nn.Flatten(), nn.Linear(784, 3))\n"
@@ -163,59 +147,54 @@ def test_what_is_right_passes_and_leaves_nothing(say: Say, given: list[str]) -> 
             "class Bad(Net):\n    def forward(self, images):\n"
             "        return super().forward(images.detach())",
             "NETWORK=mine.py:Bad",
-            "mine.py: Bad: running it on 3 images fails with ValueError: model must return logits",
+            "mine.py: Bad: running it on 3 images fails; .*ValueError: model must return logits",
         ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(say: Say, code: str, given: str, words: str) -> None:
     said = say(code, given)
     assert said.startswith("error: ")
-    assert re.search(words, said), said
+    assert re.search(words, said, re.DOTALL), said
 
 
 def test_the_last_minibatch_is_tried_too(say: Say) -> None:
     """Of 234 images one is left alone, of which batch normalisation makes nothing."""
     said = say("", "NETWORK=mine.py:Net", "BATCH_SIZE=233")
-    assert "standard: a step on 3 images fails with ValueError" in said
-
-
-def save(folder: Path, dataset: str, network: str, leave_out: str = "", **more: Any) -> None:
-    """Save the weights of a network of another seed, without and with some."""
-    subject = resolve_subject(Experiment(dataset=dataset, network=f"{folder}/mine.py:{network}"))
-    state = build_network(subject.network, subject.data, 5).state_dict()
-    state = {n: t.clone() for n, t in {**state, **more}.items() if n != leave_out}
-    safetensors.torch.save_file(state, folder / "my_own.safetensors")
+    assert "standard: a step on 3 images fails; " in said
 
 
 @pytest.mark.parametrize(
     ("network", "changes", "words"),
     [
         ("Net", {}, ""),
-        ("Net", {"leave_out": "1.weight"}, "it lacks 1.weight"),
-        ("Net", {"9.weight": torch.ones(2)}, "it has, beside 9.weight"),
+        ("Net", {"1.weight": None}, "Missing .*1.weight"),
+        ("Net", {"9.weight": torch.ones(2)}, "Unexpected .*9.weight"),
         ("Net", {"1.weight": torch.ones(2, 2)}, "size mismatch for 1.weight"),
         ("Net", {"3.bias": torch.full((3,), torch.nan)}, "values are not finite in 3.bias"),
-        ("Tied", {}, ""),
-        ("Tied", {"leave_out": "a.weight"}, ""),  # b.weight is the same
-        ("Tied", {"leave_out": "a.bias"}, "it lacks a.bias"),
+        ("Tied", {"a.weight": None}, ""),  # b.weight is the same
+        ("Tied", {"a.weight": None, "a.bias": None}, "Missing .*a.bias"),
     ],
 )
 def test_weights(
     say: Say, tmp_path: Path, dataset: str, network: str, changes: Any, words: str
 ) -> None:
     (tmp_path / "mine.py").write_text(HEAD)
-    save(tmp_path, dataset, network, **changes)
+    subject = resolve_subject(Experiment(dataset=dataset, network=f"{tmp_path}/mine.py:{network}"))
+    state = build_network(subject.network, subject.data, 5).state_dict() | changes
+    kept = {name: tensor.clone() for name, tensor in state.items() if tensor is not None}
+    safetensors.torch.save_file(kept, tmp_path / "my_own.safetensors")
     given = [f"WEIGHTS={tmp_path}", f"NETWORK=mine.py:{network}"]
     said = say("", *given, "METHODS=my_own")
-    assert (
-        re.search(f"my_own.safetensors must have the weights .*{words}", said)
-        if words
-        else (said == "")
-    )
-    assert "other.safetensors must have the weights" in say("", *given, "METHODS=other,my_own")
+    expected = f"error: my_own.safetensors must have the weights .*{words}.*" if words else ""
+    assert re.fullmatch(expected, said, re.DOTALL)
+
+
+def test_weights_that_cannot_be_read(say: Say, tmp_path: Path) -> None:
+    given = [f"WEIGHTS={tmp_path}", "NETWORK=mine.py:Net"]
     assert "METHODS must be names alone" in say("", *given, "METHODS=mine.py:free")
     (tmp_path / "my_own.safetensors").write_bytes(b"pickle")
-    assert "my_own.safetensors must have the weights" in say("", *given, "METHODS=my_own")
+    for name in ("my_own", "other"):
+        assert f"{name}.safetensors must have the weights" in say("", *given, f"METHODS={name}")
 
 
 def test_a_subject_has_its_models(tmp_path: Path, dataset: str) -> None:
@@ -227,14 +206,11 @@ def test_a_subject_has_its_models(tmp_path: Path, dataset: str) -> None:
     subject = resolve_subject(experiment)
     assert subject.methods == ["standard", "row", "free"]
     assert (subject.shown, subject.experiment.images) == ("standard", None)
-    assert [*map(subject.title, ("free", "mixed-epochwise"))] == [
-        *("Free training", "Mixed training, epoch by epoch")
-    ]
+    assert subject.title("free") == "Free training"
     (standard, history), (row, same) = map(subject.open_training, ("standard", "row"))
     assert [*map(len, (history, same))] == [1, 1]  # type: ignore[arg-type]
     test = subject.data.test
     assert evaluate(row, test.images, test.labels).n == len(test)
-    assert "row" not in METHODS
     # a method that the experiment does not name can be opened all the same
     assert subject.open_training("mixed")[0] is not standard
 
@@ -269,8 +245,7 @@ def test_data_that_do_not_fit_are_refused(
 ) -> None:
     kana = "\N{HIRAGANA LETTER KI}"
     for place, words in (
-        (put_pictures(tmp_path / "a"), "LeNet takes grey images .* \(3, 12, 16\): bring"),
-        (put_idx(tmp_path / "b"), "16, 16"),
+        (put_pictures(tmp_path / "a"), r"images must .*\[N, 1, 28, 28\].* \[3, 3, 12, 16\]"),
         (put_pictures(tmp_path / "c", classes=("a", kana), shape=(28, 28)), f"'{kana}': rename"),
         (tmp_path / "none", "none"),
     ):

@@ -61,7 +61,7 @@ class Project:
         return projects.environment(self.folder, PYTHON=str(self.folder / "python")) | changes
 
     def make(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        return projects.make(self.folder, *arguments, **self.environment(**changes))
+        return projects.make(self.folder, *arguments, **self.environment(**changes))  # type: ignore[arg-type]
 
     def log(self) -> list[str]:
         path = self.folder / "log"
