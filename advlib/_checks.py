@@ -18,22 +18,9 @@ class NotFiniteError(ValueError):
     """A model's logits or gradients have NaN in them."""
 
 
-def _kind(value: object) -> str:
-    return type(value).__name__
-
-
-def _shape(value: Tensor) -> list[int]:
-    return list(value.shape)
-
-
-def _range(images: Tensor) -> tuple[Tensor, Tensor]:
-    low, high = images.detach().aminmax()  # NaN if any value is, and no temporary tensor
-    return low, high
-
-
 def check_images(images: Any, name: str = "images") -> None:
     if not isinstance(images, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, not {_kind(images)}")
+        raise TypeError(f"{name} must be a torch.Tensor, not {type(images).__name__}")
     if images.layout != torch.strided:
         raise TypeError(f"{name} must be a dense tensor, not {images.layout}")
     if images.dtype not in FLOATING:
@@ -45,19 +32,19 @@ def check_images(images: Any, name: str = "images") -> None:
     if images.is_meta:
         raise ValueError(f"{name} must be a tensor with values, not on the device meta")
     if images.ndim < 2 or not images.numel():
-        raise ValueError(f"{name} must be of shape [N, ...] and not empty, not {_shape(images)}")
-    low, high = _range(images)
+        raise ValueError(f"{name} must be of shape [N, ...] and not empty, not {[*images.shape]}")
+    low, high = images.detach().aminmax()  # NaN if any value is, and no temporary tensor
     if not (low.isfinite() and high.isfinite()):
         raise ValueError(f"{name} must be finite, not from {low} to {high}")
 
 
 def check_labels(labels: Any, images: Tensor, name: str = "labels") -> None:
     if not isinstance(labels, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, not {_kind(labels)}")
+        raise TypeError(f"{name} must be a torch.Tensor, not {type(labels).__name__}")
     if labels.dtype != torch.int64:
         raise TypeError(f"{name} must be of dtype torch.int64, not {labels.dtype}")
     if labels.shape != images.shape[:1]:
-        raise ValueError(f"{name} must be of shape [{len(images)}], not {_shape(labels)}")
+        raise ValueError(f"{name} must be of shape [{len(images)}], not {[*labels.shape]}")
     if labels.device != images.device:
         raise ValueError(f"{name} must be on the images' {images.device}, not on {labels.device}")
     if labels.min() < 0:
@@ -74,7 +61,8 @@ def check_classes(labels: Tensor, classes: int, name: str = "labels") -> None:
 
 def check_model(model: object, name: str = "model") -> None:
     if not isinstance(model, nn.Module):
-        raise TypeError(f"{name} must be a torch.nn.Module, not {model!r} ({_kind(model)})")
+        kind = type(model).__name__
+        raise TypeError(f"{name} must be a torch.nn.Module, not {model!r} ({kind})")
 
 
 def check_fit(
@@ -113,8 +101,8 @@ def check_bounds(bounds: object, images: Tensor) -> tuple[Tensor, Tensor] | None
         low, high = (bound.expand_as(images[:1]) for bound in ends)
     except RuntimeError:
         raise ValueError(
-            f"bounds must be numbers or broadcast to an image of shape {list(images.shape[1:])},"
-            f" not of shapes {list(ends[0].shape)} and {list(ends[1].shape)}"
+            f"bounds must be numbers or broadcast to an image of shape {[*images.shape[1:]]},"
+            f" not of shapes {[*ends[0].shape]} and {[*ends[1].shape]}"
         ) from None
     if not (low < high).all():  # false for NaN
         raise ValueError(f"bounds must be (low, high) with low below high, not {bounds!r}")
@@ -123,7 +111,7 @@ def check_bounds(bounds: object, images: Tensor) -> tuple[Tensor, Tensor] | None
         raise ValueError(
             "images must be within the bounds, not {:.6g} below them or {:.6g} above: they reach"
             " from {:.6g} to {:.6g}".format(
-                *(max(float(far.max()), 0) for far in (below, above)), *_range(images)
+                *(max(float(far.max()), 0) for far in (below, above)), *images.detach().aminmax()
             )
         )
     return low, high
@@ -162,10 +150,7 @@ def check_last(
     device: torch.device | None = None,
     times: int = 1,
 ) -> None:
-    """Refuse a last minibatch of one image where the model takes no single one: batch norm.
-
-    The images are gone through so many times in one go.
-    """
+    """Refuse a last minibatch of one image, after so many passes, where batch norm takes none."""
     left = times * len(images) % batch_size
     if (left != 1 and batch_size != 1) or not mixes_images(model):
         return
@@ -188,16 +173,15 @@ def logits_of(model: nn.Module, images: Tensor, name: str = "model") -> Tensor:
     except (torch.OutOfMemoryError, NotFiniteError):
         raise
     except (RuntimeError, ValueError, AssertionError, torch.jit.Error) as error:
-        raise ValueError(
-            f"{name} does not take images of shape {_shape(images)}: {error}"
-        ) from error
+        shape = [*images.shape]
+        raise ValueError(f"{name} does not take images of shape {shape}: {error}") from error
     if not (isinstance(logits, Tensor) and logits.is_floating_point()):
-        kind = logits.dtype if isinstance(logits, Tensor) else _kind(logits)
+        kind = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
         raise TypeError(f"{name} must return a floating-point tensor of logits, not {kind}")
     if logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < 1:
         raise ValueError(
             f"{name} must return logits of shape [{len(images)}, classes] for {len(images)} images,"
-            f" not {_shape(logits)}"
+            f" not {[*logits.shape]}"
         )
     if logits.isnan().any():
         raise NotFiniteError(f"{name} returns logits that are NaN: has its training diverged?")

@@ -1,7 +1,7 @@
 """The search that all attacks are rows of: up a loss's gradient signs, within a box.
 
-`Problem.ask` runs the model at some points, `Problem.move` takes the step; `climb` is PGD (FGSM is
-one step of it), `climb_adaptively` is APGD. `attack_in_batches` does what is common to all.
+`Problem.ask` runs the model at some points; `climb` is PGD (FGSM is one step of it),
+`climb_adaptively` is APGD. `attack_in_batches` does what is common to all.
 """
 
 from collections.abc import Callable, Iterator
@@ -86,10 +86,6 @@ class Problem:
         turned = (logits.detach().argmax(1) == self.labels) == self.targeted
         return Pass(loss.detach(), gradient, turned)
 
-    def move(self, points: Tensor, gradient: Tensor, size: float) -> Tensor:
-        """Take the step that all attacks share."""
-        return self.project(perturb(points, gradient, size))
-
     def project(self, points: Tensor) -> Tensor:
         """Return the nearest points of the box."""
         return points.clamp(self.low, self.high)
@@ -130,7 +126,7 @@ def climb(
             problem = problem.only(rest)
             if not len(points):
                 break
-        points = problem.move(points, gradient, step_size)
+        points = problem.project(perturb(points, gradient, step_size))
     found[open_] = points
     return found
 

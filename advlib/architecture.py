@@ -5,6 +5,8 @@ from copy import deepcopy
 from functools import partial
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -18,7 +20,8 @@ ROWS = (
 )
 _TYPES = {nn.Conv2d: "conv", nn.MaxPool2d: "mpool", nn.AvgPool2d: "apool", nn.ReLU: "relu"}
 
-Pair = tuple[float, float]
+Pair = npt.NDArray[np.float64]
+"""Of height and width."""
 
 
 def architecture_table(
@@ -58,39 +61,31 @@ def architecture_table(
     ordered = not isinstance(given, nn.Module) or type(given) in (nn.Sequential, nn.ModuleList)
     layers: list[Any] = [*given] if ordered else [given]  # type: ignore[misc]
     data = torch.empty(1, *input_shape, device="meta")
-    size: Pair = (1, 1)
-    offset: Pair = (1, 1)
-    stride: Pair = (1, 1)
+    size, offset, stride = np.ones((3, 2))
     field: tuple[object, ...] = ("n/a",) * 3
-    filters: tuple[object, object]
-    columns: list[tuple[object, ...]] = [("input", *("n/a",) * 6, *field, *_memory(data, None))]
+    columns: list[tuple[object, ...]] = [("input", *("n/a",) * 6, *field, *_describe(data), "n/a")]
     for number, layer in enumerate(layers, start=1):
         kind, kernel, dilation, step, padding = _geometry(layer)
-        reach = _map(lambda k, d: d * (k - 1), kernel, dilation)  # from the first to the last pixel
-        size = _map(lambda a, r, s: a + r * s, size, reach, stride)
-        offset = _map(lambda a, r, p, s: a + (r / 2 - p) * s, offset, reach, padding, stride)
-        stride = _map(lambda s, t: s * t, stride, step)
+        reach = dilation * (kernel - 1)  # from the first to the last pixel
+        size = size + reach * stride
+        offset = offset + (reach / 2 - padding) * stride
+        stride = stride * step
         field = (_cell(size), _cell(offset), _cell(stride))
-        filters = ("n/a", "n/a")
+        filters: tuple[object, object] = ("n/a", "n/a")
         if isinstance(layer, nn.Conv2d):
             filters = (layer.in_channels // layer.groups, layer.out_channels)
         data = deepcopy(layer).to("meta")(data)
+        memory = _bytes(4 * _count(layer.parameters()))
         columns.append(
             (
                 *(kind, f"layer{number}", _cell(kernel), *filters),
-                *(_cell(step), _cell(padding), *field, *_memory(data, layer)),
+                *(_cell(step), _cell(padding), *field, *_describe(data), memory),
             )
         )
-    loss = torch.empty(1, 1, 1, 1, device="meta")
+    loss = _describe(torch.empty(1, 1, 1, 1, device="meta"))
     name = f"layer{len(layers) + 1}"
-    columns.append(("softmxl", name, 1, "n/a", "n/a", 1, 0, *field, *_memory(loss, nn.Identity())))
+    columns.append(("softmxl", name, 1, "n/a", "n/a", 1, 0, *field, *loss, "0B"))
     return pd.DataFrame(dict(enumerate(columns)), index=pd.Index(ROWS, name="layer"), dtype=object)
-
-
-def _map(function: Any, *pairs: Pair) -> Pair:
-    """Apply a function to the heights and to the widths."""
-    high, wide = (function(*values) for values in zip(*pairs, strict=True))
-    return high, wide
 
 
 def _geometry(layer: nn.Module) -> tuple[str, Pair, Pair, Pair, Pair]:
@@ -99,33 +94,26 @@ def _geometry(layer: nn.Module) -> tuple[str, Pair, Pair, Pair, Pair]:
     if kind is None:
         allowed = ", ".join(known.__name__ for known in _TYPES)
         raise TypeError(f"layers must be {allowed}, not {type(layer).__name__}")
-    if isinstance(layer, nn.ReLU):
-        return kind, (1, 1), (1, 1), (1, 1), (0, 0)
-    dilation = _pair(getattr(layer, "dilation", 1))
-    kernel = _pair(layer.kernel_size)
-    padding: Any = layer.padding
+    kernel, dilation, stride = (
+        np.broadcast_to(getattr(layer, name, 1), 2)
+        for name in ("kernel_size", "dilation", "stride")
+    )
+    padding: Any = getattr(layer, "padding", 0)
     if isinstance(padding, str):
-        same = padding == "same"
-        padding = _map(lambda k, d: d * (k - 1) // 2 if same else 0, kernel, dilation)
-    return kind, kernel, dilation, _pair(layer.stride), _pair(padding)
-
-
-def _pair(value: Any) -> Pair:
-    high, wide = value if isinstance(value, tuple) else (value, value)
-    return high, wide
+        padding = dilation * (kernel - 1) // 2 if padding == "same" else 0
+    return kind, kernel, dilation, stride, np.broadcast_to(padding, 2)
 
 
 def _cell(pair: Iterable[float]) -> object:
     """Height and width as one number, or as text where they differ."""
-    values = [int(v) if v == int(v) else v for v in pair]
+    values = [int(v) if v == int(v) else float(v) for v in pair]
     return values[0] if values[0] == values[1] else "x".join(map(str, values))
 
 
-def _memory(data: Tensor, layer: nn.Module | None) -> tuple[object, ...]:
-    """Size, depth, number and memory of the data, and the memory of the layer's parameters."""
-    parameters = "n/a" if layer is None else _bytes(4 * _count(layer.parameters()))
+def _describe(data: Tensor) -> tuple[object, ...]:
+    """Size, depth, number and memory of the data."""
     number, depth, *size = data.shape
-    return _cell(size), depth, number, _bytes(4 * data.numel()), parameters
+    return _cell(size), depth, number, _bytes(4 * data.numel())
 
 
 def _bytes(count: float) -> str:
@@ -136,14 +124,14 @@ def _bytes(count: float) -> str:
     return f"{count:.0f}GB"
 
 
-def list_layers(network: nn.Module, image: Tensor, most: int = 60) -> pd.DataFrame:
+def list_layers(network: nn.Module, image: Tensor) -> pd.DataFrame:
     """Return the layers of any network that an image [1, ...] passes, in its order, by name.
 
     Columns: type, output (its shape) and parameters. A layer that is passed again is listed once;
-    of more than `most` those within a block are one. What parameters belong to no layer is last.
+    of more than 60 those within a block are one. What parameters belong to no layer is last.
     """
     depth = 1 + max((name.count(".") for name, _ in network.named_modules()), default=0)
-    while depth > 1 and len([*_layers_at(network, depth)]) > most:
+    while depth > 1 and len([*_layers_at(network, depth)]) > 60:
         depth -= 1
     rows: dict[str, tuple[str, str, int]] = {}
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from numbers import Integral, Real
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from advlib._checks import check_classes, check_last, check_work, count_classes,
 from advlib._state import derived_seed, restored
 from advlib.attacks import fgsm
 from advlib.methods import ranks
-from advlib.settings import check
+from advlib.settings import WHOLE, Rule, check
 
 BATCH_SIZE = 200
 """Images at once: on a CPU the fastest for LeNet; on a GPU the largest that fits is."""
@@ -234,19 +233,11 @@ def wilson_interval(errors: int, n: int, level: float = 0.95) -> tuple[float, fl
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal
     of the American Statistical Association 22, 1927.
     """
-    for name, count in (("errors", errors), ("n", n)):
-        if not isinstance(count, Integral) or isinstance(count, bool):
-            raise TypeError(f"{name} must be a whole number, not {count!r}")
-    if n < 1:
-        raise ValueError(f"n must be at least 1, not {n}")
-    if not 0 <= errors <= n:
-        raise ValueError(f"errors must be from 0 to n = {n}, not {errors}")
-    if not isinstance(level, Real) or isinstance(level, bool):
-        raise TypeError(f"level must be a number, not {level!r}")
-    if not 0 < level < 1:
-        raise ValueError(f"level must be above 0 and below 1, not {level!r}")
-    rate = int(errors) / int(n)
-    z = NormalDist().inv_cdf((1 + float(level)) / 2)
+    n = WHOLE.check("n", n)
+    counted = Rule(int, f"a whole number from 0 to n = {n}", lambda count: 0 <= count <= n)
+    share = Rule(float, "a number above 0 and below 1", lambda level: 0 < level < 1)
+    rate = counted.check("errors", errors) / n
+    z = NormalDist().inv_cdf((1 + share.check("level", level)) / 2)
     centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(rate * (1 - rate) / n + (z / (2 * n)) ** 2)
     # The interval holds the rate and lies in [0, 1], except for rounding at its ends.

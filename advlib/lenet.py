@@ -1,6 +1,5 @@
 """The seed's network."""
 
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ from torch.nn.functional import linear
 from torch.nn.modules import module as every_module
 
 from advlib._convolution import by_patches, by_tiles, from_rows, to_rows
-from advlib.settings import check
+from advlib.settings import Rule, check
 
 SHAPE = (1, 28, 28)
 PRECISE = (torch.float32, torch.float64)
@@ -57,10 +56,8 @@ class LeNet(nn.Module):
 
     def __init__(self, seed: int = 0, classes: int = 10) -> None:
         super().__init__()
-        if isinstance(classes, bool) or not isinstance(classes, Integral):
-            raise TypeError(f"classes must be a whole number of at least 2, not {classes!r}")
-        if classes < 2:
-            raise ValueError(f"classes must be a whole number of at least 2, not {classes!r}")
+        at_least_two = Rule(int, "a whole number of at least 2", lambda n: n >= 2)
+        classes = at_least_two.check("classes", classes)
         # the layers draw weights of their own first
         with torch.random.fork_rng([]), torch.device("cpu"):
             self.layers: nn.Sequential = nn.Sequential(
@@ -70,7 +67,7 @@ class LeNet(nn.Module):
                 nn.MaxPool2d(2),
                 nn.Conv2d(50, 500, 4),
                 nn.ReLU(),
-                nn.Conv2d(500, int(classes), 1),
+                nn.Conv2d(500, classes, 1),
             )
         self._built: list[Any] = self._describe_layers()
         generator = torch.Generator().manual_seed(check("seed", seed))

@@ -53,14 +53,16 @@ def standard(model: nn.Module, batch: Batch, settings: Any) -> Step:
 
 def mixed(model: nn.Module, batch: Batch, settings: Any) -> Step:
     """g = g_clean + g_adversarial: trained on both together, the sum divided by the clean ones."""
-    clean, attacked = _clean_and_adversarial(model, batch, settings.epsilon)
+    clean, perturbed = attack_as_well(model, batch, settings.epsilon)
+    attacked = differentiate(model, perturbed)
     gradients = torch._foreach_add(clean.gradients, attacked.gradients)
     return Step(gradients, clean.outcome, attacked.outcome)
 
 
 def adversarial(model: nn.Module, batch: Batch, settings: Any) -> Step:
     """g = alpha g_clean + (1 - alpha) g_adversarial (Goodfellow et al. 2014, section 6)."""
-    clean, attacked = _clean_and_adversarial(model, batch, settings.epsilon)
+    clean, perturbed = attack_as_well(model, batch, settings.epsilon)
+    attacked = differentiate(model, perturbed)
     gradients = torch._foreach_lerp(attacked.gradients, clean.gradients, settings.alpha)
     return Step(gradients, clean.outcome, attacked.outcome)
 
@@ -201,8 +203,8 @@ def ranks(logits: Tensor, labels: Tensor) -> Tensor:
     return ((logits > own) | ((logits == own) & lower)).sum(1)
 
 
-def _clean_and_adversarial(model: nn.Module, batch: Batch, epsilon: float) -> tuple[Pass, Pass]:
-    """The clean pass, whose gradient makes the perturbation too, and the pass on the perturbed.
+def attack_as_well(model: nn.Module, batch: Batch, epsilon: float) -> tuple[Pass, Batch]:
+    """Differentiate by a minibatch and, with the same pass, make its adversarial images.
 
     The direction is the log-loss's in the images' precision, as the slides compute it, and not the
     exact one of `advlib.fgsm`: the pass is shared with the update. Where a model is confident it is
@@ -211,5 +213,4 @@ def _clean_and_adversarial(model: nn.Module, batch: Batch, epsilon: float) -> tu
     """
     clean = differentiate(model, batch, of_images=True)
     assert clean.of_images is not None
-    images = perturb(batch.images, clean.of_images, epsilon)
-    return clean, differentiate(model, Batch(images, batch.labels))
+    return clean, Batch(perturb(batch.images, clean.of_images, epsilon), batch.labels)

@@ -56,22 +56,8 @@ def trained(
 
     A run's folder is named by its settings, its data, the code that decides its numbers and torch's
     version, so that one made with others is never taken. The methods of an experiment draw their
-    initial weights and their shuffles from its one seed, each its own.
-
-    Parameters
-    ----------
-    method, data, device
-        As for `advlib.train`; a method by its name.
-    settings : Training
-        The experiment's; some count only for the methods that use them.
-    row : Method, optional
-        That of a method of one's own; `code` says what it is known by.
-    network : callable, optional
-        Gives the model, called as `build_network` does; one of your own is known by its code.
-    code : str, optional
-        What else decides the numbers, such as a digest of files of your own.
-    runs : path-like, optional
-        The folder of runs, by default `advlib.kept.folders.runs_folder`.
+    initial weights and their shuffles from its one seed, each its own. `code` is what else decides
+    the numbers: a digest of the files that a row or a network of one's own is from.
     """
     row = row or find_method(method)
     given = {

@@ -16,13 +16,12 @@ from torch import Tensor, nn
 
 from advlib import _checks
 from advlib._progress import show_progress
-from advlib._state import derived_seed, frozen, kept_modes, restored, seeded
-from advlib.attacks import perturb
+from advlib._state import derived_seed, frozen, kept_modes, seeded
 from advlib.data import Dataset
 from advlib.evaluation import BATCH_SIZE, Errors, errors
 from advlib.kept import checkpoints
 from advlib.kept.code import running_code, source_of
-from advlib.methods import Batch, Method, Outcome, TakeStep, differentiate, find_method, seed_order
+from advlib.methods import Batch, Method, Outcome, TakeStep, attack_as_well, find_method, seed_order
 from advlib.settings import Training, declared
 
 FIGURES = ("objective", "top1_error", "top5_error")
@@ -250,15 +249,8 @@ def validate(
         clean = errors(model, images, labels)
     with seeded(derived_seed(settings.seed, epoch, "attack"), images.device), frozen(model):
         batches = zip(*(torch.split(each, BATCH_SIZE) for each in (images, labels)), strict=True)
-        attacked = torch.cat([_attack(model, Batch(*batch), settings.epsilon) for batch in batches])
-        return clean, errors(model, attacked, labels)
-
-
-def _attack(model: nn.Module, batch: Batch, epsilon: float) -> Tensor:
-    """Perturb a batch as the methods do."""
-    gradient = differentiate(model, batch, of_images=True).of_images
-    assert gradient is not None
-    return perturb(batch.images, gradient, epsilon)
+        tries = (attack_as_well(model, Batch(*batch), settings.epsilon) for batch in batches)
+        return clean, errors(model, torch.cat([attacked.images for _, attacked in tries]), labels)
 
 
 def _sums(outcome: Outcome) -> Tensor:
@@ -281,7 +273,8 @@ def check_training(model: Any, data: Any, batch_size: int, passes: int = 1) -> N
 
     An epoch goes through the training images in so many passes.
     """
-    for part in ("train", "validation"):
+    parts = ("train", "validation")
+    for part in parts:
         split = getattr(data, part, None)
         if split is None:
             raise TypeError(f"data must be a Dataset, not {type(data).__name__}")
@@ -290,22 +283,7 @@ def check_training(model: Any, data: Any, batch_size: int, passes: int = 1) -> N
     _checks.check_model(model)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("model has no parameters to train (none requires a gradient)")
-    _check_modes(model)
     device = next(model.parameters()).device
-    for part in ("train", "validation"):
-        split = getattr(data, part)
-        images = split.images[:2].to(device)
-        _checks.check_fit(images, model, f"data.{part}.images")
-        with kept_modes(model), restored(model, device), torch.inference_mode(False):
-            classes = _checks.count_classes(model.eval(), images)
-        _checks.check_classes(split.labels, classes, f"data.{part}.labels")
-    with kept_modes(model):
-        images = data.train.images
-        _checks.check_last(model.train(), images, batch_size, device=device, times=passes)
-
-
-def _check_modes(model: nn.Module) -> None:
-    """Refuse a model without a training and an evaluation mode: one that `torch.export` made."""
     with kept_modes(model):
         try:
             model.train().eval()
@@ -314,17 +292,24 @@ def _check_modes(model: nn.Module) -> None:
                 "model must be a module that can be put in training and evaluation mode, not one"
                 f" that was exported ({error}); train the model that it was exported from"
             ) from error
+        for part in parts:
+            split = getattr(data, part)
+            images = split.images[:2].to(device)
+            _checks.check_fit(images, model, f"data.{part}.images")
+            with torch.inference_mode(False):
+                classes = _checks.count_classes(model, images)
+            _checks.check_classes(split.labels, classes, f"data.{part}.labels")
+        images = data.train.images
+        _checks.check_last(model.train(), images, batch_size, device=device, times=passes)
 
 
 def _folder(run: Any) -> Path:
     problem = f"run must be the path of a folder or None, not {run!r}"
-    try:
-        folder = Path(run)
-    except TypeError:
-        raise TypeError(problem) from None
+    if not isinstance(run, str | os.PathLike):
+        raise TypeError(problem)
     if not os.fspath(run):
         raise ValueError(problem)
-    return folder
+    return Path(run)
 
 
 def _method(method: object, *, named: bool) -> tuple[str, Method]:

@@ -119,6 +119,7 @@ def robustness(
     with show_steps("robustness", len(rows) * len(models)) as report:
         for name, model in models.items():
             test("none", name, images)
+            cost["none", name] = 0.0, 0.0
             for row, attack in rows.items():
                 report(f"{row} on {name}")
                 counter = _counted(model)
@@ -144,29 +145,24 @@ def robustness(
 
 
 def _add_own(rows: dict[str, Make], own: Mapping[str, Make] | None) -> dict[str, Make]:
-    """Put the caller's attacks before the rows."""
+    """Put the caller's attacks, which must be called as all are, before the rows."""
     for name, attack in (own or {}).items():
         if name in rows or name in ("none", "transfer", WORST):
             raise ValueError(f"attacks must have names of their own, not {name!r}")
         if not callable(attack):
             raise TypeError(f"attacks[{name!r}] must be a function, not {attack!r}")
-        _check_call(name, attack)
+        try:
+            signature = inspect.signature(attack)
+        except (TypeError, ValueError):  # of a function that does not say what it takes
+            continue
+        try:
+            signature.bind("model", "images", "labels", "epsilon", bounds=0, seed=0, batch_size=0)
+        except TypeError as error:
+            raise TypeError(
+                f"attacks[{name!r}] must take (model, images, labels, epsilon) and, by name,"
+                f" bounds, seed and batch_size (**_ takes what it has no use for): {error}"
+            ) from None
     return {**(own or {}), **rows}
-
-
-def _check_call(name: str, attack: Make) -> None:
-    """Refuse an attack that cannot be called as all are, before any work."""
-    try:
-        signature = inspect.signature(attack)
-    except (TypeError, ValueError):  # of a function that does not say what it takes
-        return
-    try:
-        signature.bind("model", "images", "labels", "epsilon", bounds=0, seed=0, batch_size=0)
-    except TypeError as error:
-        raise TypeError(
-            f"attacks[{name!r}] must take (model, images, labels, epsilon) and, by name, bounds,"
-            f" seed and batch_size (**_ takes what it has no use for): {error}"
-        ) from None
 
 
 def _check_adversarial(
@@ -218,7 +214,7 @@ def _tabulate(
     """Return the tables, the worst case last."""
     for name in names:
         wrong[WORST, name] = torch.stack([wrong[row, name] for row in order]).any(0)
-        spent = [cost.get((row, name), (0.0, 0.0)) for row in order if row != "transfer"]
+        spent = [cost[row, name] for row in order if row != "transfer"]
         cost[WORST, name] = sum(s[0] for s in spent), sum(s[1] for s in spent)
     rows = [*order, WORST]
 
@@ -234,7 +230,7 @@ def _tabulate(
         error=table(lambda *at: 100 * errors(*at) / n),
         low=table(lambda *at: wilson_interval(errors(*at), n)[0]),
         high=table(lambda *at: wilson_interval(errors(*at), n)[1]),
-        passes=table(lambda *at: cost.get(at, (0.0, 0.0))[0]),
-        seconds=table(lambda *at: cost.get(at, (0.0, 0.0))[1]),
+        passes=table(lambda *at: cost[at][0]),
+        seconds=table(lambda *at: cost[at][1]),
         n=n,
     )

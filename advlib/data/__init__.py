@@ -9,7 +9,6 @@ comes out is the training scale.
 
 import hashlib
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +23,6 @@ from advlib.kept.files import DamagedFileError
 from advlib.settings import DATASETS, check, name_data
 
 VALIDATION_IMAGES = 5_000
-SLIDES, PLAIN = "slides", "plain"
-"""The two kinds of preprocessing."""
 SLIDES_SHAPE = (1, 28, 28)
 """Of the images of the known data sets, and of those that are scaled as in the slides."""
 
@@ -91,7 +88,7 @@ class Dataset:
     low: float
     high: float
     fingerprint: str
-    preprocessing: str = SLIDES
+    preprocessing: str = "slides"
     pictures: bool = False
     evenly: tuple[str, ...] = ()
 
@@ -248,10 +245,6 @@ def _read_own(folder: Path) -> _Content:
     return _Content(name, classes, parts[0], parts[1], sums, own=True, evenly=tuple(evenly))
 
 
-def _digest(parts: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
-
-
 def _prepare(content: _Content, images: int | None) -> Dataset:
     """Split and scale a data set."""
     pixels, labels = content.train
@@ -284,6 +277,7 @@ def _prepare(content: _Content, images: int | None) -> Dataset:
         Split(_scaled(images, mean, low, high), torch.from_numpy(classes).clone())
         for images, classes in parts
     )
+    decides = "\n".join([*content.checksums, str(used)])
     return Dataset(
         name=content.name,
         classes=content.classes,
@@ -293,8 +287,8 @@ def _prepare(content: _Content, images: int | None) -> Dataset:
         mean_image=torch.from_numpy(mean),
         low=low,
         high=high,
-        fingerprint=_digest([*content.checksums, str(used)]),
-        preprocessing=SLIDES if slides else PLAIN,
+        fingerprint=hashlib.sha256(decides.encode(errors="surrogateescape")).hexdigest(),
+        preprocessing="slides" if slides else "plain",
         pictures=content.pictures,
         evenly=content.evenly,
     )

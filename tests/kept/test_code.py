@@ -193,11 +193,10 @@ def test_what_a_training_runs_is_what_it_is_known_by(method: str) -> None:
 TOUCHED: dict[str, list[str]] = {
     "standard": ["standard"],
     "adversarial": ["adversarial"],
-    "_clean_and_adversarial": ["mixed", "adversarial"],
     "mixed_epochwise fgsm log_loss": ["mixed-epochwise"],
     "shuffled": ["standard", "mixed", "adversarial"],
     "derived_seed seeded _loop train_epoch differentiate perturb errors logits_of": [*METHODS],
-    "LeNet by_tiles load_data": [*METHODS],
+    "attack_as_well LeNet by_tiles load_data": [*METHODS],
     "evaluate pgd Attack train trained find_method": [],
 }
 
