@@ -1,6 +1,7 @@
 """advlib.apgd against the paper's algorithm, written down anew for one image, in float64."""
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from test_attacks import small_images, small_net
 from test_search import turned
 from torch import Tensor, nn
 
-from advlib import apgd, pgd
+from advlib import apgd, fgsm, pgd
+from advlib._search import _checkpoints
 
 ALPHA, RHO = 0.75, 0.75
 
@@ -24,13 +26,19 @@ def ask(model: nn.Module, point: Tensor, label: Tensor) -> tuple[float, Tensor]:
     return loss.item(), gradient
 
 
-def looks_back(steps: int) -> set[int]:
-    """Section 3.1's w_j, of whole percents."""
-    percents, last = [0, 22], 22
-    while percents[-1] < 100:
-        last = max(percents[-1] - percents[-2] - 3, 6)
-        percents.append(percents[-1] + last)
-    return {math.ceil(round(p * steps / 100, 9)) for p in percents[1:-1]}
+def looks_back(steps: int) -> list[int]:
+    """Section 3.1's w_j, in exact fractions: p of 0.22, 0.41, 0.57, 0.70 and on."""
+    shares = [Fraction(0), Fraction(22, 100)]
+    while shares[-1] < 1:
+        shorter = shares[-1] - shares[-2] - Fraction(3, 100)
+        shares.append(shares[-1] + max(shorter, Fraction(6, 100)))
+    return sorted({math.ceil(p * steps) for p in shares[1:-1]})
+
+
+def test_it_looks_back_at_the_papers_steps() -> None:
+    assert looks_back(100)[:4] == [22, 41, 57, 70]
+    for steps in (10, 50, 100, 200, 1000):
+        assert _checkpoints(steps) == looks_back(steps)
 
 
 def plain_apgd(
@@ -70,7 +78,9 @@ def plain_apgd(
 @pytest.mark.parametrize("steps", [1, 2, 7, 40])
 @pytest.mark.parametrize("seed", range(4))
 def test_it_takes_the_papers_steps(seed: int, steps: int) -> None:
+    """It must halve its steps and turn some images only, else this compares less than it says."""
     model, (images, labels) = small_net(seed), small_images(seed, n=16)
+    smallest, outcomes = list[float](), set[bool]()
     labels[:12] = model(images[:12]).argmax(1)
     layers = nn.Flatten(), nn.Linear(72, 20), nn.Tanh(), nn.Linear(20, 4)
     smooth = nn.Sequential(*layers).double()
@@ -79,27 +89,22 @@ def test_it_takes_the_papers_steps(seed: int, steps: int) -> None:
         for epsilon in (0.02, 0.3):
             found = apgd(each, images, labels, epsilon, **given)
             for n, label in enumerate(labels):
-                plain, _ = plain_apgd(each, images[n : n + 1], label, epsilon, steps)
+                plain, sizes = plain_apgd(each, images[n : n + 1], label, epsilon, steps)
                 torch.testing.assert_close(found[n : n + 1], plain, rtol=0, atol=1e-12)
-
-
-def test_the_algorithm_written_down_halves_its_steps_and_turns_some_images_only() -> None:
-    """Else the test above would compare less than it says."""
-    model, (images, labels) = small_net(), small_images(0, n=16)
-    labels[:12] = model(images[:12]).argmax(1)
-    smallest, outcomes = list[float](), set[bool]()
-    for n, label in enumerate(labels):
-        found, sizes = plain_apgd(model, images[n : n + 1], label, 0.02, 40)
-        smallest.append(sizes[-1])
-        outcomes.add(bool(turned(model, found, label[None])))
-    assert min(smallest) < 0.04 / 4
-    assert outcomes == {True, False}
+                smallest.append(sizes[-1] / epsilon)
+                outcomes.add(bool(turned(each, plain, label[None])))
+    assert steps < 40 or (min(smallest) < 0.5 and outcomes == {True, False})
 
 
 def test_the_defaults_are_written_down() -> None:
     model, (images, labels) = small_net(), small_images(0, n=300)
-    common: dict[str, Any] = {"epsilon": 0.1, "random_start": True, "seed": 0, "batch_size": 200}
-    for attack, own in ((apgd, {"steps": 100}), (pgd, {"steps": 20, "step_size": 0.0125})):
+    common: dict[str, Any] = {"epsilon": 0.1, "seed": 0, "batch_size": 200}
+    iterated: dict[str, Any] = {"random_start": True}
+    for attack, own in (
+        (fgsm, {}),
+        (pgd, iterated | {"steps": 20, "step_size": 0.0125}),
+        (apgd, iterated | {"steps": 100}),
+    ):
         expected = attack(model, images, labels, **common, **own)
         assert torch.equal(attack(model, images, labels), expected)
 

@@ -113,6 +113,7 @@ TRANSFER: list[Row] = [
     ("models", None, TypeError, "models .*mapping.*NoneType"),
     ("models", [Output()], TypeError, "models .*mapping.*list"),
     ("models", {"a": "standard"}, TypeError, r"models\['a'\] .*Module.*standard"),
+    ("attack", "pgd", TypeError, r"such as advlib\.pgd, not 'pgd'"),
     (
         "models",
         {"a": Output(), "b": Output(lambda logits: logits[:, :3])},

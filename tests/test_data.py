@@ -303,20 +303,16 @@ def test_the_bundle_is_mnist() -> None:
     assert "CC BY-SA 3.0" in (MNIST / "README.md").read_text()
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "replace", "remove"])
 def test_a_damaged_bundle_is_an_error_with_its_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Its content is held against its checksums."""
     shutil.copytree(MNIST, tmp_path / "mnist")
     monkeypatch.setattr(known, "MNIST", tmp_path / "mnist")
     path = tmp_path / "mnist" / f"{TRAIN_IMAGES}.gz"
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.unlink()
-    if damage != "remove":
-        other = {"cut": content[:-1000], "replace": gzip.compress(CONTENTS[TRAIN_IMAGES], 1)}
-        path.write_bytes(bytes(other.get(damage, content)))
-    with pytest.raises((DamagedFileError, FileNotFoundError), match=TRAIN_IMAGES):
+    path.unlink()  # it may be read-only
+    path.write_bytes(gzip.compress(CONTENTS[TRAIN_IMAGES], 1))
+    with pytest.raises(DamagedFileError, match=f"{TRAIN_IMAGES}.* is damaged"):
         load_data()
 
 
@@ -389,13 +385,6 @@ def test_a_silent_server_ends_the_download_and_the_next_begins_anew(
     assert socket.getdefaulttimeout() is None
     monkeypatch.setattr(known, "SILENCE", 600)
     assert load_data("FashionMNIST").classes[0] == "T-shirt/top"
-
-
-@pytest.mark.usefixtures("cache")
-def test_a_download_with_another_content_is_not_taken(site: Path) -> None:
-    (site / f"{TRAIN_LABELS}.gz").write_bytes(gzip.compress(idx_bytes([1, 2, 3])))
-    with pytest.raises(RuntimeError, match="could not be downloaded"):
-        load_data("FashionMNIST")
 
 
 @pytest.mark.usefixtures("cache")

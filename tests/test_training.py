@@ -1,6 +1,5 @@
 """The training loop against a plain float64 reference, and its promises."""
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -380,15 +379,6 @@ def test_a_loss_that_is_not_finite_stops_the_training(method: str, tmp_path: Pat
 def test_the_step_that_diverges_may_be_an_epochs_last(method: str) -> None:
     with pytest.raises(DivergedError, match=r"epoch \d at learning rate 1e\+06; try a smaller"):
         advlib.train(advlib.LeNet(), NOISE, method=method, batch_size=200, learning_rate=1e6)
-
-
-def test_ranks_put_the_lower_class_first_among_equals() -> None:
-    logits = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, -1.0, 2.0]])
-    assert methods.ranks(logits, torch.tensor([0, 1, 2, 1])).tolist() == [0, 1, 2, 2]
-
-
-def test_running_means_without_images_are_undefined() -> None:
-    assert all(map(math.isnan, training._means([0.0] * 3, 0)))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

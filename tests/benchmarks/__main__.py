@@ -28,13 +28,7 @@ PACKAGES = ("torch", "torchvision", "adversarial-robustness-toolbox", "foolbox",
 
 
 def run(*arguments: str, threads: int) -> str:
-    """Run a Python process and return the last line that it prints; pass on indented ones.
-
-    Raises
-    ------
-    RuntimeError
-        If it fails, with what it wrote to its standard error.
-    """
+    """Run a Python process and return the last line that it prints; pass on indented ones."""
     # No progress bars of ART's.
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TQDM_DISABLE": "1"}
     last = ""

@@ -30,13 +30,6 @@ def operations(work: str, layers: nn.Sequential) -> int | None:
 
     Convolutions and dense layers only, two operations for each multiply-add. None where it depends
     on the image: attacks in many steps leave those alone that are turned.
-
-    Parameters
-    ----------
-    work : str
-        A key of `PASSES`, or other work.
-    layers : Sequential
-        The network's layers; with convolutions for dense layers if it likes.
     """
     if work not in PASSES:
         return None

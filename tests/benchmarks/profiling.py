@@ -34,15 +34,9 @@ REST = "the rest: Python, autograd, views, memory"
 def profile(split: Split, steps: int) -> list[dict[str, Any]]:
     """Profile some steps of adversarial training, after a warm-up.
 
-    Writing down shapes takes so much memory that the steps are slowed: they are of another run of
-    the same operations than the times.
-
-    Returns
-    -------
-    list of dict
-        A line for each group of operations, the longest first: its `name`, its time in
-        `seconds` a step, its floating-point `operations` a step if it is a product, and the names
-        of its `largest` parts.
+    A line for each group of operations, the longest first: its name, and of a step its seconds and
+    its floating-point operations, if it is a product. Writing down shapes takes so much memory that
+    the steps are slowed: they are of another run of the same operations than the times.
     """
     training, model = Training(), LeNet(seed=0).train()
     n = steps * training.batch_size
@@ -79,15 +73,7 @@ def short(event: Any) -> str:
 
 
 def classify(name: str, shapes: Sequence[Sequence[int]]) -> tuple[str, int]:
-    """Give an operation's line, and its floating-point operations if it is a product.
-
-    Parameters
-    ----------
-    name : str
-        The operation, such as "bmm".
-    shapes : sequence
-        The shapes of its inputs.
-    """
+    """Give an operation's line and, of a product of these shapes, its floating-point operations."""
     if name in PRODUCTS:
         left, right = shapes[PRODUCTS[name] :][:2]
         return _product(left[-2], left[-1], right[-1]), 2 * math.prod(left) * right[-1]

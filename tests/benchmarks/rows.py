@@ -57,14 +57,9 @@ def advlib_training(method: str) -> Work:
     return lambda n: train_epoch(model, split.images[:n], split.labels[:n], row, Training(), 1)
 
 
-def advlib_fgsm() -> Work:
+def advlib_pass(work: Callable[..., object]) -> Work:
     model, split = LeNet(seed=0).eval(), data().test
-    return lambda n: fgsm(model, split.images[:n], split.labels[:n], batch_size=BATCH_SIZE)
-
-
-def advlib_evaluation() -> Work:
-    model, split = LeNet(seed=0).eval(), data().test
-    return lambda n: evaluate(model, split.images[:n], split.labels[:n], batch_size=BATCH_SIZE)
+    return lambda n: work(model, split.images[:n], split.labels[:n], batch_size=BATCH_SIZE)
 
 
 def plain_training(train: Callable[..., None], *, normalized: bool = True) -> Work:
@@ -195,11 +190,16 @@ ROWS = (
     ),
     Row(
         "FGSM",
-        {"advlib": advlib_fgsm, ART: art_fgsm, FOOLBOX: foolbox_fgsm, PLAIN: plain_fgsm},
+        {
+            "advlib": partial(advlib_pass, fgsm),
+            ART: art_fgsm,
+            FOOLBOX: foolbox_fgsm,
+            PLAIN: plain_fgsm,
+        },
     ),
     Row(
         "evaluation",
-        {"advlib": advlib_evaluation, PLAIN: plain_evaluation},
+        {"advlib": partial(advlib_pass, evaluate), PLAIN: plain_evaluation},
     ),
     Row(
         f"PGD, {STEPS} steps",

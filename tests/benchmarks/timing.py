@@ -46,27 +46,11 @@ def rate(duration: float) -> float:
 
 
 def measure(rows: Sequence[Row], rounds: int, images: int) -> list[dict[str, Any]]:
-    """Time the competitors in turn, round by round.
+    """Time the competitors in turn, round by round, after a warm-up of each.
 
     Each row's round begins with the matrix product, so that work and limit are measured side by
-    side.
-
-    Parameters
-    ----------
-    rows : sequence of Row
-        What is measured.
-    rounds : int
-        How often, after a warm-up with `WARM_UP` images each, or a few where the work is long.
-    images : int
-        How many images a competitor takes in a round, where its row says nothing else; those of
-        `parts` take a tenth.
-
-    Returns
-    -------
-    list of dict
-        For each row its `work`, its `operations` for an image or None, and from each round the
-        `rates` of the matrix product, operations a second, and the competitors' `seconds` for an
-        image.
+    side: from each round the `rates` of the product, operations a second, and the competitors'
+    `seconds` for an image.
     """
     product = matrix_product()
     ready = [{name: setup() for name, setup in row.competitors.items()} for row in rows]
