@@ -120,7 +120,7 @@ def test_the_folder_of_runs(
         made = runs.trained("mixed", DATA, Training()).folder
         (folder / "one").mkdir(parents=True)
         (folder / "one" / checkpoints.NAME).touch()
-        return [made.parent] == [each.folder.parent for each in networks.find_runs()] == [folder]
+        return [made.parent] == [each.parent for each in networks.find_runs().values()] == [folder]
 
     monkeypatch.setattr(folders, "BUILD", tmp_path / "build")
     monkeypatch.setenv("ADVLIB_RUNS", str(tmp_path / "runs"))

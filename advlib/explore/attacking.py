@@ -1,8 +1,8 @@
 """What the panel computes: one image attacked, and what every network makes of it."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 import torch
@@ -20,8 +20,6 @@ COARSE, CHUNK, LARGEST = 10, 200, 1000
 """How `find_smallest_epsilon` searches: steps, images' reach at once, and end, in thousandths."""
 BATCH, TRIED = 25, 1000
 """Images that `find_fooled` attacks at once, and at most."""
-REMEMBERED = 500
-"""Smallest epsilons that are kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +58,8 @@ class Outcome:
     """The true class."""
     probabilities: Tensor
     """float64 [2, classes]: of the image, and of the adversarial one."""
-    known: bool
-    """Whether the smallest epsilon has been looked for."""
     smallest: float | None
-    """See `find_smallest_epsilon`."""
+    """See `find_smallest_epsilon`; None until it has been looked for."""
 
     @property
     def before(self) -> int:
@@ -99,7 +95,7 @@ class Workshop:
 
     data: Dataset
     models: dict[str, nn.Module]
-    _smallest: OrderedDict[object, float | None] = field(default_factory=OrderedDict)
+    _smallest: dict[object, float] = field(default_factory=dict)
 
     def take_test_image(self, index: int) -> Sample:
         """Return a test image by its number."""
@@ -108,44 +104,33 @@ class Workshop:
 
     def attack(self, sample: Sample, choice: Choice) -> Result:
         """Attack one network on an image, and ask all; an error is raised only of that one."""
-        labels, models = torch.tensor([sample.label], device=sample.image.device), self.models
-        adversarial = make_adversarial(
-            models[choice.model], sample.image, labels, choice, self.data
-        )
+        model = self.models[choice.model]
+        labels = torch.tensor([sample.label], device=sample.image.device)
+        adversarial = make_adversarial(model, sample.image, labels, choice, self.data)
         both, outcomes = torch.cat([sample.image, adversarial]), dict[str, Outcome | str]()
-        for name, model in models.items():
-            key = _key(model, sample, choice)
+        for name, model in self.models.items():
+            smallest = self._smallest.get(_key(model, sample, choice))
             try:
                 probabilities = predict(model, both, len(self.data.classes))
+                outcomes[name] = Outcome(sample.label, probabilities, smallest)
             except Exception as error:  # of any kind: the network may be anybody's
                 outcomes[name] = describe(error)
-                continue
-            known = key in self._smallest
-            outcomes[name] = Outcome(sample.label, probabilities, known, self._smallest.get(key))
         return Result(sample, choice, adversarial, outcomes)
 
     def complete(self, result: Result, give_up: Callable[[], bool] = lambda: False) -> Result:
         """Look for the smallest epsilons that a result lacks; `give_up` is asked before each."""
-        outcomes, models = dict(result.outcomes), self.models
+        outcomes, sample, choice = dict(result.outcomes), result.sample, result.choice
         for name, outcome in result.outcomes.items():
-            if isinstance(outcome, str) or outcome.known or name not in models or give_up():
+            if isinstance(outcome, str) or outcome.smallest is not None or give_up():
                 continue
+            model = self.models[name]
             try:
-                found = find_smallest_epsilon(
-                    models[name], result.sample, self.data, result.choice.valid
-                )
+                found = find_smallest_epsilon(model, sample, self.data, choice.valid)
+                self._smallest[_key(model, sample, choice)] = found
+                outcomes[name] = replace(outcome, smallest=found)
             except Exception as error:
                 outcomes[name] = describe(error)
-                continue
-            self._smallest[_key(models[name], result.sample, result.choice)] = found
-            outcomes[name] = replace(outcome, known=True, smallest=found)
-        while len(self._smallest) > REMEMBERED:
-            self._smallest.popitem(last=False)
         return replace(result, outcomes=outcomes)
-
-    def _is_fooled(self, index: int, choice: Choice) -> bool:
-        outcome = self.attack(self.take_test_image(index), choice).outcomes[choice.model]
-        return isinstance(outcome, Outcome) and outcome.verdict == "fooled"
 
     def find_fooled(
         self, choice: Choice, seed: int, give_up: Callable[[], bool] = lambda: False
@@ -167,7 +152,8 @@ class Workshop:
             )
             for index in part[(before == labels) & (after != labels)].tolist():
                 # alone, as it is shown: a start at random is then another than among others
-                if self._is_fooled(index, choice):
+                outcome = self.attack(self.take_test_image(index), choice).outcomes[choice.model]
+                if isinstance(outcome, Outcome) and outcome.verdict == "fooled":
                     return int(index)
             if give_up():
                 break
@@ -204,14 +190,12 @@ def predict(model: nn.Module, images: Tensor, classes: int) -> Tensor:
     return probabilities
 
 
-def find_smallest_epsilon(
-    model: nn.Module, sample: Sample, data: Dataset, valid: bool
-) -> float | None:
+def find_smallest_epsilon(model: nn.Module, sample: Sample, data: Dataset, valid: bool) -> float:
     """Find the smallest epsilon at which FGSM, made on this network, turns its prediction.
 
     The multiples of 0.01 up to 1 are tried; then, below the first that turns it, those of 0.001.
     FGSM is not monotone: the prediction may turn and turn back in between. 0 where it is wrong
-    without an attack, None where no epsilon turns it.
+    without an attack, infinite where no epsilon turns it.
     """
     labels = torch.tensor([sample.label], device=sample.image.device)
     # it does not depend on epsilon, so that one gradient serves all
@@ -228,7 +212,7 @@ def find_smallest_epsilon(
         if coarse is not None:
             fine = first_wrong(range(coarse - COARSE + 1, coarse + 1)) if coarse else 0
             return (coarse if fine is None else fine) / 1000
-    return None
+    return inf
 
 
 def describe(error: BaseException) -> str:

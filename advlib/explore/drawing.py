@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Iterable
 from html import escape
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -62,22 +63,16 @@ def draw_images(result: Result, data: Dataset) -> str:
     largest = f"{100 * float(np.abs(change).max()):.1f}"
     source = result.sample.source
     place = f"test image {source}" if isinstance(source, int) else source
+    size = f"ε = {choice.epsilon:.3f}: {largest} % of black to white"
     images = (
-        draw_image(as_printed(clean), f"The image: {place}, of class {true}"),
-        draw_image(
-            colour_change(change),
-            f"The perturbation, no pixel by more than {largest} % of black to white",
-        ),
-        draw_image(as_printed(adversarial), f"The adversarial image, in which one sees {true}"),
-    )
-    captions = (
-        ("image", f"{place}, class {true}"),
-        ("+ perturbation", f"ε = {choice.epsilon:.3f}: {largest} % of black to white"),
-        ("= adversarial image", f"{choice.attack} on {choice.model}"),
+        ("image", as_printed(clean), f"{place}, class {true}"),
+        ("+ perturbation", colour_change(change), size),
+        ("= adversarial image", as_printed(adversarial), f"{choice.attack} on {choice.model}"),
     )
     return "".join(
-        f"<figure>{image}<figcaption><b>{title}</b><br>{escape(words)}</figcaption></figure>"
-        for image, (title, words) in zip(images, captions, strict=True)
+        f"<figure>{draw_image(pixels, title)}"
+        f"<figcaption><b>{title}</b><br>{escape(words)}</figcaption></figure>"
+        for title, pixels, words in images
     )
 
 
@@ -149,9 +144,9 @@ SMALLEST = (
 
 def write_smallest(outcome: Outcome) -> str:
     """Say the smallest epsilon at which FGSM fools a network."""
-    if not outcome.known:
-        return "FGSM fools it from ε = …"
     if outcome.smallest is None:
+        return "FGSM fools it from ε = …"
+    if outcome.smallest == inf:
         return f"FGSM fools it at no ε up to {LARGEST / 1000:g}"
     if outcome.smallest == 0:
         return "it is wrong without an attack"

@@ -1,6 +1,7 @@
 """Work of which the newest alone counts: what a slider asks for while it moves."""
 
 import threading
+import traceback
 from collections.abc import Callable
 
 Job = Callable[[], None]
@@ -45,8 +46,5 @@ class NewestFirst:
                     return
             try:
                 job()
-            except BaseException:
-                with self._lock:  # the next job gets a new thread
-                    self._busy, self._next = False, None
-                    self._lock.notify_all()
-                raise
+            except Exception:  # the next one is done all the same
+                traceback.print_exc()

@@ -4,6 +4,7 @@ import random
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
@@ -23,17 +24,10 @@ from advlib.explore.attacking import (
     write_lines,
 )
 from advlib.explore.controls import lay_out, make_controls
-from advlib.explore.networks import (
-    KeptRun,
-    find_runs,
-    load_ours,
-    measure_error,
-    open_run,
-    take,
-    write_path,
-)
+from advlib.explore.networks import find_runs, open_run, take
 from advlib.explore.newest import NewestFirst
 from advlib.explore.pictures import COMPARED, Picture, bring_to_form, judge
+from advlib.runs import PRETRAINED, pretrained
 
 FIRST = 8
 """The test image to begin with: the networks differ on it."""
@@ -65,14 +59,13 @@ class Panel:
         self, models: Mapping[str, nn.Module] | None = None, data: Dataset | None = None
     ) -> None:
         self.data = load_data(images=COMPARED) if data is None else data
-        ours = load_ours()
-        self.workshop = Workshop(self.data, ours)
-        self.sources = {name: f"advlib.pretrained({name!r})" for name in ours}
+        self.workshop = Workshop(self.data, {name: pretrained(name) for name in PRETRAINED})
+        self.sources = {name: f"advlib.pretrained({name!r})" for name in PRETRAINED}
         self.result: Result | None = None
         self.newest = NewestFirst()
         self._sample: Sample | Picture = self.workshop.take_test_image(FIRST)
-        self._runs: dict[str, KeptRun] = {}
-        self.controls = make_controls(self.data.classes, len(self.data.test), list(ours))
+        self._runs: dict[str, Path] = {}
+        self.controls = make_controls(self.data.classes, len(self.data.test), PRETRAINED)
         self.parts = {name: widgets.HTML() for name in PARTS}
         self.widget = lay_out(self.controls, self.parts, drawing.STYLE)
         self.controls.index.value = FIRST
@@ -120,7 +113,6 @@ class Panel:
         c.picture.observe(lambda change: self._load(change["new"]), "value")
         c.networks_shown.observe(lambda _: self._list_runs(), "value")
         c.add_run.on_click(lambda _: self._add_run())
-        c.code_shown.observe(lambda _: self._write_code(), "value")
 
     def _choice(self) -> Choice:
         c = self.controls
@@ -184,7 +176,7 @@ class Panel:
             if completed.outcomes != result.outcomes:
                 self._show(completed)
         except Exception as error:  # of any kind: the network may be anybody's
-            self.result, self.parts["result"].value = None, ""
+            self.result, self.parts["result"].value, self.parts["code"].value = None, "", ""
             self._note(f"{choice.attack} on {choice.model}: {describe(error)}", "error")
 
     def _label(self, picture: Picture, choice: Choice, true_class: int | None) -> Sample:
@@ -197,13 +189,8 @@ class Panel:
     def _show(self, result: Result) -> None:
         self.result = result
         self.parts["result"].value = drawing.draw_result(result, self.data)
-        self._write_code()
-
-    def _write_code(self) -> None:
-        if not self.controls.code_shown.value:
-            return
-        lines = write_lines(self.result, self.data, self.sources) if self.result else []
-        self.parts["code"].value = drawing.write_code(lines) if lines else ""
+        lines = write_lines(result, self.data, self.sources)
+        self.parts["code"].value = drawing.write_code(lines)
 
     def _find_fooled(self) -> None:
         choice, seed = self._choice(), random.randrange(2**31)
@@ -248,8 +235,7 @@ class Panel:
         try:
             with warnings.catch_warnings(record=True) as warned:
                 warnings.simplefilter("always")
-                model = take(name, make(), self.data)
-            error = measure_error(model, self.data)
+                model, error = take(name, make(), self.data)
         except Exception as wrong:
             # in a place of its own: the note is the thread's, which may be at work
             words = f"{name} is not added: {describe(wrong)}"
@@ -270,7 +256,7 @@ class Panel:
 
     def _list_runs(self) -> None:
         """List the trainings that are kept now."""
-        self._runs = {run.words: run for run in find_runs()}
+        self._runs = find_runs()
         self.controls.run.options = list(self._runs)
         self.controls.run.value = next(iter(self._runs), None)
         words = "A network of your own: panel.add(name, model), in a cell."
@@ -282,9 +268,7 @@ class Panel:
         self.parts["runs"].value = drawing.write_note(words)
 
     def _add_run(self) -> None:
-        run = self._runs.get(self.controls.run.value)
-        if run is None:
-            self._list_runs()
-            return
-        source = f"advlib.explore.networks.open_run({write_path(run.folder)!r})"
-        self._add(run.words, partial(open_run, run.folder), source)
+        if name := self.controls.run.value:
+            folder = self._runs[name]
+            source = f"advlib.explore.networks.open_run({str(folder)!r})"
+            self._add(name, partial(open_run, folder), source)

@@ -103,19 +103,14 @@ def _decode(content: bytes, name: str) -> tuple[Pixels, tuple[int, int]]:
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
             if picture.width * picture.height > LARGEST:
-                raise UnreadablePictureError(
-                    f"{name} has {picture.width} × {picture.height} pixels; at most"
-                    f" {LARGEST // 10**6} million are taken: make it smaller"
-                )
+                raise ValueError(f"it has more than {LARGEST // 10**6} million pixels")
             times = max(1, -(-max(picture.size) // ENOUGH))
             if picture.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
                 values = Image.fromarray(np.asarray(picture, dtype=np.float32)).reduce(times)
                 grey = np.asarray(values, dtype=np.float64) / 65535
-                return np.stack([grey, grey, grey, np.ones_like(grey)], axis=2), picture.size
+                return np.dstack([grey, grey, grey, np.ones_like(grey)]), picture.size
             colours = picture.convert("RGBA").reduce(times)
             return np.asarray(colours, dtype=np.float64) / 255, picture.size
-    except UnreadablePictureError:
-        raise
     except UnidentifiedImageError:
         raise UnreadablePictureError(f"{name} is no PNG; save the picture as PNG") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

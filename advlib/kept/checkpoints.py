@@ -3,9 +3,10 @@
 import hashlib
 import json
 import logging
+import math
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def save(path: str | os.PathLike[str], state: Mapping[str, Tensor], record: obje
     # clones: safetensors refuses tensors that share memory, as tied weights do
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
     text = json.dumps(record)
-    metadata = {"record": text, "digest": _digest(tensors, text)}
+    metadata = {"record": text, "digest": digest(tensors, text)}
     write_bytes(path, safetensors.torch.save(tensors, metadata))
 
 
@@ -45,7 +46,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], Any]:
             # clones: the file is mapped into memory, and may be replaced
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         text = metadata["record"]
-        if metadata["digest"] != _digest(tensors, text):
+        if metadata["digest"] != digest(tensors, text):
             raise ValueError("the checksum of its content is another")
         return tensors, json.loads(text)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
@@ -54,16 +55,12 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], Any]:
         ) from error
 
 
-def digest(state: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of tensors and their names, dtypes and shapes."""
-    return _digest({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, "")
-
-
-def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+def digest(state: Mapping[str, Tensor], text: str = "") -> str:
+    """Return the SHA-256 of a text, and of tensors and their names, dtypes and shapes."""
     total = hashlib.sha256(text.encode())
-    for name, tensor in sorted(tensors.items()):
+    for name, tensor in sorted(state.items()):
         total.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+        total.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
 
 
@@ -71,9 +68,12 @@ def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
 def hold(folder: Path) -> Iterator[None]:
     """Make a run's folder, and hold it for this process; wait while another has it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with files.hold_lock(
-        folder / ".lock", lambda: LOG.info(f"waiting: another process trains in {folder}")
-    ):
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(files.lock(folder / ".lock"))
+        except TimeoutError:
+            LOG.info(f"waiting: another process trains in {folder}")
+            stack.enter_context(files.lock(folder / ".lock", wait=math.inf))
         files.remove_temporaries(folder)
         yield
 
@@ -142,7 +142,7 @@ class Checkpoint:
 
     def finish(self, history: pd.DataFrame) -> None:
         """Write the history for people to read; no number is read back from it."""
-        files.write_text(self.folder / HISTORY, history.to_csv(index=False))
+        write_bytes(self.folder / HISTORY, history.to_csv(index=False).encode())
 
     def is_told_by(self, history: pd.DataFrame) -> bool:
         """Return whether the history that people read is this one."""

@@ -1,11 +1,10 @@
 """Files that are written whole or not at all, checksums, locks, and the user's cache folder."""
 
 import hashlib
-import math
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -37,18 +36,13 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise OSError(error.errno, words, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    if os.name != "nt":  # Windows cannot open a folder, and needs no sync of it
+        _sync(path.parent)
 
 
 def _sync(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows cannot open a folder, and needs no sync of it
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Have a file's content, or the names in a folder, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:
@@ -68,11 +62,6 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Write bytes to a file, whole or not at all (see `replace_file`)."""
     with replace_file(path) as temporary:
         temporary.write_bytes(content)
-
-
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write UTF-8 text with its line ends as they are, whole or not at all (see `replace_file`)."""
-    write_bytes(path, text.encode())
 
 
 @contextmanager
@@ -111,11 +100,6 @@ def read_checksums(
     return checksums
 
 
-def write_checksums(path: str | os.PathLike[str], checksums: Mapping[str, str]) -> None:
-    """Write a file that `read_checksums` and ``sha256sum --check`` read."""
-    write_bytes(path, checksum_lines(checksums))
-
-
 def checksum_lines(checksums: Mapping[str, str]) -> bytes:
     """Return what `read_checksums` and ``sha256sum --check`` read."""
     return "".join(f"{checksum}  {name}\n" for name, checksum in checksums.items()).encode()
@@ -143,18 +127,6 @@ def lock(path: str | os.PathLike[str], wait: float = 0) -> Iterator[None]:
         yield
     finally:
         held.release()
-
-
-@contextmanager
-def hold_lock(path: str | os.PathLike[str], on_wait: Callable[[], object]) -> Iterator[None]:
-    """Hold a lock, after waiting for it without limit; `on_wait` is called once before a wait."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(lock(path))
-        except TimeoutError:
-            on_wait()
-            stack.enter_context(lock(path, wait=math.inf))
-        yield
 
 
 def cache_folder() -> Path:

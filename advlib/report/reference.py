@@ -59,7 +59,7 @@ def renew(report: Path) -> None:
     write(tables, RESULTS)
     for name in ("report.html", "report.pdf"):
         files.write_bytes(REFERENCE_REPORT / name, (report / name).read_bytes())
-    files.write_text(REFERENCE_REPORT / "curves-adversarial.svg", _picture(notebooks))
+    files.write_bytes(REFERENCE_REPORT / "curves-adversarial.svg", _picture(notebooks).encode())
 
 
 def _picture(notebooks: Iterable[Notebook]) -> str:

@@ -72,11 +72,10 @@ def publish(
     said = {**about, **(numbers.describe() if numbers else {})}
     said = {"kind": kind, "label": label, "caption": caption, **said}
     known = {name: value for name, value in said.items() if value is not None}
-    show: Any = publish_display_data  # IPython has no types for it
-    show(content, metadata={"advlib": known, **(metadata or {})})
+    publish_display_data(content, metadata={"advlib": known, **(metadata or {})})
     text = f"**{kind.capitalize()} *{label.removeprefix(prefix)}*.** {caption}"
     for_reader = {"text/markdown": text, "text/plain": text}
-    show(for_reader, metadata={"advlib": {"kind": "caption", "label": label}})
+    publish_display_data(for_reader, metadata={"advlib": {"kind": "caption", "label": label}})
 
 
 def publish_title(title: str, subtitle: str, authors: Sequence[str], date: datetime) -> None:
@@ -85,9 +84,8 @@ def publish_title(title: str, subtitle: str, authors: Sequence[str], date: datet
     lines = [f"# {title}", f"*{subtitle}*", f"{', '.join(authors)}, {day}"]
     about: dict[str, Any] = {"kind": "title", "title": title, "subtitle": subtitle}
     about |= {"author": [*authors], "date": day}
-    show: Any = publish_display_data
     text = "\n\n".join(lines)
-    show({"text/markdown": text, "text/plain": text}, metadata={"advlib": about})
+    publish_display_data({"text/markdown": text, "text/plain": text}, metadata={"advlib": about})
 
 
 def split(frame: pd.DataFrame) -> dict[str, list[Any]]:

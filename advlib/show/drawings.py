@@ -13,11 +13,9 @@ from advlib.show.figures import (
     measure_column,
     measure_names,
     new_figure,
-    styled,
 )
 
 
-@styled
 def draw_bands(
     bands: Sequence[tuple[Array, Sequence[str]]], *, on_paper: bool = True
 ) -> tuple[Figure, list[list[Text]]]:

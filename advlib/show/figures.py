@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
 
-from advlib.data import Dataset
 from advlib.show.captions import Numbers, publish
 
 WIDTH = 6.3
@@ -71,8 +70,7 @@ STYLE: dict[Any, Any] = {
 }
 
 LOOK: list[Any] = ["default", STYLE]
-styled = mpl.style.context(LOOK)
-"""Has a function draw in this style, whatever a matplotlibrc says, and leave it as it was."""
+"""This style, whatever a matplotlibrc says."""
 
 Array = npt.NDArray[np.float64]
 
@@ -85,29 +83,12 @@ def show(
     numbers: Numbers | pd.DataFrame | None = None,
     seconds: float | None = None,
 ) -> None:
-    """Display a figure, with all that the report needs to know of it.
+    """Display a figure, with all that the report needs to know of it, and close it.
 
-    The report sets it as SVG; as PNG it shows also in a notebook that is not trusted.
-
-    Parameters
-    ----------
-    figure
-        The figure; it is closed.
-    label
-        "fig-" and its name.
-    caption
-        Its caption, in Markdown.
-    alt
-        Its text alternative: what a reader who cannot see it should know.
-    numbers
-        The numbers that it shows.
-    seconds
-        How long the training took whose numbers it shows.
-
-    Raises
-    ------
-    ValueError
-        If no font of the figure has one of its characters, or something is missing.
+    The report sets it as SVG; as PNG it shows also in a notebook that is not trusted. `label` is
+    "fig-" and its name, `caption` is Markdown, `alt` is what a reader who cannot see it should
+    know, `numbers` are those that it shows, and `seconds` what the training took that gave them.
+    A ValueError says that something is missing, or that no font has one of its characters.
     """
     from matplotlib import pyplot as plt
 
@@ -169,11 +150,6 @@ def draw_image(
     if len(image) == 1:
         return axes.imshow(image[0], vmin=low, vmax=high, cmap="gray_r" if on_paper else "gray")
     return axes.imshow(np.clip((np.moveaxis(image, 0, -1) - low) / (high - low), 0, 1))
-
-
-def is_on_paper(data: Dataset) -> bool:
-    """Whether grey images are drawn as ink on paper: those of IDX files are."""
-    return not data.pictures
 
 
 def blank(shape: tuple[int, ...], *, on_paper: bool) -> Array:

@@ -105,7 +105,7 @@ def main() -> None:
         "imports": imports(),
     }
     text = table.markdown(figures)
-    files.write_text(target, text)
+    files.write_bytes(target, text.encode())
     print(f"\n{text}\n{target}")
 
 

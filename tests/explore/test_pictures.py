@@ -2,12 +2,10 @@
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 import advlib
@@ -19,7 +17,6 @@ from advlib.explore.pictures import (
     find_usual_distance,
     judge,
     measure_distance,
-    read_digit,
 )
 
 DATA = advlib.load_data("MNIST", images=COMPARED)
@@ -30,10 +27,14 @@ def digit(index: int) -> Any:
     return DATA.to_pixels(DATA.test.images[index])[0].double().numpy().clip(0, 1)
 
 
-def write(pixels: Any, mode: str = "L") -> bytes:
+def save(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    Image.fromarray((pixels * 255).round().astype(np.uint8), mode).save(file, "PNG")
+    image.save(file, "PNG")
     return file.getvalue()
+
+
+def write(pixels: Any, mode: str = "L") -> bytes:
+    return save(Image.fromarray((pixels * 255).round().astype(np.uint8), mode))
 
 
 def large(pixels: Any, times: int = 9) -> Any:
@@ -42,9 +43,7 @@ def large(pixels: Any, times: int = 9) -> Any:
 
 
 def sixteen_bits(pixels: Any) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray((pixels * 65535).round().astype(np.uint16)).save(file, "PNG")
-    return file.getvalue()
+    return save(Image.fromarray((pixels * 65535).round().astype(np.uint16)))
 
 
 def with_opacity(ink: Any, colour: int) -> bytes:
@@ -52,9 +51,7 @@ def with_opacity(ink: Any, colour: int) -> bytes:
 
 
 def palette(pixels: Any) -> bytes:
-    file = io.BytesIO()
-    Image.open(io.BytesIO(write(pixels))).convert("P").save(file, "PNG")
-    return file.getvalue()
+    return save(Image.open(io.BytesIO(write(pixels))).convert("P"))
 
 
 DRAWN: dict[str, Callable[[Any], bytes]] = {
@@ -82,13 +79,6 @@ def test_a_digit_comes_back_in_the_datas_form(draw: str) -> None:
         assert picture.image.dtype == expected.dtype
         model = advlib.pretrained("standard")
         assert int(model(picture.image).argmax()) == int(model(expected).argmax())
-
-
-def test_a_file_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "mine.png"
-    path.write_bytes(write(1 - large(digit(FIRST))))
-    picture = bring_to_form(path.read_bytes(), "mine.png", DATA)
-    assert torch.equal(read_digit(path, DATA), picture.image)
 
 
 @pytest.mark.parametrize("draw", LARGE)

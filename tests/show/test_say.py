@@ -19,9 +19,7 @@ from notebooks import executing
 
 NAMES: dict[str, Any] = {
     "error": 3.14159,
-    "gap": -0.5,
     "lost": float("nan"),
-    "names": ["a", "b", "c"],
     "n": 1000,
     "subject": object(),
 }
@@ -33,11 +31,6 @@ LOADED = "%load_ext advlib.show.words"
     [
         ("{{ error | percent }}", "3.14\N{NO-BREAK SPACE}%"),
         ("{{ error | number(1) }} and {{ n | number(0) }}", "3.1 and 1,000"),
-        ("{{ gap | difference }}", "\N{MINUS SIGN}0.50"),
-        ("{{ lost | percent }}", "\N{EN DASH}"),
-        ("{{ names | list }}", "a, b and c"),
-        ("{{ 0.10 | setting }}, {{ none | setting }}", "0.1, all"),
-        ("{{ '*a*' | escape }}", r"\*a\*"),
         ("{{ n }} images", "1000 images"),
         ("{% if lost is known %}no{% elif n > 1 %}yes{% endif %}", "yes"),
         ("a{# not said #} b", "a b"),

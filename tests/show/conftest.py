@@ -1,0 +1,24 @@
+"""What a figure or a table is when it is shown."""
+
+from typing import Any, NamedTuple
+
+import pytest
+
+from advlib.show import captions
+
+
+class Output(NamedTuple):
+    data: dict[str, str]
+    about: dict[str, Any]
+
+
+@pytest.fixture
+def outputs(monkeypatch: pytest.MonkeyPatch) -> list[Output]:
+    """What is displayed: the contents by media type, and the metadata."""
+    displayed: list[Output] = []
+    monkeypatch.setattr(
+        captions,
+        "publish_display_data",
+        lambda data, metadata: displayed.append(Output(data, metadata["advlib"])),
+    )
+    return displayed
