@@ -16,8 +16,8 @@ from advlib.evaluation import evaluate
 
 ATTACKS = {row.panel: row for row in attacks.ATTACKS.values() if row.panel}
 """Those that the panel offers."""
-COARSE, CHUNK, LARGEST = 10, 200, 1000
-"""How `find_smallest_epsilon` searches: steps, images' reach at once, and end, in thousandths."""
+COARSE, LARGEST = 10, 1000
+"""How `find_smallest_epsilon` searches: its first steps, and their end, in thousandths."""
 BATCH, TRIED = 25, 1000
 """Images that `find_fooled` attacks at once, and at most."""
 
@@ -207,12 +207,11 @@ def find_smallest_epsilon(model: nn.Module, sample: Sample, data: Dataset, valid
         wrong = predict(model, images, len(data.classes)).argmax(1) != sample.label
         return thousandths[int(wrong.int().argmax())] if wrong.any() else None
 
-    for start in range(0, LARGEST, CHUNK):
-        coarse = first_wrong(range(start, min(start + CHUNK, LARGEST) + COARSE, COARSE))
-        if coarse is not None:
-            fine = first_wrong(range(coarse - COARSE + 1, coarse + 1)) if coarse else 0
-            return (coarse if fine is None else fine) / 1000
-    return inf
+    coarse = first_wrong(range(0, LARGEST + 1, COARSE))
+    if not coarse:
+        return inf if coarse is None else 0.0
+    fine = first_wrong(range(coarse - COARSE + 1, coarse + 1))
+    return (coarse if fine is None else fine) / 1000
 
 
 def describe(error: BaseException) -> str:

@@ -30,9 +30,7 @@ def make_controls(classes: Sequence[str], images: int, models: Sequence[str]) ->
     return SimpleNamespace(
         digits=[_make(Button, name, f"The next test image of class {name}") for name in classes],
         another=_make(Button, "Random", "A test image at random"),
-        fooled=_make(
-            Button, "One that is fooled", "A test image with which this attack fools the network"
-        ),
+        fooled=_make(Button, "One that is fooled", "A test image that this attack turns"),
         index=_make(
             BoundedIntText,
             "Test image",
@@ -54,15 +52,9 @@ def make_controls(classes: Sequence[str], images: int, models: Sequence[str]) ->
             "auto",
             indent=False,
         ),
-        picture_shown=_make(
-            ToggleButton, "A picture of your own", "Load a picture of a digit", "auto"
-        ),
-        networks_shown=_make(
-            ToggleButton, "More networks", "Networks of make report, and your own", "auto"
-        ),
-        code_shown=_make(
-            ToggleButton, "Show the code", "Three lines of code that give the same result", "auto"
-        ),
+        picture_shown=_make(ToggleButton, "A picture of your own", width="auto"),
+        networks_shown=_make(ToggleButton, "More networks", width="auto"),
+        code_shown=_make(ToggleButton, "Show the code", width="auto"),
         picture=_make(
             FileUpload,
             "Choose a PNG",

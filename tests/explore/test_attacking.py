@@ -43,54 +43,37 @@ class Constant(nn.Module):
         return self.logits.expand(len(images), -1) + 0 * images.flatten(1).sum(1, keepdim=True)
 
 
-BOUNDED = {"epsilon": 0.2, "bounds": DATA.bounds}
-
-
-@pytest.mark.parametrize(
-    ("choice", "call", "settings"),
-    [
-        (Choice("standard"), advlib.fgsm, {"epsilon": 0.1}),
-        (Choice("mixed", epsilon=0.2, valid=True), advlib.fgsm, BOUNDED),
-        (Choice("mixed", "PGD", 0.15, 7), advlib.pgd, {"epsilon": 0.15, "steps": 7}),
-        (Choice("standard", "APGD", 0.02, 5), advlib.apgd, {"epsilon": 0.02, "steps": 5}),
-    ],
-)
-def test_an_attack_is_the_librarys(
-    workshop: Workshop, choice: Choice, call: Any, settings: dict[str, Any]
-) -> None:
-    result = workshop.attack(workshop.take_test_image(8), choice)
-    images, labels = DATA.test.images[[8]], DATA.test.labels[[8]]
-    adversarial = call(OURS[choice.model], images, labels, **settings)
-    assert torch.equal(result.adversarial, adversarial)
-    for name, model in OURS.items():
-        outcome = result.outcomes[name]
-        assert isinstance(outcome, Outcome)
-        found = advlib.evaluate(model, adversarial, labels)
-        assert 100 * float(outcome.probabilities[1].max()) == pytest.approx(
-            found.confidence, abs=1e-2
-        )  # float32 rounds with the size of the batch
-        assert (outcome.after == 5) == (found.error == 0)
-        clean_error = advlib.evaluate(model, images, labels).error
-        verdict = "wrong before" if clean_error else "fooled" if found.error else "holds"
-        assert outcome.verdict == verdict
-
-
 @pytest.mark.parametrize(
     "choice",
-    [Choice("mixed", "APGD", 0.12, 9, True), Choice("standard"), Choice("mixed", "new", steps=3)],
+    [
+        Choice("standard"),
+        Choice("mixed", "PGD", 0.15, 7),
+        Choice("mixed", "APGD", 0.12, 9, True),
+        Choice("mixed", "new", steps=3),
+    ],
 )
-def test_the_three_lines_give_the_same(
+def test_an_attack_is_the_librarys_in_three_lines(
     workshop: Workshop, choice: Choice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a row that is added too."""
     row = Attack(partial(apgd, loss="difference"), panel="new")
     monkeypatch.setitem(attacking.ATTACKS, "new", row)
-    result = workshop.attack(workshop.take_test_image(17), choice)
+    result = workshop.attack(workshop.take_test_image(8), choice)
     lines = write_lines(result, DATA, {choice.model: f"advlib.pretrained({choice.model!r})"})
     assert len(lines) == 3
     names: dict[str, Any] = {}
     exec("\n".join(lines), names)
     assert torch.equal(names["adversarial"], result.adversarial)
+    outcomes: Any = result.outcomes
+    for name, model in OURS.items():
+        clean, found = (
+            advlib.evaluate(model, images, DATA.test.labels[[8]])
+            for images in (DATA.test.images[[8]], result.adversarial)
+        )
+        certain = 100 * float(outcomes[name].probabilities[1].max())
+        assert certain == pytest.approx(found.confidence, abs=1e-2)
+        verdict = "wrong before" if clean.error else "fooled" if found.error else "holds"
+        assert outcomes[name].verdict == verdict
 
 
 @pytest.mark.parametrize("valid", [False, True])

@@ -1,17 +1,15 @@
 """The panel without a browser: its widgets are moved as a browser does."""
 
 import datetime
-import io
 import re
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import nbformat
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from test_pictures import DATA, digit, large, write
 from torch import Tensor, nn
 
 import advlib
@@ -23,7 +21,6 @@ from advlib.kept import checkpoints
 from advlib.settings import Training
 
 ROOT = Path(__file__).parents[2]
-DATA = advlib.load_data("MNIST", images=10_000)
 
 
 @pytest.fixture
@@ -55,13 +52,6 @@ def upload(panel: Panel, content: bytes, name: str) -> None:
         "last_modified": datetime.datetime.now(tz=datetime.UTC),
     }
     panel.controls.picture.value = (file,)
-
-
-def picture_of(index: int) -> bytes:
-    pixels = 1 - DATA.to_pixels(DATA.test.images[index])[0].double().numpy().clip(0, 1)
-    file = io.BytesIO()
-    Image.fromarray((np.kron(pixels, np.ones((5, 5))) * 255).astype(np.uint8)).save(file, "PNG")
-    return file.getvalue()
 
 
 def test_it_begins_with_a_result(panel: Panel) -> None:
@@ -96,8 +86,9 @@ def test_each_control_changes_the_choice(panel: Panel) -> None:
 
 def test_a_picture_of_ones_own(panel: Panel, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("mine's.png").write_bytes(picture_of(3000))
-    upload(panel, picture_of(3000), "mine's.png")
+    content = write(1 - large(digit(3000)))
+    Path("mine's.png").write_bytes(content)
+    upload(panel, content, "mine's.png")
     result = settle(panel)
     assert result.sample.source == "mine's.png"
     assert result.sample.label == int(DATA.test.labels[3000])

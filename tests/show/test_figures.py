@@ -45,14 +45,6 @@ def test_figures_are_the_same_svg_each_time_at_the_text_s_width(outputs: Any) ->
     assert ET.fromstring(first).get("width") == f"{72 * figures.WIDTH:g}pt"
 
 
-@pytest.mark.parametrize("count", [2, 10, 13, 14, 26, 62, 65])
-def test_columns_are_divided_among_rows(count: int) -> None:
-    parts = figures.divide(count)
-    assert [label for part in parts for label in part] == [*range(count)]
-    assert max(map(len, parts)) <= 13
-    assert {len(part) for part in parts[:-1]} <= {len(parts[0])}
-
-
 def test_names_are_short_and_no_formulas() -> None:
     assert figures.write_name("Ankle boot") == "Ankle boot"
     assert figures.write_name("$x$") == r"\$x\$"

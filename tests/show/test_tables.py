@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advlib.show import captions, tables
+from advlib.show import tables
 from advlib.show.words import (
     difference,
     escape,
@@ -85,13 +85,3 @@ def test_show_refuses_an_alignment_that_does_not_fit(align: str) -> None:
 )
 def test_wording(written: str, expected: str) -> None:
     assert written == expected
-
-
-def test_units_and_shares_are_those_of_the_columns() -> None:
-    """The first pattern that fits counts, in whatever order JSON keeps them."""
-    frame = pd.DataFrame({"error": [1.0], "n": [7], "error_kept": [2.0]})
-    units = {"n": "images", "*": "%"}
-    about = captions.Numbers(frame, units=units, shares=["err*"], rows=["n"]).describe()
-    assert about["units"] == {"error": "%", "n": "images", "error_kept": "%"}
-    assert about["shares"] == ["error", "error_kept"]
-    assert about["rows"] == ["n"]
