@@ -117,8 +117,7 @@ report: $(folder)/report.html $(folder)/report.pdf
 	@exec $(python) -m advlib.results.compare --summary $(folder) $(methods)
 
 report/build/%/report.html report/build/%/report.pdf: $(chapters) $(matter) $(typeset_from)
-	@$(run) $(python) -m advlib.report --quiet $(notebooks) $(folder) \
-	    --notebooks $(notdir $(chapters) $(matter))
+	@$(run) $(python) -m advlib.report $(notebooks) $(folder)
 
 $(folder)/parameters.yaml: FORCE # rewritten only when they change
 	@exec $(python) -m advlib.experiment.parameters --yaml=$@ $(given)

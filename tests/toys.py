@@ -17,6 +17,7 @@ DATA = {
     "index": ["clean", "adversarial"],
     "data": [[1 / 3, 10], [None, 10]],
 }
+NUMBERS = {"data": DATA, "units": {"error": "%", "n": ""}, "shares": ["error"], "rows": []}
 TABLE = """| Figure | Clean: ours | Clean: published | Note |
 |:---|---:|---:|:---|
 | Error | 1.40 | 1.53 | a \\| b |
@@ -90,7 +91,7 @@ def title(**changes: Any) -> Any:
 
 
 def table(name: str, caption: str = "Five figures.", body: str = TABLE, **more: Any) -> Any:
-    about = {"kind": "table", "label": f"tbl-{name}", "caption": caption, "data": DATA, **more}
+    about = {"kind": "table", "label": f"tbl-{name}", "caption": caption, **NUMBERS, **more}
     return cell(
         *shown(about, {"text/markdown": body, "text/plain": body}),
         source=f"show_table({name!r})",
@@ -128,7 +129,7 @@ def books() -> Books:
         "1-data": [
             text("# Data"),
             cell(prose(f"The data set is {ESCAPED}.")),
-            figure("digits", f"Digits of {ESCAPED}.", f"Alternative of {HOSTILE}", data=DATA),
+            figure("digits", f"Digits of {ESCAPED}.", f"Alternative of {HOSTILE}", **NUMBERS),
         ],
         "2-adversarial-examples": [
             text(
@@ -161,9 +162,17 @@ def write(folder: Path, content: Books) -> Path:
     """Write the notebooks as the runner leaves them."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, cells in content.items():
-        notebook = new_notebook(cells=cells, metadata=executed_as(name))
-        for number, one in enumerate(notebook.cells):
-            # papermill keeps them: the copies of a notebook have the same
-            one["id"] = f"cell-{number}"
-        nbformat.write(notebook, folder / f"{name}.ipynb")
+        write_notebook(folder, name, *cells, **executed_as(name))
     return folder
+
+
+def write_notebook(folder: Path, name: str, *cells: NotebookNode, **metadata: Any) -> None:
+    notebook = new_notebook(cells=[*cells], metadata=metadata)
+    for number, one in enumerate(notebook.cells):
+        one["id"] = f"cell-{number}"  # papermill keeps them: the copies of a notebook have the same
+    nbformat.write(notebook, folder / f"{name}.ipynb")
+
+
+def says(about: dict[str, Any], *tags: str) -> Any:
+    """Return a cell with one output, that says this of itself."""
+    return cell(display({}, about), tags=tags)

@@ -75,12 +75,12 @@ def _pair(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({name: table.loc[rows, columns].stack() for name, table in both.items()})
 
 
-def write_published(ours: float, printed: float | None, right: float | None) -> tuple[str, str]:
+def write_published(ours: float, printed: float, right: float) -> tuple[str, str]:
     """Write a published number, its correction in brackets, and our difference from that.
 
     Both are empty where the slides have no such number.
     """
-    if printed is None or right is None or math.isnan(printed):
+    if math.isnan(printed):
         return "", ""
     text = number(printed) if printed == right else f"{number(printed)} [{number(right)}]"
     return text, difference(ours - right)
@@ -114,7 +114,7 @@ def lay_out_evaluations(
                 slides.evaluation(published_method, corrected=corrected)[str(images)]
                 for corrected in (False, True)
             )
-            pairs = [write_published(ours[f], printed.get(f), right.get(f)) for f in FIGURES]
+            pairs = [write_published(ours[f], printed[f], right[f]) for f in FIGURES]
             published, apart = zip(*pairs, strict=True)
             columns[f"{name}: published"] = [*published, ""]
             if alone:

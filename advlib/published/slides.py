@@ -18,8 +18,6 @@ CONTENT: dict[str, Any] = json.loads(PUBLISHED.read_text(encoding="utf-8"))
 METHODS = tuple(CONTENT["evaluation"])
 TRANSFER_ORDER = tuple(CONTENT["transfer"]["order"])
 """The models of the transfer tables, in their order."""
-IMAGES = tuple(CONTENT["evaluation"]["standard"])
-FIGURES = tuple(CONTENT["evaluation"]["standard"]["clean"])
 TRANSFER_FIGURES = ("error", "confidence_error")
 TOLERANCE = 0.01 + 1e-9
 """How far rounding to two decimals can take a mean confidence from that of its parts, in points:
@@ -32,7 +30,6 @@ def evaluation(method: str, *, corrected: bool = False) -> dict[str, dict[str, f
 
     Where `corrected`, a misprinted figure is replaced by the later revision's.
     """
-    _one_of("method", method, METHODS)
     table = {images: dict(column) for images, column in CONTENT["evaluation"][method].items()}
     for images, column in table.items() if corrected else ():
         parts = (column[part] / 100 * column[f"confidence_{part}"] for part in ("correct", "error"))
@@ -47,7 +44,6 @@ def transfer(figure: str, *, corrected: bool = False) -> pd.DataFrame:
 
     Where `corrected`, misprinted cells are replaced by the later revision's.
     """
-    _one_of("figure", figure, TRANSFER_FIGURES)
     cells = CONTENT["transfer"][figure]
     if corrected:
         cells = CONTENT["later_revision"].get(f"transfer.{figure}", cells)
@@ -59,7 +55,6 @@ def curves(method: str) -> pd.DataFrame:
 
     Errors are in percent. The train curve is of the images that `advlib.methods` names.
     """
-    _one_of("method", method, METHODS)
     rows = [
         # The plots' errors are fractions.
         (quantity, split, *(value * (1 if quantity == "objective" else 100) for value in ends))
@@ -101,8 +96,3 @@ def order_transfer(methods: Iterable[str]) -> list[str]:
     """Return methods as the transfer tables have them: those of the slides in their order there."""
     methods = list(methods)
     return list(TRANSFER_ORDER) if methods == list(METHODS) else methods
-
-
-def _one_of(argument: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{argument} must be one of {', '.join(allowed)}, not {value!r}")

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -15,27 +16,19 @@ from advlib.results.notebooks import digest_cells
 PACKAGES = ("advlib", "torch", "torchvision", "numpy", "pandas", "matplotlib", "papermill")
 
 
-def environment(device: str = "auto") -> dict[str, str]:
-    """Return what decides a result besides its settings, by name: machine, software, code, date.
-
-    Parameters
-    ----------
-    device
-        The device that was asked for; "auto" is the first GPU, or the processor without one.
-    """
+def environment() -> dict[str, str]:
+    """Return what decides a result besides its settings, by name: machine, software, code, date."""
     import torch
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     return {
         "Processor": processor(),
         "Operating system": f"{platform.system()} {platform.machine()}",
         "Threads": str(share_cores()),
-        "Device": torch.cuda.get_device_name() if device.startswith("cuda") else device,
+        "Device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "Python": platform.python_version(),
         **{package: package_version(package) for package in PACKAGES},
         "Typst": typst_version(),
-        "Commit": commit() or "not in a git repository",
+        "Commit": commit(),
         "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
 
@@ -57,58 +50,47 @@ def typst_version() -> str:
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Return the processor's name: Linux's, else macOS's, else what Python knows.
-
-    Parameters
-    ----------
-    cpuinfo
-        Linux's list of processors.
-    """
+    """Return the processor's name: Linux's, else macOS's, else what Python knows."""
     if cpuinfo.is_file():
-        lines = (line.partition(":") for line in cpuinfo.read_text(encoding="utf-8").splitlines())
-        name = {key.strip(): value.strip() for key, _, value in lines}.get("model name", "")
-    elif platform.system() == "Darwin":
-        name = _output("sysctl", "-n", "machdep.cpu.brand_string") or ""
+        listed = cpuinfo.read_text(encoding="utf-8")
+        found = re.search(r"^model name\s*: (.+)", listed, re.MULTILINE)
+        name = found[1] if found else ""
     else:
-        name = ""
+        name = _output("sysctl", "-n", "machdep.cpu.brand_string")
     return name or platform.processor() or platform.machine()
 
 
-def commit(package: Path = PACKAGE) -> str | None:
+def commit(package: Path = PACKAGE) -> str:
     """Return the git commit of a package's files, "with changes" where they differ from it.
 
     The outputs that a notebook has when it was run by hand are no change. The reference run's files
     are left out: a report that becomes the reference is made twice, and the second quotes what the
-    first has written. None when git does not track the package's files: a package that is installed
-    inside some other project's repository is no part of it.
-
-    Parameters
-    ----------
-    package
-        The package's folder.
+    first has written. A package that is installed inside some other project's repository, where git
+    does not track its files, is no part of it.
     """
     git = ("git", "-C", os.fspath(package))
-    if not _output(*git, "ls-files", "__init__.py"):
-        return None
-    name = _output(*git, "rev-parse", "--short=12", "--verify", "HEAD")
+    tracked = _output(*git, "ls-files", "__init__.py")
+    name = tracked and _output(*git, "rev-parse", "--short=12", "--verify", "HEAD")
+    if not name:
+        return "not in a git repository"
     others = (f":(top,exclude){name}" for name in ("advlib/reference", "report/reference"))
-    changed = (_output(*git, "status", "--porcelain", "--", ":/", *others) or "").splitlines()
+    changed = _output(*git, "status", "--porcelain", "--", ":/", *others).splitlines()
     differs = any(_differs(git, line[:2], line[3:]) for line in changed)
-    return f"{name}, with changes" if name and differs else name
+    return f"{name}, with changes" if differs else name
 
 
 def _differs(git: tuple[str, ...], state: str, path: str) -> bool:
     """Tell whether a file that git calls changed is, but for a notebook's outputs."""
     if not path.endswith(".ipynb") or state.strip("M "):
         return True
-    now = Path(_output(*git, "rev-parse", "--show-toplevel") or "", path).read_bytes()
-    return digest_cells((_output(*git, "show", f"HEAD:{path}") or "").encode()) != digest_cells(now)
+    now = Path(_output(*git, "rev-parse", "--show-toplevel"), path).read_bytes()
+    return digest_cells(_output(*git, "show", f"HEAD:{path}").encode()) != digest_cells(now)
 
 
-def _output(*command: str) -> str | None:
-    """Return what a command prints, None when it is missing or fails."""
+def _output(*command: str) -> str:
+    """Return what a command prints, nothing when it is missing or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
-        return None
+        return ""
     return done.stdout.strip("\n")

@@ -7,7 +7,6 @@ The epoch-wise reading of mixed training, which no report trains, is trained her
 """
 
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,11 +16,9 @@ from advlib.kept import checkpoints, files
 from advlib.kept.folders import REFERENCE, REFERENCE_REPORT, RESULTS
 from advlib.kept.parent import end_with_make
 from advlib.published import slides
-from advlib.results.notebooks import Notebook, read_notebooks
+from advlib.results.notebooks import read_notebooks
 from advlib.results.tables import collect_from, write
 from advlib.settings import Experiment
-
-PICTURE = "fig-curves-adversarial"
 
 
 def renew(report: Path) -> None:
@@ -38,45 +35,31 @@ def renew(report: Path) -> None:
     if not slides.applies(vars(experiment)):
         raise ValueError(f"{report} was not made with the seed's settings, but with {experiment}")
     data = load_data(experiment.dataset, images=experiment.images)
-    images, labels = data.test.images, data.test.labels
     REFERENCE.mkdir(exist_ok=True)
     REFERENCE_REPORT.mkdir(exist_ok=True)
-    for method in (*runs.PRETRAINED, "mixed-epochwise"):
+    for method in runs.PRETRAINED:
         run = runs.trained(method, data, experiment)
-        if method in runs.PRETRAINED:
-            record = {"method": method, "settings": run.settings}
-            checkpoints.save(REFERENCE / f"{method}.safetensors", run.model.state_dict(), record)
-            continue
-        adversarial = fgsm(run.model, images, labels, experiment.epsilon, loss="log-loss")
-        evaluations = {
-            "clean": evaluate(run.model, images, labels),
-            "adversarial": evaluate(run.model, adversarial, labels),
-        }
-        tables[f"tbl-evaluation-{method}"] = pd.DataFrame(
-            map(vars, evaluations.values()), index=[*evaluations]
-        )
-        tables[f"fig-curves-{method}"] = run.history.drop(columns="seconds")
+        record = {"method": method, "settings": run.settings}
+        checkpoints.save(REFERENCE / f"{method}.safetensors", run.model.state_dict(), record)
+    run = runs.trained("mixed-epochwise", data, experiment)
+    images, labels = data.test.images, data.test.labels
+    adversarial = fgsm(run.model, images, labels, experiment.epsilon, loss="log-loss")
+    evaluations = {
+        "clean": evaluate(run.model, images, labels),
+        "adversarial": evaluate(run.model, adversarial, labels),
+    }
+    tables["tbl-evaluation-mixed-epochwise"] = pd.DataFrame(
+        map(vars, evaluations.values()), index=[*evaluations]
+    )
+    tables["fig-curves-mixed-epochwise"] = run.history.drop(columns="seconds")
     write(tables, RESULTS)
     for name in ("report.html", "report.pdf"):
         files.write_bytes(REFERENCE_REPORT / name, (report / name).read_bytes())
-    files.write_bytes(REFERENCE_REPORT / "curves-adversarial.svg", _picture(notebooks).encode())
-
-
-def _picture(notebooks: Iterable[Notebook]) -> str:
-    """The SVG of the figure that the README shows."""
-    for notebook in notebooks:
-        for about, content in notebook.shown:
-            if about["label"] == PICTURE:
-                return "".join(content["image/svg+xml"])
-    raise ValueError(f"the report has no figure {PICTURE}")
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Run the command line; see the module's docstring."""
-    (report,) = arguments
-    renew(Path(report))
+    shown = {about["label"]: data for each in notebooks for about, data in each.shown}
+    picture = "".join(shown["fig-curves-adversarial"]["image/svg+xml"])  # which the README shows
+    files.write_bytes(REFERENCE_REPORT / "curves-adversarial.svg", picture.encode())
 
 
 if __name__ == "__main__":
     end_with_make()
-    main(sys.argv[1:])
+    renew(Path(sys.argv[1]))

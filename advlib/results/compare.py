@@ -18,6 +18,8 @@ import pandas as pd
 
 from advlib.kept import folders
 from advlib.results.tables import read
+from advlib.settings import SIZE
+from advlib.show.words import write_setting
 
 SETTINGS = "tbl-settings"
 Cells = dict[tuple[str, str], Any]
@@ -29,9 +31,8 @@ def read_report(named: str) -> dict[str, Cells]:
     if not named:
         raise ValueError("name two reports: make compare A=report/build/seed B=reference")
     folder = folders.RESULTS if named == "reference" else Path(named)
-    if not folder.is_dir():
-        raise ValueError(f"{named} is no folder, and not the word reference")
-    folder = folder / "results" if (folder / "results").is_dir() else folder
+    if (folder / "results").is_dir():
+        folder = folder / "results"
     try:
         tables = read(folder)
     except (OSError, ValueError) as error:
@@ -63,10 +64,8 @@ def list_differences(a: Cells, b: Cells, tolerance: float) -> list[tuple[str, st
     return [pair for pair in pairs if differ(*pair[2:], tolerance)]
 
 
-def write_value(value: object, undefined: str = "undefined") -> str:
-    if isinstance(value, float):
-        return undefined if math.isnan(value) else f"{value:.6g}"
-    return str(value)
+def write_value(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def compare_settings(a: Cells, b: Cells) -> bool:
@@ -74,7 +73,7 @@ def compare_settings(a: Cells, b: Cells) -> bool:
     changed = {name for _, name, *_ in list_differences(a, b, 0)}
     frame = pd.DataFrame(
         [
-            [at[1], *(write_value(cells.get(at, "missing"), "all") for cells in (a, b))]
+            [at[1], *(write_setting(cells.get(at, "missing")) for cells in (a, b))]
             for at in dict.fromkeys([*a, *b])
         ],
         columns=["setting", "A", "B"],
@@ -106,21 +105,12 @@ def compare_numbers(
     return different, count
 
 
-def read_tolerance(text: str) -> float:
-    try:
-        tolerance = float(text or 0)
-    except ValueError:
-        tolerance = math.nan
-    if not 0 <= tolerance < math.inf:
-        raise ValueError(f"TOLERANCE must be a number of at least 0, not {text!r}")
-    return tolerance
-
-
 def compare(a: str, b: str, tolerance: str = "") -> int:
     """Print how two reports differ, and return the exit status."""
     try:
-        allowed, first, second = read_tolerance(tolerance), read_report(a), read_report(b)
-    except ValueError as error:
+        allowed = SIZE.check("TOLERANCE", SIZE.parse(tolerance or "0"))
+        first, second = read_report(a), read_report(b)
+    except (TypeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"A: {a}\nB: {b}")

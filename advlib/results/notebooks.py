@@ -6,10 +6,8 @@ the back matter; copies of one notebook, one for each training method, are in th
 
 import hashlib
 import json
-import math
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -48,35 +46,24 @@ class Notebook:
         return [(a, output["data"]) for a, output in said if a.get("kind") in ("figure", "table")]
 
 
-def read_notebooks(
-    folder: str | os.PathLike[str], names: Iterable[str] | None = None
-) -> list[Notebook]:
-    """Read a folder's executed notebooks, or those of some file names, in the report's order.
-
-    Cells with the tag ``once`` are only in the first copy of a notebook.
-
-    Raises
-    ------
-    FileNotFoundError
-        If one of `names` is not there.
-    ValueError
-        If one of `names` is not a name that a report's notebook has, or a file is no notebook.
-    """
-    names = _find_names(Path(folder)) if names is None else set(names)
-    read = sorted((_read(Path(folder, name)) for name in sorted(names)), key=_place)
-    sources = [notebook.source for notebook in read]
-    return [
-        _without_once(notebook) if notebook.source in sources[:index] else notebook
-        for index, notebook in enumerate(read)
-    ]
+def read_notebooks(folder: str | os.PathLike[str]) -> list[Notebook]:
+    """Read a report's executed notebooks, in its order."""
+    front, back = (_read(Path(folder, name)) for name in MATTER)
+    return [front, *read_chapters(folder), back]
 
 
 def read_chapters(folder: str | os.PathLike[str]) -> list[Notebook]:
     """Read a folder's executed notebooks but for the front and the back matter.
 
-    For these two to read: one that is there is old, and may be replaced at this moment.
+    Cells with the tag ``once`` are only in the first copy of a notebook.
     """
-    return read_notebooks(folder, _find_names(Path(folder)) - {*MATTER})
+    paths = [p for p in Path(folder).glob("[0-9]*.ipynb") if not p.name.endswith(".failed.ipynb")]
+    read = sorted(map(_read, paths), key=_place)
+    sources = [notebook.source for notebook in read]
+    return [
+        _without_once(notebook) if notebook.source in sources[:index] else notebook
+        for index, notebook in enumerate(read)
+    ]
 
 
 def digest_cells(content: bytes) -> str:
@@ -88,52 +75,30 @@ def digest_cells(content: bytes) -> str:
     return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
 
 
-def _find_names(folder: Path) -> set[str]:
-    return {path.name for path in folder.glob("*.ipynb") if _number(path.name) is not None}
-
-
-def _number(name: str) -> float | None:
-    """Return what sorts a file name; None if no notebook of a report has it."""
-    digits = re.match("[0-9]+", name)
-    if name in MATTER:
-        return (-math.inf, math.inf)[MATTER.index(name)]
-    return float(digits[0]) if digits and not name.endswith(".failed.ipynb") else None
-
-
-def _place(notebook: Notebook) -> tuple[float, str, int, str]:
+def _place(notebook: Notebook) -> tuple[int, str, int, str]:
     name = notebook.path.name
+    (digits,) = re.findall("^[0-9]+", name)
     methods = [read_origin(method).shown for method in notebook.experiment.get("methods", [])]
     method = notebook.parameters.get("method")
     turn = methods.index(method) if method in methods else len(methods)
-    return _number(name) or 0.0, notebook.source, turn, name
+    return int(digits), notebook.source, turn, name
 
 
 def _read(path: Path) -> Notebook:
-    if _number(path.name) is None:
-        raise ValueError(
-            f"{path.name!r} is no name of an executed notebook: it must begin with a number or be"
-            f" one of {', '.join(MATTER)}"
-        )
-    if not path.is_file():
-        raise FileNotFoundError(f"the executed notebook {path} is missing")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         about = content["metadata"].get("papermill", {})
-        experiment = content["metadata"].get("advlib", {}).get("experiment", {})
-        parameters = about.get("parameters", {})
-        own = path.stem.removesuffix(f"-{parameters.get('method')}")
-        cells = [
-            (number, cell)
-            for number, cell in enumerate(content["cells"], start=1)
-            if not LEFT_OUT & _tags(cell)
-        ]
         return Notebook(
             path=path,
-            source=PurePath(about.get("input_path") or own).name.removesuffix(".ipynb"),
-            parameters=parameters,
-            experiment=experiment,
+            source=PurePath(about.get("input_path") or path).stem,
+            parameters=about.get("parameters", {}),
+            experiment=content["metadata"].get("advlib", {}).get("experiment", {}),
             seconds=about.get("duration"),
-            cells=cells,
+            cells=[
+                (number, cell)
+                for number, cell in enumerate(content["cells"], start=1)
+                if not LEFT_OUT & _tags(cell)
+            ],
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedFileError(

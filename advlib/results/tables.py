@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,46 +21,25 @@ COLUMNS = ("table", "row", "column", "value", "unit", "images", "low", "high")
 
 
 def collect(folder: str | Path) -> dict[str, pd.DataFrame]:
-    """Return the data of every figure and table of executed chapters, in full precision.
+    """Return the numbers of a folder's executed chapters, as `collect_from` does.
 
-    They are by label, "fig-..." or "tbl-...", in the report's order. The folder need not be
-    complete; its front and back matter, which are made from these data, are passed over. "" gives
-    the reference run's results, which come with the package, sorted. Column names are strings; what
-    is undefined is NaN.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is nothing to collect from.
-    ValueError
-        If a label appears twice, or a file cannot be read.
+    "" gives the reference run's results, which come with the package.
     """
-    if not str(folder):
-        return read(folders.RESULTS)
-    chapters = read_chapters(folder)
-    if not chapters:
-        raise FileNotFoundError(f"no executed chapter of a report in {folder}")
-    return collect_from(chapters)
+    return collect_from(read_chapters(folder)) if str(folder) else read(folders.RESULTS)
 
 
 def collect_from(notebooks: Iterable[Notebook]) -> dict[str, pd.DataFrame]:
-    """Return the data of every figure and table of executed notebooks, as `collect` does."""
-    return {label: frame for label, (frame, _) in _find_tables(notebooks).items()}
+    """Return the numbers of every figure and table of executed notebooks, in full precision.
+
+    They are by label, "fig-..." or "tbl-...", in the report's order. Column names are strings; what
+    is undefined is NaN.
+    """
+    return {about["label"]: _frame(about["data"]) for about in _find_numbers(notebooks)}
 
 
-def _find_tables(
-    notebooks: Iterable[Notebook],
-) -> dict[str, tuple[pd.DataFrame, dict[str, Any]]]:
-    """Return by label the numbers of figures and tables, and what these say of themselves."""
-    found: dict[str, tuple[pd.DataFrame, dict[str, Any]]] = {}
-    for notebook in notebooks:
-        for about, _ in notebook.shown:
-            if "data" not in about:
-                continue
-            if about["label"] in found:
-                raise ValueError(f"{notebook.path}: label {about['label']} is used twice")
-            found[about["label"]] = _frame(about["data"]), about
-    return found
+def _find_numbers(notebooks: Iterable[Notebook]) -> list[dict[str, Any]]:
+    """Return what the figures and tables with numbers say of themselves."""
+    return [about for notebook in notebooks for about, _ in notebook.shown if "data" in about]
 
 
 def read(folder: Path) -> dict[str, pd.DataFrame]:
@@ -103,19 +81,16 @@ def write_numbers(notebooks: Iterable[Notebook]) -> dict[str, bytes]:
     for other numbers. Words in a table, such as the data set's name, are left out. The JSON has
     the version of `advlib` and the `settings`, each with value, words and symbol, besides.
     """
-    found = _find_tables(notebooks)
-    rows = [row for label, (frame, about) in found.items() for row in _rows(label, frame, about)]
-    settings = found["tbl-settings"][0].to_dict("records")[0] if "tbl-settings" in found else {}
+    found = _find_numbers(notebooks)
+    rows = [row for about in found for row in _rows(about)]
     known = {name: each.metadata for name, each in declared().items()}
     document = {
         "advlib": version("advlib"),
         "settings": {
-            str(name): {
-                "value": _defined(value),
-                "words": known[str(name)]["words"],
-                "symbol": known[str(name)]["symbol"],
-            }
-            for name, value in settings.items()
+            name: {"value": value, "words": known[name]["words"], "symbol": known[name]["symbol"]}
+            for about in found
+            if about["label"] == "tbl-settings"
+            for name, value in zip(about["data"]["columns"], *about["data"]["data"], strict=True)
         },
         "numbers": [dict(zip(COLUMNS, map(_defined, row), strict=True)) for row in rows],
     }
@@ -124,25 +99,23 @@ def write_numbers(notebooks: Iterable[Notebook]) -> dict[str, bytes]:
     return {"numbers.csv": to_csv(table).encode(), "numbers.json": f"{text}\n".encode()}
 
 
-def _rows(label: str, frame: pd.DataFrame, about: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-    """Yield a table's numbers, each with what `Numbers` says of its column."""
+def _rows(about: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield a table's numbers, each with what `advlib.show.captions.Numbers` says of its column."""
     from advlib import wilson_interval  # it takes torch's time, and few need it
 
-    naming, units = about.get("rows") or [], about.get("units") or {}
+    frame = _frame(about["data"])
     for index, cells in zip(frame.index, frame.to_dict("records"), strict=True):
-        row = ", ".join(str(cells[column]) for column in naming) or str(index)
+        row = ", ".join(str(cells[column]) for column in about["rows"]) or str(index)
         n = cells.get("n", about.get("images"))
         for column, value in cells.items():
-            if column in naming or isinstance(value, str):
+            if column in about["rows"] or isinstance(value, str):
                 continue
-            name, count, ends = str(column), math.nan, (math.nan, math.nan)
-            unit = next((u for pattern, u in units.items() if fnmatchcase(name, pattern)), "")
-            is_share = any(fnmatchcase(name, pattern) for pattern in about.get("shares") or ())
-            if is_share and n:
+            count, ends = math.nan, (math.nan, math.nan)
+            if column in about["shares"] and n:
                 count = float(n)
                 if not math.isnan(value):
                     ends = wilson_interval(round(value * n / 100), int(n))
-            yield label, row, name, float(value), unit, count, *ends
+            yield about["label"], row, column, float(value), about["units"][column], count, *ends
 
 
 def _defined(value: Any) -> Any:

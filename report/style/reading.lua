@@ -262,6 +262,7 @@ local function read_math(math)
 end
 
 local function take_title(div)
+  if cell.notebook ~= 'front-matter' then problem("the title is the front matter's") end
   for _, line in ipairs(div.content) do
     local name, content = line.classes[1]:gsub('^advlib%-', ''), pandoc.Inlines(line.content[1].content):walk({ Str = read_string })
     if name == 'author' then title.author:insert(pandoc.MetaInlines(content)) else title[name] = content end
@@ -283,7 +284,6 @@ local READ = {
   Figure = function(figure)
     if not figure.identifier:match('^fig%-') then return problem('a figure does not come from a cell') end
     next_number('fig', figure.identifier)
-    if #figure.caption.long == 0 then problem('%s has no caption', figure.identifier) end
   end,
   Image = function(image)
     if image.src:match('^fig%-[%w-]+%.svg$') == nil then

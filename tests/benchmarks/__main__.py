@@ -89,7 +89,7 @@ def machine() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "Python": sys.version.split()[0],
         **{name: provenance.package_version(name) for name in PACKAGES},
-        "commit": provenance.commit() or "not in a git repository",
+        "commit": provenance.commit(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
 

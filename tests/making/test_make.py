@@ -44,7 +44,7 @@ case "$1 $2" in
     mkdir -p "$(dirname "$4")" && : >"$4" && log "$name done" ;;
 "-m advlib.report")
     log report
-    : >"$5/report.html" && : >"$5/report.pdf" ;;
+    : >"$4/report.html" && : >"$4/report.pdf" ;;
 "-m advlib.results.compare") ;;
 *) exec {python} "$@" ;;
 esac

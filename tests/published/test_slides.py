@@ -1,7 +1,6 @@
 """advlib.published: the seed's numbers, and what is computed to be wrong."""
 
 from types import SimpleNamespace
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,10 +11,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from advlib import evaluate
+from advlib.evaluation import FIGURES
 from advlib.published import slides
 from advlib.published.slides import (
-    FIGURES,
-    IMAGES,
     METHODS,
     TRANSFER_ORDER,
     applies,
@@ -38,9 +36,6 @@ def test_evaluation_as_printed() -> None:
         "confidence_error": 66.79,
     }
     assert evaluation("mixed")["clean"]["confidence"] == 97.89
-    for method in METHODS:
-        assert tuple(evaluation(method)) == IMAGES
-        assert all(tuple(column) == FIGURES for column in evaluation(method).values())
 
 
 def test_evaluation_corrected_differs_in_the_misprint_only() -> None:
@@ -51,16 +46,6 @@ def test_evaluation_corrected_differs_in_the_misprint_only() -> None:
         assert evaluation(method, corrected=True) == expected
     # The later revision's 98.60 is no correction: 98.59 is within rounding of the identity.
     assert evaluation("standard", corrected=True)["clean"]["confidence"] == 98.59
-
-
-def test_what_is_returned_can_be_changed_without_harm() -> None:
-    evaluation("mixed")["clean"]["confidence"] = 0
-    table = transfer("error")
-    table.loc[:, :] = 0
-    settings()["epochs"] = 0
-    assert evaluation("mixed")["clean"]["confidence"] == 97.89
-    assert transfer("error").to_numpy().min() > 0
-    assert settings()["epochs"] == 30
 
 
 def test_transfer_rows_are_under_test_and_columns_attacked() -> None:
@@ -124,19 +109,6 @@ def test_a_setting_that_the_slides_do_not_know_has_its_default(
     monkeypatch.setattr(slides, "declared", lambda: declared() | {"smoothing": field})
     assert applies(settings() | {"smoothing": 0.0})
     assert not applies(settings() | {"smoothing": 0.1})
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda: evaluation("mixed-epochwise"),
-        lambda: curves("fgsm"),
-        lambda: transfer("confidence"),
-    ],
-)
-def test_unknown_names_are_errors(call: Any) -> None:
-    with pytest.raises(ValueError, match="must be one of"):
-        call()
 
 
 @hypothesis_settings(max_examples=25, deadline=None)

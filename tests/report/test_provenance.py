@@ -70,25 +70,17 @@ def test_a_package_that_git_does_not_track_has_no_commit(package: Path, tmp_path
     installed = package.parent / ".venv" / "other"
     installed.mkdir(parents=True)
     (installed / "__init__.py").touch()
-    assert provenance.commit(installed) is None
-    assert provenance.commit(tmp_path) is None
+    git(package, "update-ref", "-d", "HEAD")  # and one without commits
+    for folder in (installed, tmp_path, package):
+        assert provenance.commit(folder) == "not in a git repository"
 
 
-def test_a_repository_without_commits_has_none(package: Path) -> None:
-    git(package, "update-ref", "-d", "HEAD")
-    assert provenance.commit(package) is None
-
-
-def test_processor_is_the_one_that_linux_names(tmp_path: Path) -> None:
+def test_processor_is_the_one_that_linux_names_and_never_empty(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nmodel name\t: A Processor @ 2 GHz: fast\n\nflags\t: x\n")
     assert provenance.processor(cpuinfo) == "A Processor @ 2 GHz: fast"
-
-
-def test_processor_is_never_empty(tmp_path: Path) -> None:
-    nameless = tmp_path / "cpuinfo"
-    nameless.write_text("processor\t: 0\n")
-    assert provenance.processor(nameless)
+    cpuinfo.write_text("processor\t: 0\n")
+    assert provenance.processor(cpuinfo)
     assert provenance.processor(tmp_path / "missing")
 
 

@@ -26,14 +26,11 @@ def report(
     error: float = 96.92,
     epochs: int = 3,
     more: Mapping[str, pd.DataFrame] | None = None,
-    **others: str,
 ) -> Path:
-    table, settings = ERROR.copy(), SETTINGS.assign(epochs=epochs, **others)
+    table = ERROR.copy()
     table.loc["adversarial", "error"] = error
-    write(
-        {"tbl-settings": settings, "tbl-evaluation-standard": table, **(more or {})},
-        folder / "results",
-    )
+    tables = {"tbl-settings": SETTINGS.assign(epochs=epochs), "tbl-evaluation-standard": table}
+    write(tables | {**(more or {})}, folder / "results")
     return folder
 
 
@@ -44,15 +41,9 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=env)  # no other make's flags
 
 
-def test_equal_reports_are_equal(tmp_path: Path) -> None:
-    a, b = report(tmp_path / "a"), report(tmp_path / "b")
-    done = make(f"A={a}", f"B={b}")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "0 of 4 numbers differ by more than 0; the settings are equal" in done.stdout
-
-
 def test_what_differs_is_shown_side_by_side(tmp_path: Path) -> None:
     a, b = report(tmp_path / "a folder"), report(tmp_path / "b", 97.0, epochs=4)
+    assert make(f"A={a}", f"B={a}").returncode == 0
     done = make(f"A={a}", f"B={b}")
     assert done.returncode == 1
     lines = [line.split() for line in done.stdout.splitlines()]
@@ -63,7 +54,7 @@ def test_what_differs_is_shown_side_by_side(tmp_path: Path) -> None:
     assert "1 of 4 numbers differ by more than 0; the settings differ" in done.stdout
 
 
-@pytest.mark.parametrize(("tolerance", "status"), [("0.05", 1), ("0.1", 0), ("", 1)])
+@pytest.mark.parametrize(("tolerance", "status"), [("0.05", 1), ("0.1", 0), ("", 1), ("-1", 2)])
 def test_numbers_within_the_tolerance_are_equal(
     tmp_path: Path, tolerance: str, status: int
 ) -> None:
@@ -85,11 +76,8 @@ def test_undefined_is_like_undefined_and_unlike_a_number(tmp_path: Path) -> None
     assert compare(str(a), str(report(tmp_path / "c", 0.0)), "1e9") == 1
 
 
-def test_a_copy_of_the_reference_is_the_reference(tmp_path: Path) -> None:
-    """Without what the reference run has besides a report's tables."""
+def test_a_report_has_less_than_the_reference_run_s_folder(tmp_path: Path) -> None:
     assert compare(str(RESULTS), "reference") == 0
-    whole = {path.name for path in RESULTS.glob("*epochwise*")}
-    assert whole
     shutil.copytree(RESULTS, tmp_path / "results")
     assert compare("reference", str(tmp_path)) == 1
 
@@ -98,30 +86,21 @@ def damage(folder: Path) -> None:
     (folder / "results" / "tbl-evaluation-standard.csv").write_text("half")
 
 
-@pytest.mark.parametrize(
-    ("spoil", "says"),
-    [(shutil.rmtree, "is no folder, and not the word reference"), (damage, "can be compared")],
-)
+@pytest.mark.parametrize("spoil", [shutil.rmtree, damage])
 def test_what_cannot_be_compared_ends_with_2_and_a_word(
-    tmp_path: Path, spoil: Callable[[Path], object], says: str
+    tmp_path: Path, spoil: Callable[[Path], object]
 ) -> None:
     a, b = report(tmp_path / "a"), report(tmp_path / "b")
     spoil(b)
     done = make(f"A={a}", f"B={b}")
     assert done.returncode == 2
-    assert says in done.stderr
+    assert f"error: {b} has no results that can be compared" in done.stderr
 
 
 def test_a_misspelt_tolerance_is_not_passed_over() -> None:
     done = make("A=reference", "B=reference", "TOLERENCE=0.5")
     assert done.returncode == 2
     assert "make compare takes A, B and TOLERANCE, not TOLERENCE" in done.stderr
-
-
-@pytest.mark.parametrize("tolerance", ["-1", "x", "inf", "nan"])
-def test_a_tolerance_is_a_number(tolerance: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert compare("reference", "reference", tolerance) == 2
-    assert "TOLERANCE must be a number of at least 0" in capsys.readouterr().err
 
 
 def test_the_summary_is_of_the_methods_that_it_is_asked_for(

@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 import pytest
 from scipy.stats import binomtest
-from test_results_tables import EVALUATION, notebook
+from test_results_tables import EVALUATION
+from toys import says, write_notebook
 
-from advlib.results.notebooks import read_notebooks
+from advlib.results.notebooks import read_chapters
 from advlib.results.tables import COLUMNS, from_csv, write_numbers
 from advlib.show.captions import Numbers
 
@@ -29,9 +30,9 @@ SHOWN = {
 
 @pytest.fixture
 def written(tmp_path: Path) -> dict[str, bytes]:
-    says = [{"kind": "table", "label": label, **n.describe()} for label, n in SHOWN.items()]
-    notebook(tmp_path, "1-data", *[([], about) for about in says])
-    return write_numbers(read_notebooks(tmp_path))
+    said = [{"kind": "table", "label": label, **n.describe()} for label, n in SHOWN.items()]
+    write_notebook(tmp_path, "1-data", *map(says, said))
+    return write_numbers(read_chapters(tmp_path))
 
 
 def find(rows: list[dict[str, Any]], table: str, row: str, column: str) -> dict[str, Any]:

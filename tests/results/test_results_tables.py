@@ -1,6 +1,5 @@
 """Tests of the numbers behind a report: from notebooks, to CSV and back."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from pandas.testing import assert_frame_equal
+from toys import says, write_notebook
 
-from advlib.kept import folders
 from advlib.kept.files import read_checksums, sha256
 from advlib.results import tables as results
 from advlib.results.tables import collect, from_csv, to_csv
@@ -25,77 +24,27 @@ ARCHITECTURE = pd.DataFrame(
 )
 
 
-def notebook(
-    folder: Path, name: str, *cells: tuple[list[str], dict[str, Any]], **metadata: Any
-) -> None:
-    """Write an executed notebook: a cell for each pair of tags and what its output says."""
-    written = [
-        {
-            "cell_type": "code",
-            "metadata": {"tags": tags},
-            "source": "",
-            "execution_count": 1,
-            "outputs": [{"output_type": "display_data", "data": {}, "metadata": {"advlib": about}}],
-        }
-        for tags, about in cells
-    ]
-    document = {"cells": written, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
-    (folder / f"{name}.ipynb").write_text(json.dumps(document), encoding="utf-8")
-
-
 def about(label: str, frame: pd.DataFrame) -> dict[str, Any]:
     return {"kind": "table", "label": label, "caption": "", "data": split(frame)}
 
 
 def test_collects_from_notebooks_in_the_reports_order(tmp_path: Path) -> None:
-    notebook(tmp_path, "4-transfer", ([], about("tbl-b", EVALUATION)), ([], {"kind": "prose"}))
-    notebook(
-        tmp_path,
-        "1-data",
-        ([], about("tbl-z", ARCHITECTURE)),
-        ([], {"kind": "figure", "label": "fig-none"}),
+    write_notebook(
+        tmp_path, "4-transfer", says(about("tbl-b", EVALUATION)), says({"kind": "prose"})
     )
-    notebook(tmp_path, "1-data.failed", ([], about("tbl-failed", EVALUATION)))
+    figure = {"kind": "figure", "label": "fig-none"}
+    write_notebook(tmp_path, "1-data", says(about("tbl-z", ARCHITECTURE)), says(figure))
     found = collect(tmp_path)
     assert list(found) == ["tbl-z", "tbl-b"]
     assert_frame_equal(found["tbl-b"], EVALUATION, check_exact=True)
     assert_frame_equal(found["tbl-z"], ARCHITECTURE, check_index_type=False)
 
 
-def test_a_label_used_twice_is_an_error(tmp_path: Path) -> None:
-    notebook(tmp_path, "1-data", ([], about("tbl-a", EVALUATION)))
-    notebook(tmp_path, "4-transfer", ([], about("tbl-a", EVALUATION)))
-    with pytest.raises(ValueError, match=r"4-transfer.ipynb: label tbl-a is used twice"):
-        collect(tmp_path)
-
-
-@pytest.fixture
-def reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the reference results, in a package that has none yet."""
-    folder = tmp_path / "reference" / "results"
-    folder.mkdir(parents=True)
-    monkeypatch.setattr(folders, "RESULTS", folder)
-    return folder
-
-
-def test_collects_the_reference_results(reference: Path) -> None:
-    (reference / "tbl-a.csv").write_text(to_csv(EVALUATION), encoding="utf-8")
-    (reference / "README.md").write_text("not a table")
-    found = collect("")
-    assert list(found) == ["tbl-a"]
-    assert_frame_equal(found["tbl-a"], EVALUATION, check_exact=True)
-
-
 @pytest.mark.parametrize("content", ["", '"","a"\n"x"\n', '"","a"\n"x",1,\n', '"","a"\n"x",o\n'])
-def test_a_damaged_reference_file_is_named(reference: Path, content: str) -> None:
-    (reference / "tbl-a.csv").write_text(content)
+def test_a_damaged_file_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "tbl-a.csv").write_text(content)
     with pytest.raises(ValueError, match=r"tbl-a\.csv is damaged"):
-        collect("")
-
-
-def test_missing_reference_results(reference: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="there are no results"):
-        collect("")
+        results.read(tmp_path)
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
