@@ -19,8 +19,6 @@ MATTER = ("front-matter.ipynb", "back-matter.ipynb")
 LEFT_OUT = {"notebook-only", "parameters", "injected-parameters"}
 """Tags of cells that the report does not show, nor what they display."""
 
-Cells = list[tuple[int, dict[str, Any]]]
-
 
 @dataclass(frozen=True)
 class Notebook:
@@ -34,7 +32,7 @@ class Notebook:
     """All settings of the experiment; empty where the runner did not store them."""
     seconds: float | None
     """How long its execution took."""
-    cells: Cells
+    cells: list[tuple[int, dict[str, Any]]]
     """The cells that the report shows, as they are in the file, with their numbers from 1."""
 
     @property

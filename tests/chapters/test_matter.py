@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from toys import cell, display, text, write_notebook
 
 from advlib.kept.folders import MATTER
 from advlib.results.tables import collect
@@ -39,25 +38,13 @@ def put_report(folder: Path, settings: dict[str, Any]) -> None:
     images = [(old, new, i) for old, new in renamed.items() for i in ("clean", "adversarial")]
     rows = {f"{old}, {i}": f"{new}, {i}" for old, new, i in images}
     tables["tbl-calibration"] = found["tbl-calibration"].loc[[*rows]].rename(rows)
-    for number, method in enumerate(methods):
-        title = new_markdown_cell(f"# The part on {method}")
-        shown = (
-            [] if number else [new_code_cell(outputs=[_shown(*each) for each in tables.items()])]
-        )
-        about = {
-            "input_path": "3-training.ipynb",
-            "parameters": {"method": method},
-            "duration": 12.5,
-        }
-        metadata = {"papermill": about, "advlib": {"experiment": experiment}}
-        notebook = new_notebook(cells=[title, *shown], metadata=metadata)
-        nbformat.write(notebook, folder / f"3-training-{method}.ipynb")
-
-
-def _shown(label: str, frame: Any) -> Any:
-    about = {"kind": "table", "label": label, "caption": "c", "data": split(frame)}
-    data = {"text/markdown": "| x |\n|---|\n| 1 |"}
-    return new_output("display_data", data=data, metadata={"advlib": about})
+    about = [{"kind": "table", "label": name, "data": split(t)} for name, t in tables.items()]
+    for method in methods:
+        shown = [display({}, each) for each in about if method == methods[0]]
+        cells = [text(f"# The part on {method}"), cell(*shown)]
+        made = {"input_path": "3-training.ipynb", "parameters": {"method": method}}
+        metadata = {"papermill": made | {"duration": 12.5}, "advlib": {"experiment": experiment}}
+        write_notebook(folder, f"3-training-{method}", *cells, **metadata)
 
 
 def matter(name: str, executed: str, folder: Path) -> Cells:

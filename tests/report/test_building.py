@@ -1,5 +1,6 @@
 """Which notebooks a report is made of, and what a build leaves, also one that fails."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 from toys import books, text, write
 
 from advlib.kept.files import DamagedFileError
-from advlib.report import ReportError, building
+from advlib.kept.folders import STYLE
+from advlib.report import ReportError, building, typeset
 from advlib.report.__main__ import main
 from advlib.report.building import build
 from advlib.report.merge import write_html
@@ -22,16 +24,16 @@ def executed(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def typeset(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that are typeset, by a stand-in that takes no time."""
-    texts: list[str] = []
+    found: list[str] = []
 
     def typeset_text(text: str, figures: object) -> tuple[bytes, bytes]:
-        texts.append(text)
+        found.append(text)
         return b"html", b"pdf"
 
     monkeypatch.setattr(building, "typeset_text", typeset_text)
-    return texts
+    return found
 
 
 def test_a_failed_build_replaces_nothing(
@@ -46,20 +48,31 @@ def test_a_failed_build_replaces_nothing(
     assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
 
 
-def test_chapters_are_those_that_are_there(executed: Path, typeset: list[str]) -> None:
+def test_chapters_are_those_that_are_there(executed: Path, texts: list[str]) -> None:
     """One may go and others may come, without any list of them."""
     (executed / "4-transfer.ipynb").unlink()
     write(executed, {"10-late": [text("# Late")], "9-early": [text("# Early")]})
     build(executed, executed / "output")
-    places = [typeset[0].index(f"<h1>{title}") for title in ("Early", "Late", "Conclusion")]
+    places = [texts[0].index(f"<h1>{title}") for title in ("Early", "Late", "Conclusion")]
     assert places == sorted(places)
-    assert "<h1>Transfer" not in typeset[0]
+    assert "<h1>Transfer" not in texts[0]
 
 
 def test_a_report_has_its_front_and_back_matter(executed: Path) -> None:
     (executed / "back-matter.ipynb").unlink()
     with pytest.raises(FileNotFoundError, match=r"back-matter\.ipynb"):
         build(executed, executed / "output")
+
+
+def test_documents_whose_numbers_differ_are_refused(
+    executed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = shutil.copytree(STYLE, tmp_path / "style") / "report.typ"
+    text = template.read_text(encoding="utf-8")
+    template.write_text(text.replace("$body$", "#counter(heading).update(4)\n$body$"))
+    monkeypatch.setattr(typeset, "STYLE", template.parent)
+    with pytest.raises(ReportError, match="sec-front-matter-introduction"):
+        build(executed, tmp_path / "output")
 
 
 READERS: dict[str, Callable[[Path], object]] = {
