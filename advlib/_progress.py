@@ -31,10 +31,7 @@ def show_progress(
 
 @contextmanager
 def show_steps(name: str, steps: int, done: int = 0) -> Iterator[Callable[..., None]]:
-    """Show how far something is, where a person sees it; of that line nothing remains.
-
-    What it yields is told each step, in words, and what the log is to have.
-    """
+    """Show how far something is; what it yields is told each step, and what the log is to have."""
     options = {"desc": name, "total": steps, "initial": done, "leave": False}
     with _show_bar(bar_format=FORMAT, **options) as bar:
 

@@ -74,14 +74,10 @@ def architecture_table(
         filters: tuple[object, object] = ("n/a", "n/a")
         if isinstance(layer, nn.Conv2d):
             filters = (layer.in_channels // layer.groups, layer.out_channels)
+        window = (_cell(kernel), *filters, _cell(step), _cell(padding))
         data = deepcopy(layer).to("meta")(data)
         memory = _bytes(4 * _count(layer.parameters()))
-        columns.append(
-            (
-                *(kind, f"layer{number}", _cell(kernel), *filters),
-                *(_cell(step), _cell(padding), *field, *_describe(data), memory),
-            )
-        )
+        columns.append((kind, f"layer{number}", *window, *field, *_describe(data), memory))
     loss = _describe(torch.empty(1, 1, 1, 1, device="meta"))
     name = f"layer{len(layers) + 1}"
     columns.append(("softmxl", name, 1, "n/a", "n/a", 1, 0, *field, *loss, "0B"))

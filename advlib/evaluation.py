@@ -142,11 +142,7 @@ def evaluate(
 def errors(
     model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = BATCH_SIZE
 ) -> Errors:
-    """Measure a model's mean objective, top-1 and top-5 error; arguments are those of `evaluate`.
-
-    A label counts as found if it is among the first, or the first five, in the order of the logits;
-    among equal logits the lower label comes first.
-    """
+    """Measure a model's mean objective, top-1 and top-5 error; arguments are as for `evaluate`."""
     per_image = _measure(model, images, labels, batch_size, _ranks, 3)
     objective, top1, top5 = per_image.mean(0).tolist()
     return Errors(objective, 100 * top1, 100 * top5)
@@ -199,9 +195,8 @@ def transfer(
             tests[tested, attacked] = evaluate(other, adversarial, labels, batch_size=batch_size)
 
     def table(figure: str) -> pd.DataFrame:
-        rows = [[getattr(tests[row, column], figure) for column in models] for row in models]
-        index = pd.Index(list(models), name="under test")
-        return pd.DataFrame(rows, index=index, columns=pd.Index(list(models), name="attacked"))
+        cells = {on: {of: getattr(tests[of, on], figure) for of in models} for on in models}
+        return pd.DataFrame(cells).rename_axis(index="under test", columns="attacked")
 
     return Transfer(table("error"), table("confidence_error"), len(images))
 

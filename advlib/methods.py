@@ -110,35 +110,24 @@ def shuffled_among_adversarial(
 
 @dataclass(frozen=True)
 class Method:
-    """A training method: one row.
-
-    Attributes
-    ----------
-    step : callable
-        What is done with a minibatch.
-    title, words : str
-        Its name in the report, and what it trains on; the report's text about it is
-        ``notebooks/methods/NAME.md``.
-    curve : tuple of str
-        What its training curve shows: ``"clean"``, ``"adversarial"``, or the sum of both.
-    uses : tuple of str
-        Which of the settings that are for some methods decide the training.
-    batches : callable
-        The minibatches of an epoch.
-    passes : int
-        How often these go through the images.
-    settings : type
-        `advlib.settings.Training`, or a class made from it that adds settings of its own.
-    """
+    """A training method: one row."""
 
     step: TakeStep
+    """What is done with a minibatch."""
     title: str
+    """Its name in the report; the report's text about it is ``notebooks/methods/NAME.md``."""
     words: str = ""
+    """What it trains on."""
     curve: tuple[str, ...] = ("clean", "adversarial")
+    """What its training curve shows: "clean", "adversarial", or the sum of both."""
     uses: tuple[str, ...] = ("alpha",)
+    """Which of the settings that are for some methods decide the training."""
     batches: Callable[..., Iterator[Batch]] = shuffled
+    """The minibatches of an epoch."""
     passes: int = 1
+    """How often these go through the images."""
     settings: type[Training] = Training
+    """`advlib.settings.Training`, or a class made from it that adds settings of its own."""
 
     def deciding(self, settings: Training) -> dict[str, Any]:
         """Return the settings that its numbers depend on."""

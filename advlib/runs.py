@@ -82,11 +82,7 @@ def trained(
 
 
 def build_network(network: Callable[..., nn.Module], data: Dataset, seed: int) -> nn.Module:
-    """Call a class or function with those of ``classes``, ``shape`` and ``seed`` that it takes.
-
-    `shape` is that of an image, (C, H, W). The random numbers of torch, NumPy and Python are seeded
-    around the call and left as found.
-    """
+    """Call a class or function with those of classes, shape (C, H, W) and seed that it takes."""
     takes = inspect.signature(network).parameters
     known = {"classes": len(data.classes), "shape": tuple(data.mean_image.shape), "seed": seed}
     given = {name: value for name, value in known.items() if name in takes}

@@ -155,7 +155,7 @@ def train(
 
 
 class _Named(NamedTuple):
-    """A training's method and settings, with the name that says which it is."""
+    """A training: its method and settings, and its name."""
 
     name: str
     method: Method
@@ -269,10 +269,7 @@ def _means(sums: list[float], images: int) -> list[float]:
 
 
 def check_training(model: Any, data: Any, batch_size: int, passes: int = 1) -> None:
-    """Check what a training is given: the data, and the model on two images of each part.
-
-    An epoch goes through the training images in so many passes.
-    """
+    """Check what a training is given: the data, and the model on two images of each part."""
     parts = ("train", "validation")
     for part in parts:
         split = getattr(data, part, None)

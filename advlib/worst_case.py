@@ -17,7 +17,7 @@ from advlib.attacks import ATTACKS, Bounds, Make
 from advlib.evaluation import BATCH_SIZE, check_models, measure_images, wilson_interval
 from advlib.settings import SEED, WHOLE, check
 
-WORST, STEP = "worst case", "FGSM"
+WORST = "worst case"
 TRANSFERRED = "APGD, log-odds"
 """The attack whose images are tried on the other models."""
 
@@ -219,9 +219,8 @@ def _tabulate(
     rows = [*order, WORST]
 
     def table(value: Callable[[str, str], float]) -> pd.DataFrame:
-        index, columns = pd.Index(rows, name="attack"), pd.Index(names, name="model")
-        cells = [[value(row, name) for name in names] for row in rows]
-        return pd.DataFrame(cells, index=index, columns=columns)
+        cells = {name: {row: value(row, name) for row in rows} for name in names}
+        return pd.DataFrame(cells).rename_axis(index="attack", columns="model")
 
     def errors(row: str, name: str) -> int:
         return int(wrong[row, name].sum())

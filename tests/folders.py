@@ -8,14 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-Pixels = npt.NDArray[np.uint8]
+from advlib.data.idx import FILES
 
-IDX = {
-    ("train", "images"): "train-images-idx3-ubyte",
-    ("train", "labels"): "train-labels-idx1-ubyte",
-    ("test", "images"): "t10k-images-idx3-ubyte",
-    ("test", "labels"): "t10k-labels-idx1-ubyte",
-}
+Pixels = npt.NDArray[np.uint8]
 
 
 def idx_bytes(values: npt.ArrayLike) -> bytes:
@@ -54,12 +49,11 @@ def put_idx(
     train: int = 260,
     test: int = 78,
     size: tuple[int, int] = (16, 16),
-    first: int = 1,
     prefix: str = "",
     gzipped: bool = False,
     test_is_sorted: bool = False,
 ) -> Path:
-    """Draw IDX files whose labels begin at `first`, the same each time."""
+    """Draw IDX files whose labels begin at 1, the same each time."""
     random = np.random.default_rng(0)
     folder.mkdir(parents=True, exist_ok=True)
     for part, count in (("train", train), ("test", test)):
@@ -68,8 +62,8 @@ def put_idx(
             np.sort(labels) if test_is_sorted and part == "test" else random.permutation(labels)
         )
         images = [draw(int(label), size, random) for label in labels]
-        for kind, values in (("images", np.array(images)), ("labels", labels + first)):
-            name, content = prefix + IDX[part, kind], idx_bytes(values)
+        for kind, values in (("images", np.array(images)), ("labels", labels + 1)):
+            name, content = prefix + FILES[part, kind], idx_bytes(values)
             path = folder / (f"{name}.gz" if gzipped else name)
             path.write_bytes(gzip.compress(content) if gzipped else content)
     return folder

@@ -18,25 +18,25 @@ import numpy.typing as npt
 import pytest
 import torch
 import torchvision
-from folders import IDX, idx_bytes
+from folders import idx_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advlib.data import Dataset, known, load_data
+from advlib.data import Dataset, idx, known, load_data
 from advlib.kept.files import DamagedFileError
 from advlib.kept.folders import MNIST
 from advlib.settings import DATASETS
 
 Pixels = npt.NDArray[np.uint8]
 FASHION = Path("/usr/share/datasets/fashion-mnist")
-TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = FILES = tuple(IDX.values())
+TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = FILES = tuple(idx.FILES.values())
 
 
 def made_up(train: int = 5010, test: int = 20) -> dict[str, bytes]:
     """Return the four files of a small data set, the same each time."""
     random = np.random.default_rng(0)
     contents = {}
-    for (part, kind), file in IDX.items():
+    for (part, kind), file in idx.FILES.items():
         count = train if part == "train" else test
         top, shape = (256, (count, 28, 28)) if kind == "images" else (10, (count,))
         contents[file] = idx_bytes(random.integers(0, top, shape))

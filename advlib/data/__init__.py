@@ -29,18 +29,12 @@ SLIDES_SHAPE = (1, 28, 28)
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images and their labels.
-
-    Attributes
-    ----------
-    images : torch.Tensor
-        float32 [N, C, H, W], on the training scale.
-    labels : torch.Tensor
-        int64 [N], from 0 on.
-    """
+    """Images and their labels."""
 
     images: Tensor
+    """float32 [N, C, H, W], on the training scale."""
     labels: Tensor
+    """int64 [N], from 0 on."""
 
     def __len__(self) -> int:
         return len(self.labels)
