@@ -15,7 +15,7 @@ from folders import put_idx, put_pictures
 
 import advlib
 from advlib.attacks import slides_fgsm
-from advlib.experiment.plan import find_parameters
+from advlib.experiment.plan import find_chapters, find_parameters
 from advlib.kept.folders import METHOD_TEXTS, NOTEBOOKS, PROJECT, REFERENCE
 from advlib.methods import METHODS
 from advlib.published import slides
@@ -24,10 +24,7 @@ from advlib.settings import declared, read_origin
 from advlib.show.words import render
 from notebooks import Cells, execute, find_cell
 
-CHAPTERS = (
-    *("1-data", "2-adversarial-examples", "3-training", "4-transfer"),
-    *("5-every-epsilon", "6-stronger-attacks", "7-confidence"),
-)
+CHAPTERS = [path.stem for path in find_chapters()]
 MINE = PROJECT / "tests" / "mine.py"
 QUICK = {"epochs": 1, "attacked": 4}
 
