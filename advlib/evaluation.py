@@ -25,9 +25,9 @@ BINS = 15
 """Of confidence: how finely it is compared with the accuracy."""
 
 
-def figure(heading: str, words: str) -> Any:
-    """Declare a figure of an evaluation, with its heading in tables and its words in sentences."""
-    return field(metadata={"heading": heading, "words": words})
+def figure(heading: str, words: str, unit: str = "%") -> Any:
+    """Declare a figure of an evaluation: its heading in tables, its words in sentences, a unit."""
+    return field(metadata={"heading": heading, "words": words, "unit": unit})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,7 @@ class Evaluation:
 
 FIGURES = {each.name: each.metadata for each in fields(Evaluation) if each.metadata}
 """The figures of an evaluation, in the slides' order."""
+UNITS = {"n": "images", **{name: each["unit"] for name, each in FIGURES.items()}}
 
 
 class Errors(NamedTuple):

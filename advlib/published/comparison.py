@@ -96,10 +96,12 @@ def lay_out_evaluations(
 ) -> pd.DataFrame:
     """Lay out evaluations, by their headings, as the slides do: the figures by kind of images.
 
+    The figures are those that all of them have: the reference run may be older than one.
     With a method whose published numbers are known, they stand beside; of one evaluation with the
     difference.
     """
-    columns = {"": [*(each["heading"] for each in FIGURES.values()), "Error, 95 % interval"]}
+    known = [f for f in FIGURES if all(f in frame for frame in readings.values())]
+    columns = {"": [*(FIGURES[f]["heading"] for f in known), "Error, 95 % interval"]}
     alone = len(readings) == 1
     for images in next(iter(readings.values())).index:
         name = str(images).capitalize()
@@ -108,13 +110,13 @@ def lay_out_evaluations(
             n = int(ours["n"])
             low, high = wilson_interval(round(ours["error"] * n / 100), n)
             column = f"{name}: {heading}" if published_method or not alone else name
-            columns[column] = [*map(number, ours[[*FIGURES]]), f"{number(low)} to {number(high)}"]
+            columns[column] = [*map(number, ours[known]), f"{number(low)} to {number(high)}"]
         if published_method:
             printed, right = (
                 slides.evaluation(published_method, corrected=corrected)[str(images)]
                 for corrected in (False, True)
             )
-            pairs = [write_published(ours[f], printed[f], right[f]) for f in FIGURES]
+            pairs = [write_published(ours[f], printed.get(f), right.get(f)) for f in known]
             published, apart = zip(*pairs, strict=True)
             columns[f"{name}: published"] = [*published, ""]
             if alone:
