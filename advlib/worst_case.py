@@ -65,9 +65,8 @@ def robustness(
 ) -> Robustness:
     """Attack each model in many ways, and take the worst for each image.
 
-    The rows: no attack; random signs; FGSM; PGD; APGD with each loss; transfer, the images that
-    APGD made against each other model (if there is one); and attacks of your own. A line shows how
-    far it is.
+    The rows: no attack; those of `advlib.attacks.ATTACKS`; transfer, the images that APGD made
+    against each other model (if there is one); and attacks of your own. A line shows how far it is.
 
     Parameters
     ----------
@@ -83,7 +82,7 @@ def robustness(
     attacks : Mapping, optional
         Attacks of your own by their names, called like `advlib.fgsm`, with copies of the images.
     steps : int, optional
-        How many steps PGD and APGD take.
+        How many steps those take that take some.
     seed, batch_size : int, optional
         As for `advlib.fgsm`.
 

@@ -44,8 +44,13 @@ def test_the_rows_are_the_attacks_and_the_worst_case_is_image_by_image(
     assert [*found.error.index] == ["none", *names]
     assert [*found.error.columns] == [*models]
     assert (found.error.index.name, found.error.columns.name) == ("attack", "model")
+    rows = list_attacks(steps=4)
     for name, model in models.items():
         expected = {
+            row: wrong(model, rows[row](model, images, labels, 0.05, **GIVEN), labels)
+            for row in rows
+        }
+        expected |= {
             "none": wrong(model, images, labels),
             "FGSM": wrong(model, fgsm(model, images, labels, 0.05, **GIVEN), labels),
             "PGD": wrong(model, pgd(model, images, labels, 0.05, steps=4, **GIVEN), labels),
@@ -141,7 +146,7 @@ def test_a_line_tells_how_far_it_is(
 
     monkeypatch.setattr("advlib.worst_case.show_steps", show_steps)
     advlib.robustness(models, *small_images(0), steps=1)
-    assert told[:2] == ["robustness", 6 * 3]
+    assert told[:2] == ["robustness", len(list_attacks()) * 3]
     assert told[2:] == [f"{attack} on {model}" for model in models for attack in list_attacks()]
 
 
