@@ -75,12 +75,12 @@ def _pair(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({name: table.loc[rows, columns].stack() for name, table in both.items()})
 
 
-def write_published(ours: float, printed: float, right: float) -> tuple[str, str]:
+def write_published(ours: float, printed: float | None, right: float | None) -> tuple[str, str]:
     """Write a published number, its correction in brackets, and our difference from that.
 
     Both are empty where the slides have no such number.
     """
-    if math.isnan(printed):
+    if printed is None or right is None or math.isnan(printed):
         return "", ""
     text = number(printed) if printed == right else f"{number(printed)} [{number(right)}]"
     return text, difference(ours - right)
