@@ -32,7 +32,7 @@ def test_a_run_is_trained_once_and_then_taken(
     first = run(tmp_path)
     assert first.folder.parent == tmp_path
     assert first.method == "adversarial"
-    assert first.settings == SETTINGS
+    assert first.settings == vars(Training(**SETTINGS))
     assert not first.model.training
     assert len(first.history) == 1
     assert {path.name for path in first.folder.iterdir()} == {

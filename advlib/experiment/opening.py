@@ -37,17 +37,20 @@ def open_experiment(names: Mapping[str, object]) -> Subject:
     report = os.environ.get(PARAMETERS)
     named = {name: names[name] for name in declared(Experiment) if name in names}
     experiment = resolve(report or "quick", named)
-    values = {name: getattr(experiment, name) for name in declared()}
     if report:
         show_log()
-        given = resolve(report)
-        if changed := [name for name in values if values[name] != getattr(given, name)]:
+        if changed := _differ(experiment, resolve(report)):
             raise ValueError(f"{', '.join(changed)}: another value than the report's")
     elif shell:
-        rest = [f"`{name} = {value!r}`" for name, value in values.items() if name not in named]
-        said = f"All other settings are those of `parameters/quick.yaml`: {', '.join(rest)}."
-        display(Markdown(said))
+        quick = [name for name in _differ(experiment, Experiment()) if name not in named]
+        said = ", ".join(f"`{name} = {getattr(experiment, name)!r}`" for name in quick)
+        told = f"All other settings are those of `parameters/quick.yaml`: {said}"
+        display(Markdown(f"{told}; the rest is as in the slides."))
     return resolve_subject(experiment)
+
+
+def _differ(one: Experiment, other: Experiment) -> list[str]:
+    return [name for name in declared() if getattr(one, name) != getattr(other, name)]
 
 
 def open_results(executed: str) -> Results:
