@@ -22,7 +22,8 @@ from folders import idx_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advlib.data import Dataset, idx, known, load_data
+import advlib
+from advlib.data import Dataset, Split, idx, known, load_data
 from advlib.kept.files import DamagedFileError
 from advlib.kept.folders import MNIST
 from advlib.settings import DATASETS
@@ -84,6 +85,31 @@ def test_mnist_is_split_as_in_the_slides(mnist: Dataset) -> None:
         assert (split.labels.dtype, split.labels.shape) == (torch.int64, (count,))
     assert mnist.name == "MNIST"
     assert mnist.classes == tuple("0123456789")
+
+
+def test_a_sample_is_like_the_whole(mnist: Dataset) -> None:
+    """Its error is within three standard errors; the first images of the file are far off."""
+    model = advlib.pretrained("adversarial")
+
+    def attack(split: Split) -> float:
+        made = advlib.fgsm(model, split.images, split.labels, 0.1, bounds=mnist.bounds)
+        return advlib.evaluate(model, made, split.labels).error
+
+    whole, n = attack(mnist.test), 1000
+    deviation = (whole * (100 - whole) / n) ** 0.5
+    assert abs(attack(mnist.test.sample(n)) - whole) < 3 * deviation
+    assert attack(mnist.test.first(n)) - whole > 3 * deviation
+
+
+def test_a_sample_has_each_class_by_its_share(mnist: Dataset) -> None:
+    labels = torch.arange(10).repeat(7).sort().values
+    split = Split(torch.arange(70.0), labels)
+    for n in (10, 20, 30):
+        assert split.sample(n).labels.bincount().tolist() == [n // 10] * 10
+    assert torch.equal(split.sample(30).images[:10], split.sample(10).images)
+    assert split.sample(100).images.sort().values.tolist() == [*map(float, range(70))]
+    shares = mnist.test.sample(1000).labels.bincount() - mnist.test.labels.bincount() / 10
+    assert shares.abs().max() <= 1
 
 
 def test_mnist_labels_are_in_the_files_order(mnist: Dataset) -> None:

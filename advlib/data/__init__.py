@@ -43,6 +43,22 @@ class Split:
         """Return the first of them, with their labels; all where there are no more."""
         return Split(self.images[:images], self.labels[:images])
 
+    def sample(self, images: int) -> "Split":
+        """Return a fixed draw of so many, each class by its share; all where there are no more.
+
+        It is drawn without replacement, the same each time; a smaller draw is the beginning of a
+        larger one. The first images of a file are no sample: MNIST's first 5,000 test images are
+        much harder than its last.
+        """
+        shuffled = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))
+        place = torch.empty(len(self), dtype=torch.float64)
+        for label in range(int(self.labels.max()) + 1):
+            members = shuffled[self.labels[shuffled] == label]
+            place[members] = (torch.arange(len(members)) + 0.5).double() / len(members)
+        # members of one place in a random order, for no class should always come first
+        chosen = shuffled[place[shuffled].argsort(stable=True)][:images]
+        return Split(self.images[chosen], self.labels[chosen])
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
