@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from advlib import _checks
-from advlib._state import derived_seed, frozen, restored
+from advlib._state import attack_seed, frozen, restored
 from advlib.settings import SEED, WHOLE, check
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -57,11 +57,14 @@ class Problem:
     labels: Tensor
     low: Tensor
     high: Tensor
+    stop: bool = True
+    """Whether an image that is turned is left; else the point of the largest loss is sought."""
     towards: Tensor | None = None
 
     def further(self, turned: Tensor) -> Tensor:
         """Which images are attacked further: all, where they are told apart only together."""
-        return ~turned if not _checks.mixes_images(self.model) else torch.ones_like(turned)
+        all_ = not self.stop or _checks.mixes_images(self.model)
+        return torch.ones_like(turned) if all_ else ~turned
 
     def only(self, chosen: Tensor) -> "Problem":
         """Return the same for some of the images."""
@@ -113,12 +116,18 @@ Search: TypeAlias = Callable[[Problem, Tensor], Tensor]  # and where to begin, t
 def climb(
     problem: Problem, points: Tensor, *, steps: int, step_size: float | None = None
 ) -> Tensor:
-    """Projected gradient ascent; from the second step on, images that are turned stay."""
+    """Projected gradient ascent; from the second step on, images that are turned stay.
+
+    Without `problem.stop` they go on, and of all points that of the largest loss counts.
+    """
     step_size = min(2.5 / steps, 1) * problem.epsilon if step_size is None else step_size
-    found, open_ = torch.empty_like(points), torch.arange(len(points), device=points.device)
+    found, open_ = points.clone(), torch.arange(len(points), device=points.device)
+    best = torch.full_like(open_, -torch.inf, dtype=torch.float64)
     for step in range(steps):
         now = problem.ask(points)
         gradient = now.gradient
+        if not problem.stop:
+            _keep_larger(found, best, points, now.loss)
         rest = problem.further(now.turned)
         if step and not rest.all():
             found[open_[~rest]] = points[~rest]
@@ -127,8 +136,17 @@ def climb(
             if not len(points):
                 break
         points = problem.project(perturb(points, gradient, step_size))
-    found[open_] = points
+    if problem.stop:
+        found[open_] = points
+    else:
+        _keep_larger(found, best, points, problem.ask(points, with_gradient=False).loss)
     return found
+
+
+def _keep_larger(found: Tensor, best: Tensor, points: Tensor, loss: Tensor) -> None:
+    """Take the points that have a larger loss than the best so far."""
+    larger = loss > best
+    found[larger], best[larger] = points[larger], loss[larger].double()
 
 
 MOMENTUM, IMPROVED = 0.75, 0.75  # alpha and rho of Croce and Hein
@@ -205,7 +223,7 @@ def climb_adaptively(problem: Problem, points: Tensor, *, steps: int) -> Tensor:
         s.improved = s.improved + _rises(now.loss, s.loss, s.largest)
         s.before, s.points, s.loss = s.points, moved, now.loss
         s.gradient = now.gradient if step < steps else s.gradient
-        s.better(_rises(now.loss, s.best_loss, s.largest) | now.turned)
+        s.better(_rises(now.loss, s.best_loss, s.largest) | (now.turned & problem.stop))
         if step in _checkpoints(steps):
             s.look_back(step - last)
             last = step
@@ -237,12 +255,14 @@ def attack_in_batches(
     seed: int,
     batch_size: int,
     random_start: bool = False,
+    stop: bool = True,
 ) -> Tensor:
     """Attack all images, batch by batch, and leave everything as found; loss: see `Problem`."""
     epsilon, batch_size = check("epsilon", epsilon), check("batch_size", batch_size)
     restarts, seed = WHOLE.check("restarts", restarts), SEED.check("seed", seed)
-    if not isinstance(random_start, bool):
-        raise TypeError(f"random_start must be True or False, not {random_start!r}")
+    for name, flag in (("random_start", random_start), ("stop", stop)):
+        if not isinstance(flag, bool):
+            raise TypeError(f"{name} must be True or False, not {flag!r}")
     _checks.check_work(model, images, labels)
     given = {"labels": labels}
     if target_labels is not None:
@@ -259,18 +279,18 @@ def attack_in_batches(
             raise ValueError("model must have at least two classes: one cannot be turned")
 
     # A caller inside torch.no_grad or torch.inference_mode gets its images too.
-    as_found = restored(model, images.device, derived_seed(seed, "attack"))
+    as_found = restored(model, images.device, attack_seed(seed, "attack"))
     with as_found, torch.inference_mode(False), frozen(model):
         clean, towards = images.detach(), labels if target_labels is None else target_labels
         adversarial = torch.empty_like(clean)
         streams = [Generator("cpu") for _ in range(restarts)]  # where it draws per image
         for restart, stream in enumerate(streams):
-            stream.manual_seed(derived_seed(seed, "start", restart))
+            stream.manual_seed(attack_seed(seed, "start", restart))
         for start in range(0, len(clean), batch_size):
             part = slice(start, start + batch_size)
             low, high = _box(clean[part], epsilon, limits)
             targeted, aims = target_labels is not None, towards[part].clone()
-            problem = Problem(model, loss, targeted, check_all, epsilon, aims, low, high)
+            problem = Problem(model, loss, targeted, check_all, epsilon, aims, low, high, stop)
             tries = _tries(problem, clean[part], random_start, streams)
             adversarial[part] = _strongest(tries, search)
     return adversarial
@@ -307,7 +327,10 @@ def _tries(
 
 
 def _strongest(tries: Iterator[tuple[Problem, Tensor]], search: Search) -> Tensor:
-    """Try one after another on what is not turned; else the point of the largest loss counts."""
+    """Try one after another on what is not turned; else the point of the largest loss counts.
+
+    Without `Problem.stop` that counts alone.
+    """
     problem, start = next(tries)
     found = search(problem, start)
     known: Pass | None = None
@@ -321,6 +344,7 @@ def _strongest(tries: Iterator[tuple[Problem, Tensor]], search: Search) -> Tenso
         now = part.ask(points, with_gradient=False)
         turned, larger = known.turned[rest], now.loss > known.loss[rest]
         better = (now.turned & ~turned) | ((now.turned | ~turned) & larger)
+        better = better if problem.stop else larger
         found[rest[better]] = points[better]
         known.loss[rest[better]], known.turned[rest[better]] = now.loss[better], now.turned[better]
     return found

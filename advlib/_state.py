@@ -1,11 +1,16 @@
 """The random state and a model's state: drawn from seeds, and left as they were found."""
 
 import hashlib
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
+import numpy as np
 import torch
 from torch import nn
+
+_MINIBATCH: ContextVar[tuple[int, ...]] = ContextVar("minibatch", default=())
 
 
 def derived_seed(*parts: object) -> int:
@@ -13,15 +18,45 @@ def derived_seed(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
 
 
+def attack_seed(seed: int, name: str, *parts: object) -> int:
+    """Derive the seed of what an attack draws; within a training also from the minibatch."""
+    return derived_seed(seed, name, *parts, *_MINIBATCH.get())
+
+
+@contextmanager
+def minibatch(*number: int) -> Iterator[None]:
+    """Let attacks draw anew inside: with one seed each minibatch would begin at the same points."""
+    token = _MINIBATCH.set(number)
+    try:
+        yield
+    finally:
+        _MINIBATCH.reset(token)
+
+
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the random numbers of the CPU and of a device inside; leave them as found."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    """Seed torch's random numbers, on a device too, NumPy's and Python's inside; leave as found."""
+    with _forked(device):
         torch.default_generator.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
         if device.type == "cuda":
             with torch.cuda.device(device):  # torch.manual_seed would seed all devices
                 torch.cuda.manual_seed(seed)
         yield
+
+
+@contextmanager
+def _forked(device: torch.device) -> Iterator[None]:
+    """Leave all random numbers as found."""
+    python, numpy = random.getstate(), np.random.get_state()
+    devices = [] if device.type == "cpu" else [device]
+    try:
+        with torch.random.fork_rng(devices, device_type=device.type):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
 
 
 @contextmanager
@@ -49,9 +84,7 @@ def restored(model: nn.Module, device: torch.device, seed: int | None = None) ->
         for module in model.modules()
         for name, buffer in module._buffers.items()  # named_buffers leaves out those that are None
     ]
-    devices = [] if device.type == "cpu" else [device]
-    fork = torch.random.fork_rng(devices, device_type=device.type)
-    with fork if seed is None else seeded(seed, device):
+    with _forked(device) if seed is None else seeded(seed, device):
         try:
             yield
         finally:

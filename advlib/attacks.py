@@ -23,7 +23,7 @@ from advlib._search import (
     others,
 )
 from advlib._search import perturb as perturb  # for methods, and methods of one's own
-from advlib._state import derived_seed
+from advlib._state import attack_seed
 from advlib.settings import RATE, WHOLE, check
 
 Bounds = tuple[float | Tensor, float | Tensor]
@@ -152,6 +152,7 @@ def pgd(
     steps: int = 20,
     step_size: float | None = None,
     random_start: bool = True,
+    stop: bool = True,
     bounds: Bounds | None = None,
     target_labels: Tensor | None = None,
     loss: str | Loss = "log-odds",
@@ -162,8 +163,7 @@ def pgd(
     """Make adversarial images by projected gradient descent (Madry et al. 2018, section 2.1).
 
     From a point drawn uniformly within epsilon, or from the image itself, `steps` steps up the
-    loss, each followed by the projection to the box of what is allowed. An image that is turned is
-    not attacked further from the second step on.
+    loss, each followed by the projection to the box of what is allowed.
 
     Parameters
     ----------
@@ -175,6 +175,11 @@ def pgd(
         The change of every value in a step; by default 2.5 epsilon / steps, at most epsilon.
     random_start : bool, optional
         Whether it begins at a random point. One step without it is FGSM.
+    stop : bool, optional
+        Whether an image that is turned is not attacked further (from the second step on): right for
+        the error, and fast. Its confidence is then that of the boundary. False goes on and returns
+        the point of the largest loss, the right one for what is asked of adversarial images beside
+        the error.
 
     Returns, Raises
     ---------------
@@ -201,6 +206,7 @@ def pgd(
         seed=seed,
         batch_size=batch_size,
         random_start=random_start,
+        stop=stop,
     )
 
 
@@ -212,6 +218,7 @@ def apgd(
     *,
     steps: int = 100,
     random_start: bool = True,
+    stop: bool = True,
     bounds: Bounds | None = None,
     target_labels: Tensor | None = None,
     loss: str | Loss = "log-odds",
@@ -231,7 +238,7 @@ def apgd(
     loss : str or callable, optional
         As for `advlib.fgsm`, and "difference to each": the logit of another class less the
         label's, for each of the 9 most likely classes in turn, until one turns the image.
-    steps, random_start
+    steps, random_start, stop
         As for `advlib.pgd`.
 
     Returns, Raises
@@ -256,6 +263,7 @@ def apgd(
         seed=seed,
         batch_size=batch_size,
         random_start=random_start,
+        stop=stop,
     )
 
 
@@ -273,7 +281,7 @@ def random_signs(
 
     Called like `advlib.fgsm`; it takes no gradient, and the model does not matter.
     """
-    stream = Generator(images.device).manual_seed(derived_seed(seed, "signs"))
+    stream = Generator(images.device).manual_seed(attack_seed(seed, "signs"))
     shift = torch.rand(images.shape, generator=stream, device=images.device) - 0.5
     changed = torch.add(images, shift.sign().to(images.dtype), alpha=check("epsilon", epsilon))
     limits = check_bounds(bounds, images)

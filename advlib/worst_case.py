@@ -5,21 +5,24 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from advlib._checks import check_bounds
+from advlib._checks import check_bounds, mixes_images
 from advlib._progress import show_steps
 from advlib._state import kept_modes, restored
-from advlib.attacks import ATTACKS, Bounds, Make
+from advlib.attacks import ATTACKS, Bounds, Make, apgd
 from advlib.evaluation import BATCH_SIZE, check_models, measure_images, wilson_interval
 from advlib.settings import SEED, WHOLE, check
 
-WORST = "worst case"
+WORST, LAST = "worst case", "last search"
 TRANSFERRED = "APGD, log-odds"
 """The attack whose images are tried on the other models."""
+RESTARTS = 3
+"""Of the last search, by APGD on the difference with twice the steps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +33,16 @@ class Robustness:
     ----------
     error, low, high : DataFrame
         The error in percent, and its 95 % interval (Wilson). The last row is the worst case: an
-        image counts as an error if it is one under any attack.
+        image counts as an error if it is one under any attack. The row before it is the last
+        search, of the images that all others leave.
     passes, seconds : DataFrame
         Passes of an image with its gradient, on average over the images, and the time: what the
         attack cost. Transfer's are those of the images made against the other models.
     n : int
         The number of images.
+    wrong : dict
+        For each row and model, such as ``"FGSM", "standard"``, which images are misclassified:
+        bool [n].
     """
 
     error: pd.DataFrame
@@ -44,6 +51,7 @@ class Robustness:
     passes: pd.DataFrame
     seconds: pd.DataFrame
     n: int
+    wrong: dict[tuple[str, str], Tensor]
 
 
 def list_attacks(steps: int = 50) -> dict[str, Make]:
@@ -108,45 +116,87 @@ def robustness(
     wrong: dict[tuple[str, str], Tensor] = {}
     cost: dict[tuple[str, str], tuple[float, float]] = {}
     made: dict[str, Tensor] = {}
+    every = torch.ones_like(labels, dtype=torch.bool)
 
-    def test(row: str, name: str, adversarial: Tensor) -> None:
+    def test(row: str, name: str, adversarial: Tensor, chosen: Tensor = every) -> None:
         _, correct = measure_images(
-            models[name], adversarial, labels, seed=seed, batch_size=batch_size
+            models[name], adversarial, labels[chosen], seed=seed, batch_size=batch_size
         )
-        wrong[row, name] = ~correct | wrong.get((row, name), torch.zeros_like(correct))
+        found = wrong.setdefault((row, name), torch.zeros(len(images), dtype=torch.bool))
+        found[chosen.cpu()] |= ~correct
 
-    with show_steps("robustness", len(rows) * len(models)) as report:
-        for name, model in models.items():
+    def run(row: str, name: str, attack: Make, chosen: Tensor = every) -> Tensor:
+        report(f"{row} on {name}")
+        model, part = models[name], images[chosen]
+        # whatever the caller's own attack does to what it is given
+        kept = kept_modes(model), restored(model, images.device)
+        with kept[0], kept[1], _counted(model) as (seen, counted):
+            begin = time.perf_counter()
+            adversarial = attack(seen, part.clone(), labels[chosen].clone(), epsilon, **given)
+            seconds = time.perf_counter() - begin
+        _check_adversarial(adversarial, part, row, epsilon, bounds)
+        test(row, name, adversarial, chosen)
+        cost[row, name] = counted[0] / len(images), seconds
+        return adversarial
+
+    with show_steps("robustness", (len(rows) + 1) * len(models)) as report:
+        for name in models:
             test("none", name, images)
             cost["none", name] = 0.0, 0.0
             for row, attack in rows.items():
-                report(f"{row} on {name}")
-                counter = _counted(model)
-                # whatever the caller's own attack does to what it is given
-                with kept_modes(model), restored(model, images.device), counter as (seen, counted):
-                    begin = time.perf_counter()
-                    adversarial = attack(seen, images.clone(), labels.clone(), epsilon, **given)
-                    seconds = time.perf_counter() - begin
-                _check_adversarial(adversarial, images, row, epsilon, bounds)
-                test(row, name, adversarial)
-                cost[row, name] = counted[0] / len(images), seconds
+                adversarial = run(row, name, attack)
                 if row == TRANSFERRED:
                     made[name] = adversarial
-    order = ["none", *list_attacks(), *(["transfer"] if len(models) > 1 else [])]
-    for name in models:
-        others = [other for other in models if other != name]
-        for other in others:
-            test("transfer", name, made[other])
-        costs = [cost[TRANSFERRED, other] for other in others]
-        cost["transfer", name] = sum(c[0] for c in costs), sum(c[1] for c in costs)
-    order += [row for row in rows if row not in order]
-    return _tabulate(order, [*models], wrong, cost, len(images))
+        order = ["none", *list_attacks(), *(["transfer"] if len(models) > 1 else [])]
+        for name in models:
+            others = [other for other in models if other != name]
+            for other in others:
+                test("transfer", name, made[other])
+            costs = [cost[TRANSFERRED, other] for other in others]
+            cost["transfer", name] = sum(c[0] for c in costs), sum(c[1] for c in costs)
+        order += [row for row in rows if row not in order]
+        last = partial(apgd, loss="difference", steps=2 * steps, restarts=RESTARTS)
+        for name, model in models.items():
+            stand = ~torch.stack([wrong[row, name] for row in order]).any(0).to(labels.device)
+            # a few images of a model that tells them apart only together would be others
+            if stand.any() and not mixes_images(model):
+                run(LAST, name, last, stand)
+            else:
+                report(f"{LAST} on {name}")
+                wrong[LAST, name], cost[LAST, name] = torch.zeros_like(stand).cpu(), (0.0, 0.0)
+    return _tabulate([*order, LAST], [*models], wrong, cost, len(images))
+
+
+def find_illusions(found: Robustness) -> dict[str, str]:
+    """Return the models whose error under one step says nothing of their robustness, and why.
+
+    What needs less misleads more images than the model's own step: images made against other models
+    (``"transfer"``) or ``"random signs"``, where the 95 % interval of the paired difference lies
+    above 0; or the worst case is more than half of all images and more than three times the error
+    under the step (``"many steps"``). See Athalye et al. 2018, section 3.1: gradient masking.
+    """
+    reasons = {}
+    for name in [name for row, name in found.wrong if row == WORST]:
+        step, worst = found.wrong["FGSM", name], found.wrong[WORST, name]
+        if worst.double().mean() > max(3 * float(step.double().mean()), 0.5):
+            reasons[name] = "many steps"
+        for row in ("random signs", "transfer"):
+            other = found.wrong.get((row, name))
+            if other is not None and _is_more(other, step):
+                reasons[name] = row
+    return reasons
+
+
+def _is_more(one: Tensor, other: Tensor) -> bool:
+    """Is the share of one surely above that of the other, of the same images?"""
+    apart = one.double() - other.double()
+    return bool(apart.mean() > 1.96 * apart.std(correction=0) / len(apart) ** 0.5)
 
 
 def _add_own(rows: dict[str, Make], own: Mapping[str, Make] | None) -> dict[str, Make]:
     """Put the caller's attacks, which must be called as all are, before the rows."""
     for name, attack in (own or {}).items():
-        if name in rows or name in ("none", "transfer", WORST):
+        if name in rows or name in ("none", "transfer", LAST, WORST):
             raise ValueError(f"attacks must have names of their own, not {name!r}")
         if not callable(attack):
             raise TypeError(f"attacks[{name!r}] must be a function, not {attack!r}")
@@ -231,4 +281,5 @@ def _tabulate(
         passes=table(lambda *at: cost[at][0]),
         seconds=table(lambda *at: cost[at][1]),
         n=n,
+        wrong=wrong,
     )

@@ -104,6 +104,39 @@ def test_losses_gradients_are_those_of_finite_differences(name: str) -> None:
     assert torch.autograd.gradcheck(lambda z: LOSSES[name](z, labels), (logits,))
 
 
+@pytest.mark.parametrize("loss", ["log-odds", "difference"])
+@pytest.mark.parametrize("attack", ["pgd", "apgd"])
+def test_without_stop_the_loss_goes_on_rising(
+    real: tuple[advlib.LeNet, Tensor, Tensor], attack: str, loss: str
+) -> None:
+    """No image gets a smaller loss, those that are misclassified a larger one."""
+    model, images, labels = real
+    losses = []
+    for stop in (True, False):
+        made = ALL[attack](model, images, labels, 0.1, steps=20, loss=loss, stop=stop)
+        with torch.no_grad():
+            losses.append(LOSSES[loss](model(made).double(), labels))
+    stopped, on = losses
+    assert (on >= stopped - 1e-4).all()
+    assert (on - stopped)[stopped > 0].median() > 0.3
+
+
+def test_without_stop_pgd_returns_the_point_of_the_largest_loss() -> None:
+    """Of all those that plain PGD goes through, in double precision."""
+    model, (images, labels) = small_net(), small_images(0)
+    points, losses = [images], []
+    for _ in range(6):
+        leaf = points[-1].clone().requires_grad_()
+        loss = LOSSES["log-odds"](model(leaf), labels)
+        step = torch.autograd.grad(loss.sum(), leaf)[0].sign() * 0.2
+        points.append((points[-1] + step).clamp(images - 0.3, images + 0.3))
+    with torch.no_grad():
+        losses = [LOSSES["log-odds"](model(each), labels) for each in points]
+    expected = torch.stack(points)[torch.stack(losses).argmax(0), torch.arange(len(images))]
+    given: dict[str, Any] = {"steps": 6, "step_size": 0.2, "random_start": False, "stop": False}
+    assert torch.allclose(pgd(model, images, labels, 0.3, **given), expected, atol=1e-12)
+
+
 def test_the_log_odds_rise_with_the_log_loss() -> None:
     logits = torch.randn(50, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     labels = torch.zeros(50, dtype=torch.int64)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from engine import random_data
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 import advlib
 from advlib.attacks import EACH_CLASS, apgd, fgsm, pgd, random_signs
-from advlib.worst_case import WORST, list_attacks
+from advlib.worst_case import LAST, RESTARTS, WORST, Robustness, find_illusions, list_attacks
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_the_rows_are_the_attacks_and_the_worst_case_is_image_by_image(
     found = advlib.robustness(
         models, images, labels, 0.05, steps=4, attacks={"turn": turn}, **GIVEN
     )
-    names = [*list_attacks(), "transfer", "turn", WORST]
+    names = [*list_attacks(), "transfer", "turn", LAST, WORST]
     assert [*found.error.index] == ["none", *names]
     assert [*found.error.columns] == [*models]
     assert (found.error.index.name, found.error.columns.name) == ("attack", "model")
@@ -64,9 +65,15 @@ def test_the_rows_are_the_attacks_and_the_worst_case_is_image_by_image(
         others = [other for other in models.values() if other is not model]
         transferred = [apgd(o, images, labels, 0.05, steps=4, **GIVEN) for o in others]
         expected["transfer"] = torch.stack([wrong(model, t, labels) for t in transferred]).any(0)
+        stand = ~torch.stack([*expected.values()]).any(0)
+        last: dict[str, Any] = {"loss": "difference", "steps": 8, "restarts": RESTARTS}
+        made = apgd(model, images[stand], labels[stand], 0.05, **last, **GIVEN)
+        expected[LAST] = torch.zeros(40, dtype=torch.bool)
+        expected[LAST][stand] = wrong(model, made, labels[stand])
         expected[WORST] = torch.stack([*expected.values()]).any(0)
         for row, which in expected.items():
             assert found.error.loc[row, name] == pytest.approx(100 * which.double().mean().item())
+            assert torch.equal(found.wrong[row, name], which)
             low, high = advlib.wilson_interval(int(which.sum()), 40)
             assert (found.low.loc[row, name], found.high.loc[row, name]) == (low, high)
 
@@ -146,8 +153,34 @@ def test_a_line_tells_how_far_it_is(
 
     monkeypatch.setattr("advlib.worst_case.show_steps", show_steps)
     advlib.robustness(models, *small_images(0), steps=1)
-    assert told[:2] == ["robustness", len(list_attacks()) * 3]
-    assert told[2:] == [f"{attack} on {model}" for model in models for attack in list_attacks()]
+    assert told[:2] == ["robustness", (len(list_attacks()) + 1) * 3]
+    rows = [f"{attack} on {model}" for model in models for attack in list_attacks()]
+    assert told[2:] == [*rows, *(f"{LAST} on {model}" for model in models)]
+
+
+def illusions(rows: dict[str, int], n: int = 1000, apart: int = 0) -> dict[str, str]:
+    """What is found where so many images are misclassified, the later ones `apart` further on."""
+    wrong = {}
+    for place, (row, count) in enumerate(rows.items()):
+        wrong[row, "m"] = torch.arange(n) < count
+        wrong[row, "m"] = wrong[row, "m"].roll(apart * place)
+    none = pd.DataFrame()
+    return find_illusions(Robustness(none, none, none, none, none, n, wrong))
+
+
+def test_a_defence_is_an_illusion_where_less_does_more_harm_than_its_own_step() -> None:
+    """By the counts of the reference runs, of MNIST and of Fashion-MNIST (mixed)."""
+    mnist = {"random signs": 22, "FGSM": 135, "transfer": 92, WORST: 271}
+    assert illusions(mnist) == {}
+    assert illusions({**mnist, WORST: 984}) == {"m": "many steps"}
+    assert illusions({"random signs": 33, "FGSM": 865, "transfer": 234, WORST: 984}) == {}
+    fashion = {"random signs": 314, "FGSM": 158, "transfer": 542, WORST: 981}
+    assert illusions(fashion) == {"m": "transfer"}
+    assert illusions({**fashion, "transfer": 10}) == {"m": "random signs"}
+    # 10 more of 158: surely, if all others are the same; by chance, if they are others
+    few = {"random signs": 22, "FGSM": 158, "transfer": 168, WORST: 300}
+    assert illusions(few) == {"m": "transfer"}
+    assert illusions(few, apart=200) == {}
 
 
 def test_a_transfer_takes_two_models(models: dict[str, nn.Module]) -> None:
@@ -189,7 +222,7 @@ def test_random_signs_change_every_pixel_by_as_much() -> None:
     [
         *(
             ({"attacks": {name: fgsm}}, ValueError, f"names of their own, not '{name}'")
-            for name in ("FGSM", "none", "transfer", WORST)
+            for name in ("FGSM", "none", "transfer", LAST, WORST)
         ),
         (
             {"attacks": {"far": lambda m, x, y, e, **_: x + 2 * e}},
