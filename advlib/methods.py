@@ -9,9 +9,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from advlib._state import derived_seed
+from advlib._state import derived_seed, frozen
 from advlib.attacks import fgsm, perturb
-from advlib.settings import Training, declared, one_of
+from advlib.settings import RATE, WHOLE, Training, declared, one_of, setting
 
 
 class Batch(NamedTuple):
@@ -33,10 +33,13 @@ class Outcome(NamedTuple):
 
 
 class Step(NamedTuple):
-    """The gradients to train with, one for each trained parameter, and what the model gave."""
+    """The gradients to train with, one for each trained parameter, and what the model gave.
+
+    The outcome is that on the images trained on, clean ones, adversarial ones or both.
+    """
 
     gradients: Sequence[Tensor]
-    clean: Outcome
+    clean: Outcome | None
     adversarial: Outcome | None = None
 
 
@@ -65,6 +68,47 @@ def adversarial(model: nn.Module, batch: Batch, settings: Any) -> Step:
     attacked = differentiate(model, perturbed)
     gradients = torch._foreach_lerp(attacked.gradients, clean.gradients, settings.alpha)
     return Step(gradients, clean.outcome, attacked.outcome)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneStep(Training):
+    """The settings of `fast`."""
+
+    fast_step: float = setting(1.25, RATE, r"Step of fast training, in units of $\epsilon$")
+
+
+def fast(model: nn.Module, batch: Batch, settings: OneStep) -> Step:
+    """g = g_adversarial, after one step from a random start (Wong et al. 2020, algorithm 3)."""
+    return _on_attacked(model, batch, settings.epsilon, 1, settings.fast_step * settings.epsilon)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManySteps(Training):
+    """The settings of `pgd`."""
+
+    pgd_steps: int = setting(10, WHOLE, "Steps of PGD training")
+    pgd_step: float = setting(0.25, RATE, r"Step of PGD training, in units of $\epsilon$")
+
+
+def pgd(model: nn.Module, batch: Batch, settings: ManySteps) -> Step:
+    """g = g_adversarial, after many steps from a random start (Madry et al. 2018, section 2.1)."""
+    size = settings.pgd_step * settings.epsilon
+    return _on_attacked(model, batch, settings.epsilon, settings.pgd_steps, size)
+
+
+def _on_attacked(
+    model: nn.Module, batch: Batch, epsilon: float, steps: int, step_size: float
+) -> Step:
+    """Train on a minibatch after so many steps from a random start, within epsilon, unclipped."""
+    shift = epsilon * (2 * torch.rand_like(batch.images) - 1)
+    with frozen(model):
+        for _ in range(steps):
+            there = Batch(batch.images + shift, batch.labels)
+            gradient = differentiate(model, there, of_images=True).of_images
+            assert gradient is not None
+            shift = perturb(shift, gradient, step_size).clamp(-epsilon, epsilon)
+    attacked = differentiate(model, Batch(batch.images + shift, batch.labels))
+    return Step(attacked.gradients, None, attacked.outcome)
 
 
 def mixed_epochwise(model: nn.Module, batch: Batch, settings: Any) -> Step:
@@ -114,7 +158,7 @@ class Method:
 
     step: TakeStep
     """What is done with a minibatch."""
-    title: str
+    title: str = ""
     """Its name in the report; the report's text about it is ``notebooks/methods/NAME.md``."""
     words: str = ""
     """What it trains on."""
@@ -127,7 +171,12 @@ class Method:
     passes: int = 1
     """How often these go through the images."""
     settings: type[Training] = Training
-    """`advlib.settings.Training`, or a class made from it that adds settings of its own."""
+    """`advlib.settings.Training`, or a class made from it with settings of its own, such as
+    ``steps: int = 7``: an argument of `advlib.train`, and a parameter of make."""
+
+    def __post_init__(self) -> None:
+        if "__dataclass_fields__" not in vars(self.settings):  # a plain class, as one writes it
+            dataclass(frozen=True, kw_only=True)(self.settings)
 
     def deciding(self, settings: Training) -> dict[str, Any]:
         """Return the settings that its numbers depend on."""
@@ -153,6 +202,22 @@ METHODS = {
         uses=(),
         batches=shuffled_among_adversarial,
         passes=2,
+    ),
+    "fast": Method(
+        fast,
+        "Fast adversarial training",
+        "on adversarial images made by one step from a random start",
+        curve=("adversarial",),
+        uses=(),
+        settings=OneStep,
+    ),
+    "pgd": Method(
+        pgd,
+        "PGD training",
+        "on adversarial images made by many steps",
+        curve=("adversarial",),
+        uses=(),
+        settings=ManySteps,
     ),
 }
 

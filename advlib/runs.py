@@ -4,13 +4,11 @@ import hashlib
 import inspect
 import json
 import os
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import nn
@@ -55,9 +53,10 @@ def trained(
     """Give an experiment's network, trained with one method: from the folder of runs, or now.
 
     A run's folder is named by its settings, its data, the code that decides its numbers and torch's
-    version, so that one made with others is never taken. The methods of an experiment draw their
-    initial weights and their shuffles from its one seed, each its own. `code` is what else decides
-    the numbers: a digest of the files that a row or a network of one's own is from.
+    version, so that one made with others is never taken. From an experiment's one seed each method
+    draws initial weights of its own; the order of the images in an epoch is the same for all.
+    `code` is what else decides the numbers: a digest of the files that a row or a network of one's
+    own is from.
     """
     row = row or find_method(method)
     given = {
@@ -74,10 +73,7 @@ def trained(
     name = f"{method}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     kept = Path(runs).absolute() if runs else runs_folder()
     model = build_network(network, data, derived_seed(own.seed, method, "weights")).eval()
-    shuffles = {**given, "seed": derived_seed(own.seed, method, "shuffles")}
-    history = train(
-        model, data, method=Known(method, row), device=device, run=kept / name, **shuffles
-    )
+    history = train(model, data, method=Known(method, row), device=device, run=kept / name, **given)
     return Run(kept / name, method, deciding, model, history)
 
 
@@ -86,15 +82,8 @@ def build_network(network: Callable[..., nn.Module], data: Dataset, seed: int) -
     takes = inspect.signature(network).parameters
     known = {"classes": len(data.classes), "shape": tuple(data.mean_image.shape), "seed": seed}
     given = {name: value for name, value in known.items() if name in takes}
-    states = random.getstate(), np.random.get_state()
-    try:
-        with seeded(seed, torch.device("cpu")):
-            random.seed(seed)
-            np.random.seed(seed % 2**32)
-            return network(**given)
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
+    with seeded(seed, torch.device("cpu")):
+        return network(**given)
 
 
 def pretrained(name: str) -> LeNet:

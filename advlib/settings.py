@@ -8,7 +8,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, make_dataclass
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -168,6 +168,12 @@ NETWORK = Rule(
     read=_find_own,
 )
 FOLDER = Rule(str, "a folder", bool, none="none", read=find_path)
+PLAIN = {
+    int: Rule(int, "a whole number", lambda n: True),
+    float: Rule(float, "a finite number", lambda x: True),
+    str: Rule(str, "a text", lambda text: True),
+}
+"""The rules of settings of one's own that say no more than their default."""
 
 
 def setting(
@@ -181,6 +187,18 @@ def setting(
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Settings, checked when they are made; the message names what is wrong and what is allowed."""
+
+    def __init_subclass__(cls) -> None:
+        """Make settings of plain fields, such as ``steps: int = 7`` of a method of one's own."""
+        for name in vars(cls).get("__annotations__", {}):
+            default = vars(cls).get(name)
+            if isinstance(default, Field):
+                continue
+            if type(default) not in PLAIN:
+                kinds = ", ".join(f"{kind.__name__}" for kind in PLAIN)
+                raise TypeError(f"{cls.__name__}.{name} must have a default: one of {kinds}")
+            words = name.replace("_", " ").capitalize()
+            setattr(cls, name, setting(default, PLAIN[type(default)], words))
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -300,6 +318,21 @@ class OfExperiment:
     def methods(self) -> list[str]:
         """The methods' names in the report, in its order."""
         return [*self.experiment.origins]
+
+
+def extend(methods: Iterable[type[Training]]) -> type[Experiment]:
+    """Return `Experiment` with the methods' own settings, each name with one default."""
+    own: dict[str, Field[Any]] = {}
+    for name, each in (item for kind in methods for item in declared(kind).items()):
+        if name in declared():
+            continue
+        if own.setdefault(name, each).default != each.default:
+            raise ValueError(f"two methods have a setting {name!r}, with different defaults")
+    added = [
+        (name, each.type, field(default=each.default, metadata=each.metadata))
+        for name, each in own.items()
+    ]
+    return make_dataclass("Experiment", added, bases=(Experiment,), frozen=True, kw_only=True)
 
 
 def declared(settings: type[Settings] = Experiment) -> dict[str, "Field[Any]"]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from advlib import _checks
 from advlib._progress import show_progress
-from advlib._state import derived_seed, frozen, kept_modes, seeded
+from advlib._state import derived_seed, frozen, kept_modes, minibatch, seeded
 from advlib.data import Dataset
 from advlib.evaluation import BATCH_SIZE, Errors, errors
 from advlib.kept import checkpoints
@@ -44,7 +44,7 @@ def train(
     model: nn.Module,
     data: Dataset,
     *,
-    method: str | TakeStep | Known = "adversarial",
+    method: str | TakeStep | Method | Known = "adversarial",
     epochs: int = 30,
     epsilon: float = 0.1,
     alpha: float = 0.5,
@@ -71,8 +71,8 @@ def train(
     data : Dataset
         `data.train` trains, `data.validation` validates: images float [N, ...], labels int64 [N].
     method : str or callable, optional
-        A name in `advlib.methods.METHODS`, or a function like those there: of (model, batch,
-        settings), it gives an `advlib.methods.Step`.
+        A name in `advlib.methods.METHODS`; or a function like those there: of (model, batch,
+        settings), it gives an `advlib.methods.Step`; or an `advlib.methods.Method` with one.
     device : str or device, optional
         Where to train; ``"auto"`` is a GPU if torch finds one, else the CPU.
     run : path-like, optional
@@ -90,7 +90,7 @@ def train(
     seed : int, optional
         Of the shuffles (and of dropout's noise); the initial weights are the model's.
     others
-        What the method's row adds.
+        The method's own settings, by name.
 
     Returns
     -------
@@ -228,8 +228,12 @@ def train_epoch(
     counts = [0, 0]
     order = seed_order(settings.seed, epoch)
     with seeded(derived_seed(settings.seed, epoch, "noise"), images.device):
-        for batch in method.batches(model, images, labels, settings, order):
-            step = method.step(model, batch, settings)
+        batches = method.batches(model, images, labels, settings, order)
+        for number, batch in enumerate(batches):
+            # whatever the last step left: a mode, or gradients that backward() would add to
+            model.train().zero_grad(set_to_none=True)
+            with minibatch(settings.seed, epoch, number):
+                step = method.step(model, batch, settings)
             for parameter, gradient in zip(parameters, step.gradients, strict=True):
                 parameter.grad = gradient.contiguous()
             optimizer.step()
@@ -313,23 +317,29 @@ def _method(method: object, *, named: bool) -> tuple[str, Method]:
     """The method and its name; with `named`, a caller's own function is named by its source too."""
     if isinstance(method, Known):
         return method
-    if not callable(method):
+    if not callable(method) and not isinstance(method, Method):
         return str(method), find_method(method)
-    name = getattr(method, "__name__", type(method).__name__)
+    row = method if isinstance(method, Method) else Method(method)
+    step = row.step
+    name = getattr(step, "__name__", type(step).__name__)
     try:
-        inspect.signature(method).bind(None, None, None)
+        inspect.signature(step).bind(None, None, None)
     except (TypeError, ValueError):
         raise TypeError(f"method must take (model, batch, settings), and {name} does not") from None
     if not named:
-        return name, Method(method, name)
+        return name, row
     try:
-        source = source_of(method)
+        source = "".join(
+            source_of(part)
+            for part in (step, row.batches, row.settings)
+            if part is step or not part.__module__.startswith("advlib.")
+        )
     except (OSError, TypeError, SyntaxError):
         raise ValueError(
-            f"method must be a function whose source is known to be kept in a run, not {method!r}"
+            f"method must be a function whose source is known to be kept in a run, not {step!r}"
         ) from None
     digest = hashlib.sha256(source.encode()).hexdigest()[:12]
-    return f"{name}-{digest}", Method(method, name)
+    return f"{name}-{digest}", row
 
 
 def _identity(model: nn.Module, data: Dataset, training: _Named) -> dict[str, Any]:

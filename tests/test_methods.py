@@ -38,7 +38,9 @@ def case(seed: int) -> tuple[nn.Sequential, Batch]:
 
 
 def run(method: str, model: nn.Module, batch: Batch, epsilon: float, alpha: float) -> Step:
-    return METHODS[method].step(model, batch, Training(epsilon=epsilon, alpha=alpha))
+    torch.manual_seed(7)  # of the random start that some draw
+    row = METHODS[method]
+    return row.step(model, batch, row.settings(epsilon=epsilon, alpha=alpha))
 
 
 def mean_loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -53,6 +55,21 @@ def plain_fgsm(model: nn.Module, batch: Batch, epsilon: float) -> Tensor:
     return batch.images + epsilon * gradient.sign()
 
 
+def plain_pgd(model: nn.Module, batch: Batch, epsilon: float, steps: int, size: float) -> Tensor:
+    """The images after so many steps from a random start, each cut to epsilon."""
+    torch.manual_seed(7)
+    images = batch.images + epsilon * (2 * torch.rand_like(batch.images) - 1)
+    for _ in range(steps):
+        images = plain_fgsm(model, batch._replace(images=images), size * epsilon)
+        images = images.clamp(batch.images - epsilon, batch.images + epsilon)
+    return images
+
+
+# How the adversarial images of a method are made, where it is not by one step.
+ATTACKS: dict[str, Callable[[nn.Module, Batch, float], Tensor]] = {
+    "fast": lambda model, batch, epsilon: plain_pgd(model, batch, epsilon, 1, 1.25),
+    "pgd": lambda model, batch, epsilon: plain_pgd(model, batch, epsilon, 10, 0.25),
+}
 # What each trains on: the objective whose gradient it gives, of the clean loss, the adversarial
 # loss and alpha. The epoch-wise images are adversarial before they come to the method.
 OBJECTIVES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
@@ -60,6 +77,8 @@ OBJECTIVES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "mixed": lambda clean, attacked, alpha: clean + attacked,
     "adversarial": lambda clean, attacked, alpha: alpha * clean + (1 - alpha) * attacked,
     "mixed-epochwise": lambda clean, attacked, alpha: clean,
+    "fast": lambda clean, attacked, alpha: attacked,
+    "pgd": lambda clean, attacked, alpha: attacked,
 }
 
 
@@ -74,7 +93,7 @@ def test_the_gradients_are_those_of_the_definition(
     method: str, seed: int, epsilon: float, alpha: float
 ) -> None:
     model, batch = case(seed)
-    attacked = plain_fgsm(model, batch, epsilon)
+    attacked = ATTACKS.get(method, plain_fgsm)(model, batch, epsilon)
     clean_loss, loss = (mean_loss(model, x, batch.labels) for x in (batch.images, attacked))
     objective = OBJECTIVES[method](clean_loss, loss, alpha)
     expected = torch.autograd.grad(objective, list(model.parameters()))
@@ -94,6 +113,8 @@ def test_the_outcomes_are_objective_and_rank_of_each_image(
     expected: list[tuple[Tensor, Tensor] | None] = [(batch.images, batch.labels), None]
     if method == "mixed-epochwise":
         expected = [(batch.images[chosen], batch.labels[chosen]) for chosen in (~told, told)]
+    elif method in ATTACKS:
+        expected = [None, (ATTACKS[method](model, batch, epsilon), batch.labels)]
     elif method != "standard":
         expected[1] = plain_fgsm(model, batch, epsilon), batch.labels
     for outcome, part in zip((step.clean, step.adversarial), expected, strict=True):
@@ -108,7 +129,7 @@ def test_the_outcomes_are_objective_and_rank_of_each_image(
         assert not outcome.objective.requires_grad
 
 
-@every_method
+@pytest.mark.parametrize("method", METHODS.keys() - ATTACKS.keys())
 def test_a_pixel_without_gradient_stays(method: str) -> None:
     """Its sign is 0: the perturbed image differs where the model looks, and there only."""
     model, batch = case(0)
@@ -155,7 +176,8 @@ def test_a_gradient_for_each_trained_parameter_and_no_other(method: str) -> None
     assert not step.gradients[0].any()
     assert all(g.any() for g in step.gradients[1:])
     assert all(p.grad is None for p in model.parameters())
-    assert model.wanted == ([True, False] if method in ("mixed", "adversarial") else [False])
+    steps = {"mixed": 1, "adversarial": 1, "fast": 1, "pgd": 10}.get(method, 0)
+    assert model.wanted == [True] * steps + [False]
     assert not images.requires_grad
     assert torch.equal(images, batch.images.float())
 

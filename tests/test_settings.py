@@ -8,7 +8,7 @@ import pytest
 
 import advlib
 from advlib.methods import METHODS, Method
-from advlib.settings import WHOLE, Experiment, Training, check, declared, setting
+from advlib.settings import WHOLE, Experiment, Training, check, declared, extend, setting
 
 
 @pytest.mark.parametrize(
@@ -113,6 +113,35 @@ def test_what_decides_are_the_settings_that_a_method_uses_and_its_own() -> None:
     assert own.deciding(Stepwise(steps=3)) == METHODS["standard"].deciding(Training()) | {
         "steps": 3
     }
+
+
+class Written(Training):
+    """As one writes it: no rule, no words."""
+
+    smooth_steps: int = 7
+    note: str = "plain"
+
+
+def test_plain_fields_are_settings() -> None:
+    Method(METHODS["standard"].step, settings=Written)
+    assert Written().deciding(declared(Written)) == vars(Training()) | {
+        "smooth_steps": 7,
+        "note": "plain",
+    }
+    assert declared(Written)["smooth_steps"].metadata["words"] == "Smooth steps"
+    with pytest.raises(TypeError, match="smooth_steps must be a whole number, not"):
+        Written(smooth_steps=0.5)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="steps must have a default: one of int, float, str"):
+        type("Bad", (Training,), {"__annotations__": {"steps": int}})
+
+
+def test_an_experiment_has_its_methods_own_settings() -> None:
+    kind = extend([Training, Stepwise, Training])
+    assert vars(kind()) == vars(Experiment()) | {"steps": 7}
+    assert kind(steps=3).steps == 3  # type: ignore[call-arg, attr-defined]
+    other = dataclasses.make_dataclass("Other", [("steps", int, setting(8, WHOLE, "Steps"))])
+    with pytest.raises(ValueError, match="two methods have a setting 'steps'"):
+        extend([Stepwise, other])
 
 
 def test_train_shows_the_settings_with_their_defaults() -> None:

@@ -1,10 +1,12 @@
 """The training loop against a plain float64 reference, and its promises."""
 
+import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -21,7 +23,9 @@ from advlib.methods import Batch, Step
 from advlib.settings import SIZE, Training, setting
 from advlib.training import DivergedError
 
-METHODS = ["standard", "mixed", "adversarial", "mixed-epochwise"]
+METHODS = ["standard", "mixed", "adversarial", "mixed-epochwise", "fast", "pgd"]
+UNSEEN = {"standard": ("train_adversarial",), "fast": ("train",), "pgd": ("train",)}
+"""What a method does not train on."""
 NOISE = random_data()
 
 
@@ -156,11 +160,11 @@ def test_what_a_history_holds(method: str) -> None:
     assert history.epoch.dtype == "int64"
     for name, column in history.drop(columns="epoch").items():
         assert column.dtype == "float64"
-        undefined = method == "standard" and str(name).endswith("train_adversarial")
+        undefined = name in {f"{f}_{part}" for f in figures for part in UNSEEN.get(method, ())}
         assert column.isna().all() if undefined else column.notna().all()
         if "error" in str(name) and not undefined:
             assert column.between(0, 100).all()
-    for part in ("train", "validation", "validation_adversarial"):
+    for part in {*parts} - {*UNSEEN.get(method, ())}:
         assert (history[f"top5_error_{part}"] <= history[f"top1_error_{part}"]).all()
     assert (history.seconds > 0).all()
 
@@ -194,8 +198,10 @@ def test_the_columns_of_an_epoch_are_means_over_its_images(method: str) -> None:
         "validation": few,
         "validation_adversarial": (images[:50] + 0.1 * reference.signs(*few), labels[:50]),
     }
-    if method == "standard":
+    if method in ("fast", "pgd"):  # by other steps; tests/test_methods.py has their outcomes
         del expected["train_adversarial"]
+    for part in UNSEEN.get(method, ()):
+        expected.pop(part, None)
     for part, given in expected.items():
         row = [history.at[0, f"{figure}_{part}"] for figure in training.FIGURES]
         assert row == pytest.approx(plain_figures(reference.model, *given), rel=1e-9)
@@ -350,6 +356,82 @@ def test_a_method_with_a_setting_of_its_own(
         for settings in (Scaling(epochs=1), Scaling(epochs=1, scale=3.0), Training(epochs=1))
     ]
     assert found[0] == found[2] != found[1]
+
+
+def test_a_row_is_a_method_of_ones_own_with_its_settings(tmp_path: Path) -> None:
+    seen = []
+
+    def scaled(model: nn.Module, batch: Batch, settings: Scaling) -> Step:
+        seen.append(settings.scale)
+        return methods.standard(model, batch, settings)
+
+    row = methods.Method(scaled, settings=Scaling)
+    for folder in (None, tmp_path / "run"):
+        advlib.train(Noisy(), NOISE, method=row, epochs=1, scale=3.0, run=folder)
+    assert {*seen} == {3.0}
+    with pytest.raises(ValueError, match="scale"):
+        advlib.train(Noisy(), NOISE, method=row, epochs=1, scale=4.0, run=tmp_path / "run")
+
+
+def with_backward(model: nn.Module, batch: Batch, settings: Training) -> Step:
+    """Standard training by `backward()`, which adds to what is there; it ends in another mode."""
+    model.eval()
+    outcome = methods.differentiate(model, batch).outcome
+    cross_entropy(model(batch.images), batch.labels).backward()  # type: ignore[no-untyped-call]
+    return Step([parameter.grad for parameter in model.parameters()], outcome)  # type: ignore[misc]
+
+
+def test_each_step_begins_with_clean_gradients_in_training_mode() -> None:
+    class Seeing(Plain):
+        def forward(self, images: Tensor) -> Tensor:
+            modes.append(self.training)
+            return super().forward(images)
+
+    modes: list[bool] = []
+    data, (own, plain) = doubled(300), (Plain(advlib.LeNet().double()) for _ in range(2))
+    advlib.train(own, data, method=with_backward, epochs=2)
+    advlib.train(plain, data, method="standard", epochs=2)
+    assert relative(own.parameters(), plain.parameters()) < 1e-12
+
+    def steps_in_its_mode(model: nn.Module, batch: Batch, settings: Training) -> Step:
+        step = methods.standard(model, batch, settings)
+        model.eval()
+        return step
+
+    advlib.train(Seeing(advlib.LeNet().double()), data, method=steps_in_its_mode, epochs=1)
+    assert modes.count(True) >= 3  # its three minibatches
+
+
+def test_an_attack_within_a_method_draws_anew_in_each_minibatch() -> None:
+    starts: list[Tensor] = []
+
+    def attacked(model: nn.Module, batch: Batch, settings: Training) -> Step:
+        images = torch.zeros_like(batch.images)
+        starts.append(advlib.pgd(model, images, batch.labels, steps=1, step_size=0.0))
+        return methods.standard(model, batch, settings)
+
+    for _ in range(2):
+        advlib.train(Noisy(), NOISE, method=attacked, epochs=2, batch_size=10)
+    half = len(starts) // 2
+    assert all(torch.equal(*pair) for pair in zip(starts[:half], starts[half:], strict=True))
+    assert len({tuple(start.flatten().tolist()) for start in starts}) == half > 2
+    found = [advlib.pgd(Noisy().eval(), NOISE.train.images, NOISE.train.labels) for _ in range(2)]
+    assert torch.equal(*found)
+
+
+def test_numpys_and_pythons_random_numbers_are_the_seed_s_and_left_as_found() -> None:
+    drawn: list[float] = []
+
+    def noisy(model: nn.Module, batch: Batch, settings: Training) -> Step:
+        drawn.append(np.random.rand() + random.random())
+        return methods.standard(model, batch, settings)
+
+    before = random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index]
+    for seed in (0, 0, 1):
+        advlib.train(Noisy(), NOISE, method=noisy, epochs=1, seed=seed)
+    n = len(drawn) // 3
+    assert drawn[:n] == drawn[n : 2 * n] != drawn[2 * n :]
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def open_experiment(names: Mapping[str, object]) -> Subject:
 
 
 def _differ(one: Experiment, other: Experiment) -> list[str]:
-    return [name for name in declared() if getattr(one, name) != getattr(other, name)]
+    return [name for name, value in vars(one).items() if value != vars(other).get(name, value)]
 
 
 def open_results(executed: str) -> Results:

@@ -29,10 +29,14 @@ LONGEST = 160
 
 
 def parse(name: str, text: str) -> tuple[str, Any]:
-    """Read a parameter, by its name in capitals, from make's command line."""
-    if name != name.upper() or name.lower() not in NAMES:
-        names = ", ".join(["PARAMETERS", *map(str.upper, NAMES)])
-        raise ValueError(f"there is no parameter {name!r}; there are {names}")
+    """Read a parameter, by its name in capitals, from make's command line.
+
+    One that is not of `NAMES` stays text: it may be a method's own.
+    """
+    if name != name.upper():
+        raise ValueError(f"parameters have names in capitals, such as EPSILON, not {name!r}")
+    if name.lower() not in NAMES:
+        return name.lower(), text
     rule = declared()[name.lower()].metadata["rule"]
     try:
         return name.lower(), rule.check(name, rule.parse(text))
@@ -67,7 +71,12 @@ def folder_name(set_name: str, overrides: Mapping[str, object]) -> str:
     path = _find_set(set_name)
     parts = [set_name if set_name in sets() else _name_paths(path.stem, str(path))]
     for name in sorted(overrides):
-        value = check(name, overrides[name])
+        value: Any = overrides[name]
+        if name not in NAMES:  # a method's own
+            safe = re.fullmatch("[A-Za-z0-9_.+-]+", str(value))
+            parts.append(name + (str(value) if safe else _name_paths(str(value), str(value))))
+            continue
+        value = check(name, value)
         text = declared()[name].metadata["rule"].none if value is None else str(value)
         if isinstance(value, float):
             text = text.removesuffix(".0")
@@ -90,14 +99,39 @@ def _name_paths(name: str, *paths: str) -> str:
 
 
 def resolve(set_name: str, overrides: Mapping[str, Any] | None = None) -> Experiment:
-    """Read a parameter set, and change some of it; the rest is the seed's. Needs PyYAML."""
+    """Read a parameter set, and change some of it; the rest is the seed's. Needs PyYAML.
+
+    Where a name is none of `NAMES` the methods are loaded, whose own it must be.
+    """
     path = _find_set(set_name)
+    values = {**_read_set(path), **(overrides or {})}
     try:
-        experiment = Experiment(**{**_read_set(path), **(overrides or {})})
+        experiment = Experiment(**{name: values[name] for name in NAMES if name in values})
     except (TypeError, ValueError) as error:
         raise type(error)(f"{error} (parameter set {path})") from None
     check_methods(experiment)
-    return experiment
+    return _add_own(experiment, values) if values.keys() - {*NAMES} else experiment
+
+
+def _add_own(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
+    """Return the experiment with settings of its methods' own."""
+    from advlib.experiment.subject import find_kind
+
+    kind = find_kind(experiment)
+    rules = {name: each.metadata["rule"] for name, each in declared(kind).items()}
+    if unknown := sorted(values.keys() - rules):
+        raise _unknown(unknown, rules)
+    own = {
+        name: rules[name].parse(value) if isinstance(value, str) else value
+        for name, value in values.items()
+        if name not in NAMES
+    }
+    return kind(**vars(experiment), **own)
+
+
+def _unknown(unknown: Iterable[str], known: Iterable[str]) -> ValueError:
+    names = ", ".join(["PARAMETERS", *map(str.upper, known)])
+    return ValueError(f"there is no parameter {', '.join(unknown).upper()}; there are {names}")
 
 
 def known_methods() -> list[str]:
@@ -129,14 +163,15 @@ def _read_set(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict) or not set(content) <= {*NAMES, *CONDITIONS}:
-        raise ValueError(f"{path} must give some of {', '.join(NAMES)} and nothing else")
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise ValueError(f"{path} must give some of {', '.join(NAMES)}, or of its methods' own")
     values = {}
-    for name in [name for name in NAMES if name in content]:
+    for name in [name for name in content if name not in CONDITIONS]:
         value = content[name]
         if isinstance(value, list):
             value = ",".join(map(str, value))
-        if isinstance(value, str):  # as on make's command line: 1e-3 and all are texts to YAML
+        # as on make's command line: 1e-3 and all are texts to YAML
+        if isinstance(value, str) and name in NAMES:
             value = declared()[name].metadata["rule"].parse(value, str(path.parent))
         values[name] = value
     return values
@@ -148,8 +183,7 @@ def _write(path: Path, experiment: Experiment) -> None:
 
     from advlib.kept import files
 
-    values = {name: getattr(experiment, name) for name in NAMES}
-    plain = {name: [*v] if isinstance(v, tuple) else v for name, v in values.items()}
+    plain = {name: [*v] if isinstance(v, tuple) else v for name, v in vars(experiment).items()}
     # what the user's own files are is in comments: with others the notebooks are executed again
     comments = "".join(f"# {line}\n" for line in describe_own(experiment))
     text = comments + yaml.safe_dump(plain, sort_keys=False)
@@ -195,8 +229,13 @@ def read_arguments(arguments: Iterable[str]) -> tuple[str, dict[str, Any]]:
 def resolve_early(set_name: str, overrides: Mapping[str, object]) -> Experiment:
     """Resolve an experiment also before the set-up, without PyYAML, for its methods and paths.
 
-    What a parameter set of ours gives besides is then left out; a user's own needs the set-up.
+    What a parameter set of ours gives besides is then left out; a user's own needs the set-up. So
+    does a method's own setting: what is none of `NAMES` may be one where methods are named.
     """
+    own = overrides.keys() - {*NAMES}
+    if own and "methods" not in overrides and set_name in sets():
+        raise _unknown(sorted(own), NAMES)
+    overrides = {name: value for name, value in overrides.items() if name in NAMES}
     try:
         return resolve(set_name, overrides)
     except ModuleNotFoundError:

@@ -29,7 +29,7 @@ from advlib.experiment.own import digest_own, find_own
 from advlib.kept.code import digest_definitions
 from advlib.lenet import LeNet
 from advlib.methods import Method, find_method
-from advlib.settings import DATASETS, Experiment, OfExperiment, Origin, read_origin
+from advlib.settings import DATASETS, Experiment, OfExperiment, Origin, extend, read_origin
 from advlib.training import check_training
 
 TRIED = 3
@@ -135,9 +135,18 @@ def resolve_subject(experiment: Experiment) -> Subject:
         experiment = replace(experiment, images=None)
     origin = read_origin(experiment.network)
     network = load_own(origin) if origin.file else LeNet
+    experiment = find_kind(experiment)(**vars(experiment))
+    return Subject(experiment, data, network, _load_methods(experiment))
+
+
+def find_kind(experiment: Experiment) -> type[Experiment]:
+    """Return the class of an experiment with its methods' own settings."""
+    return extend(row.settings for row in _load_methods(experiment).values())
+
+
+def _load_methods(experiment: Experiment) -> dict[str, Method]:
     origins = {} if experiment.weights else experiment.origins
-    rows = {name: _load_method(origin) for name, origin in origins.items()}
-    return Subject(experiment, data, network, rows)
+    return {name: _load_method(origin) for name, origin in origins.items()}
 
 
 def _load_method(origin: Origin) -> Method:

@@ -87,7 +87,11 @@ def write_numbers(notebooks: Iterable[Notebook]) -> dict[str, bytes]:
     document = {
         "advlib": version("advlib"),
         "settings": {
-            name: {"value": value, "words": known[name]["words"], "symbol": known[name]["symbol"]}
+            name: {
+                "value": value,
+                "words": known[name]["words"] if name in known else name,
+                "symbol": known[name]["symbol"] if name in known else "",
+            }
             for about in found
             if about["label"] == "tbl-settings"
             for name, value in zip(about["data"]["columns"], *about["data"]["data"], strict=True)

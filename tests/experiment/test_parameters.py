@@ -17,6 +17,7 @@ from advlib.experiment.parameters import (
     folder_name,
     main,
     parse,
+    read_arguments,
     resolve,
     resolve_early,
     sets,
@@ -44,7 +45,7 @@ def test_parse(name: str, text: str, expected: tuple[str, object]) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("EPSILN", "0.2", "EPSILON"),
+        ("epsilon", "0.2", "EPSILON"),
         ("EPSILON", "-1", "EPSILON must be a finite number of at least 0, not '-1'"),
         ("EPSILON", "1e999", "EPSILON must be"),
         ("EPSILON", "1_0", "EPSILON must be"),
@@ -81,6 +82,37 @@ def test_folder_name(set_name: str, overrides: dict[str, Any], expected: str) ->
     assert folder_name(set_name, overrides) == expected
 
 
+OWN = """
+from advlib.methods import METHODS, Method
+from advlib.settings import Training
+
+class Smoothing(Training):
+    smooth_steps: int = 7
+
+smooth = Method(METHODS["standard"].step, settings=Smoothing)
+"""
+
+
+def test_a_methods_own_setting_is_a_parameter(tmp_path: Path) -> None:
+    """By its name in capitals, or in a file; checked when the methods are loaded."""
+    file = tmp_path / "mine.py"
+    file.write_text(OWN)
+    arguments = [f"METHODS=pgd,{file}:smooth", "SMOOTH_STEPS=3", "PGD_STEP=0.5"]
+    set_name, overrides = read_arguments(arguments)
+    found = vars(resolve(set_name, overrides))
+    assert (found["smooth_steps"], found["pgd_step"], found["pgd_steps"]) == (3, 0.5, 10)
+    assert resolve_early(set_name, overrides).methods == found["methods"]
+    assert folder_name(set_name, overrides).endswith("-pgd_step0.5-smooth_steps3")
+    own = tmp_path / "own.yaml"
+    own.write_text(f"methods: [{file}:smooth]\nsmooth_steps: 3\n")
+    assert resolve(str(own)).smooth_steps == 3  # type: ignore[attr-defined]
+    for text, words in {"STEPZ=3": "there is no parameter STEPZ", "PGD_STEPS=0.5": "whole"}.items():
+        with pytest.raises((TypeError, ValueError), match=words):
+            resolve(*read_arguments(["METHODS=pgd", text]))
+    with pytest.raises(ValueError, match="there is no parameter EPSILN; there are"):
+        resolve_early(*read_arguments(["EPSILN=3"]))
+
+
 def test_seed_set_is_the_slides_experiment() -> None:
     """And where they state nothing, the default."""
     seed = vars(resolve("seed"))
@@ -105,7 +137,8 @@ def test_what_is_not_said_is_the_sets_or_the_other() -> None:
     ("text", "words"),
     [
         ("[1", "is not YAML"),
-        ("epsiln: 1", "must give some of dataset"),
+        ("epsiln: 1", "there is no parameter EPSILN; there are PARAMETERS, DATASET"),
+        ("1: epsilon", "must give some of dataset"),
         ("learning_rate: 1e--3", "learning_rate must be"),
         ("epochs: 0", "epochs must be .*mine.yaml"),
         ("methods: Mixed training", "methods must be .*mine.yaml"),
