@@ -95,8 +95,8 @@ def execute(notebook: Path, folder: Path, given: Mapping[str, Any], **settings: 
     As in a report all are in a file, in `folder`, and those that the notebook names are handed to
     it. Of the data there are few images to be measured.
     """
-    experiment = Experiment(**settings)
-    values = {name: getattr(experiment, name) for name in declared()}
+    experiment = Experiment.chosen(settings)
+    values = settings | {name: getattr(experiment, name) for name in declared()}
     values["methods"] = [*values["methods"]]
     file = folder / "parameters.yaml"
     file.write_text(yaml.safe_dump(values), encoding="utf-8")

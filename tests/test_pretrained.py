@@ -53,7 +53,7 @@ def evaluated(name: str) -> dict[str, Evaluation]:
 @pytest.mark.parametrize("images", ["clean", "adversarial"])
 @pytest.mark.parametrize("name", PRETRAINED)
 def test_an_evaluation_is_the_stored_one(name: str, images: str) -> None:
-    stored = collect("")[f"tbl-evaluation-{name}"].loc[images]
+    stored = collect("")["tbl-evaluation"].loc[f"{name}, {images}"]
     found = evaluated(name)[images]
     assert found.n == stored["n"] == 10_000
     rate = LAST_BIT if (name, images) == ("standard", "adversarial") else RATE

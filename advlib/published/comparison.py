@@ -1,7 +1,7 @@
 """Our results as tables of numbers, and the published ones set against them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 
@@ -9,7 +9,7 @@ from advlib.evaluation import FIGURES, wilson_interval
 from advlib.methods import find_method
 from advlib.published import slides
 from advlib.show.tables import lay_out
-from advlib.show.words import difference, number
+from advlib.show.words import difference, interval, number
 
 CORRECTED = (
     "In brackets: the number as it should have been printed "
@@ -18,29 +18,25 @@ CORRECTED = (
 BRACKETS = CORRECTED.removesuffix(".") + "; the difference is to that."
 
 
-def readings_data(history: pd.DataFrame, method: str) -> pd.DataFrame:
-    """Return the first and last values of our training curves and of the slides'.
+def readings_data(histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the first and last values of our training curves and of the slides', by method.
 
-    A training curve is of the images that `advlib.methods` names: of clean and adversarial ones
-    together it is the sum, divided by the clean ones' number.
+    `images` are those that the slides' curve is of: where "clean + adversarial", as the mixed
+    training's, it is the sum of both errors, which can exceed 100 %; validation is on clean ones.
     """
-    theirs = slides.curves(method)
-    columns = {"clean": "train", "adversarial": "train_adversarial"}
-    parts = {"train": [columns[images] for images in find_method(method).curve]}
-    parts["validation"] = ["validation"]
-    curves = [
-        history[[f"{quantity}_{part}" for part in parts[split]]].sum(axis=1, skipna=False)
-        for quantity, split in zip(theirs["quantity"], theirs["split"], strict=True)
-    ]
-    ours = [(curve.iloc[0], curve.iloc[-1]) for curve in curves]
-    return pd.concat(
-        [
-            theirs[["quantity", "split"]],
-            pd.DataFrame(ours, columns=["first", "last"]),
-            theirs[["first", "last"]].add_suffix("_published"),
-        ],
-        axis="columns",
-    )
+    rows = {}
+    for method in slides.METHODS:
+        if method not in histories:
+            continue
+        for quantity, split, *theirs in slides.curves(method).itertuples(index=False):
+            images = find_method(method).curve if split == "train" else ("clean",)
+            parts = [f"{quantity}_{split}_{each}".removesuffix("_clean") for each in images]
+            curve = histories[method][parts].sum(axis=1, skipna=False)
+            about = (method, quantity, split, " + ".join(images))
+            rows[", ".join(about[:3])] = (*about, curve.iloc[0], curve.iloc[-1], *theirs)
+    ends = ["first", "last", "first_published", "last_published"]
+    columns = ["method", "quantity", "split", "images", *ends]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def published_gaps(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -51,10 +47,11 @@ def published_gaps(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """
     parts = []
     for method in slides.METHODS:
-        if f"tbl-evaluation-{method}" not in found:
+        if f"{method}, clean" not in found["tbl-evaluation"].index:
             continue
         theirs = pd.DataFrame(slides.evaluation(method, corrected=True)).T
-        part = _pair(found[f"tbl-evaluation-{method}"], theirs)
+        ours = found["tbl-evaluation"].loc[[f"{method}, {images}" for images in theirs.index]]
+        part = _pair(ours.set_axis(theirs.index), theirs)
         part["where"] = [
             f"{FIGURES[b]['words']} of {method} training on {a} images" for a, b in part.index
         ]
@@ -92,36 +89,30 @@ def note_corrections(layout: pd.DataFrame) -> str:
 
 
 def lay_out_evaluations(
-    readings: Mapping[str, pd.DataFrame], published_method: str | None = None
+    evaluations: Mapping[str, pd.DataFrame], published: Collection[str] = ()
 ) -> pd.DataFrame:
-    """Lay out evaluations, by their headings, as the slides do: the figures by kind of images.
+    """Lay out the models' evaluations by their names: a row for each kind of images.
 
-    The figures are those that all of them have: the reference run may be older than one.
-    With a method whose published numbers are known, they stand beside; of one evaluation with the
-    difference.
+    Beneath it stands what the slides print, where the model is one of those `published`. The
+    figures are those that all of them have: the reference run may be older than one.
     """
-    known = [f for f in FIGURES if all(f in frame for frame in readings.values())]
-    columns = {"": [*(FIGURES[f]["heading"] for f in known), "Error, 95 % interval"]}
-    alone = len(readings) == 1
-    for images in next(iter(readings.values())).index:
-        name = str(images).capitalize()
-        for heading, frame in readings.items():
-            ours = frame.loc[images]
+    known = [f for f in FIGURES if all(f in frame for frame in evaluations.values())]
+    rows = []
+    for model, frame in evaluations.items():
+        for images, ours in frame.iterrows():
             n = int(ours["n"])
-            low, high = wilson_interval(round(ours["error"] * n / 100), n)
-            column = f"{name}: {heading}" if published_method or not alone else name
-            columns[column] = [*map(number, ours[known]), f"{number(low)} to {number(high)}"]
-        if published_method:
-            printed, right = (
-                slides.evaluation(published_method, corrected=corrected)[str(images)]
-                for corrected in (False, True)
-            )
-            pairs = [write_published(ours[f], printed.get(f), right.get(f)) for f in known]
-            published, apart = zip(*pairs, strict=True)
-            columns[f"{name}: published"] = [*published, ""]
-            if alone:
-                columns[f"{name}: difference"] = [*apart, ""]
-    return pd.DataFrame(columns)
+            ends = wilson_interval(round(ours["error"] * n / 100), n)
+            name = model if images == frame.index[0] else ""
+            rows.append([name, str(images), *map(number, ours[known]), interval(*ends)])
+            if model in published:
+                printed, right = (
+                    slides.evaluation(model, corrected=corrected)[str(images)]
+                    for corrected in (False, True)
+                )
+                theirs = [write_published(ours[f], printed.get(f), right.get(f))[0] for f in known]
+                rows.append(["", "published", *theirs, ""])
+    heads = [FIGURES[f]["heading"] for f in known]
+    return pd.DataFrame(rows, columns=["Model", "Images", *heads, "Error, 95 % interval"])
 
 
 def lay_out_transfer(ours: pd.DataFrame, published_figure: str | None = None) -> pd.DataFrame:

@@ -126,8 +126,9 @@ def summarize(folder: str, *methods: str) -> int:
     tables = read(Path(folder, "results"))
     width = max([12, *(len(method) + 1 for method in methods)])
     print(f"\n{'model':<{width}}{'error, clean':>14}{'adversarial':>14}")
+    errors = tables["tbl-evaluation"]["error"]
     for method in methods:
-        clean, adversarial = tables[f"tbl-evaluation-{method}"]["error"][["clean", "adversarial"]]
+        clean, adversarial = (errors[f"{method}, {images}"] for images in ("clean", "adversarial"))
         print(f"{method:<{width}}{clean:>12.2f} %{adversarial:>12.2f} %")
     print(f"\n{folder}/report.html\n{folder}/report.pdf")
     return 0

@@ -33,12 +33,13 @@ class Results(OfExperiment):
 
     def evaluation(self, images: str) -> pd.DataFrame:
         """Return the figures on "clean" or on "adversarial" images, a row for each method."""
-        rows = {m: self.tables[f"tbl-evaluation-{m}"].loc[images] for m in self.methods}
-        return pd.DataFrame(rows).T
+        rows = [f"{method}, {images}" for method in self.methods]
+        return self.tables["tbl-evaluation"].loc[rows].set_axis(self.methods)
 
     def title(self, method: str) -> str:
         """Return the heading of a method's part of the report."""
-        headings = [section.heading for section in self.sections if section.method == method]
+        parts = find_sections(self.notebooks, level=2)
+        headings = [part.heading for part in parts if part.method == method]
         return headings[-1] if headings else METHODS[method].title
 
     def name(self, method: str) -> str:
@@ -61,14 +62,15 @@ class Results(OfExperiment):
         )
 
 
-def find_sections(notebooks: Iterable[Notebook]) -> list[Section]:
+def find_sections(notebooks: Iterable[Notebook], level: int = 1) -> list[Section]:
     """Return the sections that notebooks have in the report: cells that begin with a heading."""
+    heading = rf"#{{{level}}} +(.+)"
     return [
         Section(found[1], notebook.source, notebook.parameters.get("method"))
         for notebook in notebooks
         for _, cell in notebook.cells
         for text in _texts(cell)
-        if (found := re.match(r"# +(.+)", text))
+        if (found := re.match(heading, text))
     ]
 
 

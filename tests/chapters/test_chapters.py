@@ -228,29 +228,38 @@ def test_confidence_is_that_of_the_evaluation(about: str, executed: Execute) -> 
 
 
 @pytest.mark.parametrize("about", SUBJECTS)
-def test_the_trainings_table_is_the_evaluation(about: str, executed: Execute) -> None:
-    cells = executed("3-training", about)
-    model, test = cells.names["model"], cells.names["data"].test
-    found = cells.numbers(f"tbl-evaluation-{cells.names['method']}")
-    expected = vars(advlib.evaluate(model, test.images, test.labels))
-    assert found.loc["clean"].to_dict() == pytest.approx(expected, abs=0, nan_ok=True)
-    assert (cells.names["history"] is None) == (about == "weights")
-
-
-@pytest.mark.parametrize(("about", "quantities"), [("the slides'", 3), ("other data", 2)])
-def test_curves_of_clean_images_stand_above_those_of_attacked_ones(
-    about: str, quantities: int, executed: Execute
+def test_the_table_of_results_is_the_evaluation_of_each_model(
+    about: str, executed: Execute
 ) -> None:
-    """Of three classes there is no top-5 error."""
-    names = executed("3-training", about).names
-    assert names["panels"].shape == (2, quantities)
-    shown = ("objective", "top1_error", "top5_error")[:quantities]
-    for row, ending in zip(names["panels"], ("", "_adversarial"), strict=True):
-        for axes, quantity in zip(row, shown, strict=True):
+    cells = executed("4-results", about)
+    test, found = cells.names["data"].test, cells.numbers("tbl-evaluation")
+    assert len(found) == 2 * len(cells.names["models"])
+    for name, model in cells.names["models"].items():
+        attacked = slides_fgsm(model, test.images, test.labels, 0.1)
+        for kind, images in (("clean", test.images), ("adversarial", attacked)):
+            expected = vars(advlib.evaluate(model, images, test.labels))
+            row = found.loc[f"{name}, {kind}"].to_dict()
+            assert row == pytest.approx(expected, abs=0, nan_ok=True)
+    assert ("fig-curves" in cells.shown) == (about != "weights")
+
+
+@pytest.mark.parametrize("about", ["the slides'", "other data"])
+def test_each_training_has_a_column_of_panels_on_common_axes(about: str, executed: Execute) -> None:
+    cells = executed("4-results", about)
+    histories, panels = cells.names["histories"], cells.names["panels"]
+    ends = ("{}", "{}_adversarial")
+    shown = [f"{q}_{end}" for q in ("objective", "top1_error") for end in ends]
+    for method, column in panels.items():
+        for axes, quantity in zip(column, shown, strict=True):
             for line, part in zip(axes.lines, ("train", "validation"), strict=True):
-                wanted = names["history"][f"{quantity}_{part}{ending}"]
+                wanted = histories[method][quantity.format(part)]
                 np.testing.assert_array_equal(line.get_ydata(), wanted)
                 assert line.get_marker() == "o"  # one epoch shows a point
+    for row in zip(*panels.values(), strict=True):
+        assert len({axes.get_ylim() for axes in row}) == 1
+    numbers = cells.numbers("fig-curves")
+    assert {*numbers["method"]} == {*histories}
+    assert "seconds" not in numbers
 
 
 def test_the_epoch_that_is_written_out_gives_the_weights_of_train(executed: Execute) -> None:
@@ -269,13 +278,12 @@ def test_published_numbers_stand_beside_ours(
 ) -> None:
     monkeypatch.setattr(slides, "applies", lambda settings: True)
     cells = execute(
-        NOTEBOOKS / "3-training.ipynb", tmp_path, {"method": "mixed"}, images=200, epochs=1
+        NOTEBOOKS / "4-results.ipynb", tmp_path, {}, images=200, epochs=1, methods=("mixed", "fast")
     )
     check_shown(cells)
-    mixed = {f"{label}-mixed" for label in ("fig-curves", "tbl-curves", "tbl-evaluation")}
-    assert mixed | {"tbl-epochwise"} <= cells.shown.keys()
-    assert r"97.89 \[97.29\]" in cells.shown["tbl-evaluation-mixed"]["content"]["text/markdown"]
-    assert "14.72" in cells.words
+    assert {"fig-curves", "tbl-curves", "tbl-evaluation", "tbl-epochwise"} <= cells.shown.keys()
+    assert r"97.89 \[97.29\]" in cells.shown["tbl-evaluation"]["content"]["text/markdown"]
+    assert {*cells.numbers("tbl-curves")["method"]} == {"mixed"}
 
 
 def test_the_settings_table_has_those_that_were_given(executed: Execute) -> None:
@@ -285,8 +293,43 @@ def test_the_settings_table_has_those_that_were_given(executed: Execute) -> None
     assert numbers["methods"] == "standard, on-attacked"
 
 
+OWN = """
+from advlib.methods import Method, standard
+from advlib.settings import Training
+
+class Stepwise(Training):
+    my_steps: int = 7
+
+stepwise = Method(standard, "Stepwise training", uses=(), settings=Stepwise)
+"""
+
+
+def test_a_methods_own_settings_stand_in_the_table_and_in_its_text(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OWN, encoding="utf-8")
+    settings = QUICK | {"images": 200, "methods": ("fast", f"{tmp_path}/mine.py:stepwise")}
+    settings |= {"fast_step": 1.5, "my_steps": 3}
+
+    def shown(method: str) -> Cells:
+        notebook = NOTEBOOKS / "3-training.ipynb"
+        return execute(notebook, tmp_path, {"method": method}, **settings)
+
+    fast, own = shown("fast"), shown("stepwise")
+    assert r"1.5\,\epsilon$ long" in fast.words
+    assert r"my\_steps = 3" in own.words
+    table, numbers = (
+        own.shown["tbl-settings"]["content"]["text/markdown"],
+        own.numbers("tbl-settings").loc["value"],
+    )
+    assert (numbers["fast_step"], numbers["my_steps"]) == (1.5, 3)
+    assert "| My steps |" in table
+    assert r"in units of $\epsilon$ |" in table
+    assert r"$\alpha$" not in table  # which neither uses
+
+
 def test_each_method_has_a_text() -> None:
     assert {path.stem for path in METHOD_TEXTS.glob("*")} == {*METHODS}
     for path in METHOD_TEXTS.glob("*"):
+        own = vars(METHODS[path.stem].settings())
         for about in (True, False):
-            assert read_markdown(render(path.read_text(encoding="utf-8"), {"slides": about}))
+            text = render(path.read_text(encoding="utf-8"), own | {"slides": about})
+            assert read_markdown(text)

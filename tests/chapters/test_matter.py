@@ -28,7 +28,7 @@ def put_report(folder: Path, settings: dict[str, Any]) -> None:
     methods = [*chosen.origins]
     found, known = collect(""), ("standard", "mixed", "adversarial")
     renamed = dict(zip(known, methods, strict=False))
-    tables = {f"tbl-evaluation-{m}": found[f"tbl-evaluation-{k}"] for k, m in renamed.items()}
+    tables = {}
     for label in ("tbl-transfer-error", "tbl-transfer-confidence"):
         tables[label] = (
             found[label].loc[[*renamed], [*renamed]].rename(index=renamed, columns=renamed)
@@ -37,11 +37,12 @@ def put_report(folder: Path, settings: dict[str, Any]) -> None:
         tables[label] = found[label][[*renamed]].rename(columns=renamed)
     images = [(old, new, i) for old, new in renamed.items() for i in ("clean", "adversarial")]
     rows = {f"{old}, {i}": f"{new}, {i}" for old, new, i in images}
-    tables["tbl-calibration"] = found["tbl-calibration"].loc[[*rows]].rename(rows)
+    for label in ("tbl-calibration", "tbl-evaluation"):
+        tables[label] = found[label].loc[[*rows]].rename(rows)
     about = [{"kind": "table", "label": name, "data": split(t)} for name, t in tables.items()]
     for method in methods:
         shown = [display({}, each) for each in about if method == methods[0]]
-        cells = [text(f"# The part on {method}"), cell(*shown)]
+        cells = [text("# Training", "once"), text(f"## The part on {method}"), cell(*shown)]
         made = {"input_path": "3-training.ipynb", "parameters": {"method": method}}
         metadata = {"papermill": made | {"duration": 12.5}, "advlib": {"experiment": experiment}}
         write_notebook(folder, f"3-training-{method}", *cells, **metadata)
@@ -60,10 +61,11 @@ def test_it_tells_of_any_subject(subject: str, tmp_path: Path) -> None:
     assert ("slides" in words) == ours
     assert ("tbl-findings" in back.shown) == ours
     assert ("trained elsewhere" in words) == (subject == "weights")
-    assert "the part on" in words
+    assert ("the part on" in words) == (subject != "weights")
+    assert "training ([3-training]" in words
     assert "96.81\N{NO-BREAK SPACE}%" in front.words
     first, *_ = back.shown["tbl-stages"]["content"]["text/markdown"].splitlines()[2:]
-    assert " | 12.5 | \N{EN DASH} | Table *evaluation-" in first
+    assert " | 12.5 | \N{EN DASH} | Table *transfer-error*, " in first
 
 
 def test_by_hand_it_tells_of_the_reference_run(tmp_path: Path) -> None:

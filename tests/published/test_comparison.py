@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from advlib import wilson_interval
+from advlib.evaluation import FIGURES
 from advlib.published import slides
 from advlib.published.comparison import (
     BRACKETS,
@@ -27,37 +28,39 @@ def evaluation() -> pd.DataFrame:
     )
 
 
-def rows(table: pd.DataFrame) -> dict[str, list[str]]:
-    """The rows of a table by their first cells."""
-    return {row[0]: row[1:] for row in table.to_numpy().tolist()}
-
-
-def test_evaluation_table_without_published_numbers(evaluation: pd.DataFrame) -> None:
-    table = lay_out_evaluations({"ours": evaluation})
-    assert list(table.columns) == ["", "Clean", "Adversarial"]
+def test_evaluations_have_a_row_for_each_kind_of_images(evaluation: pd.DataFrame) -> None:
+    table = lay_out_evaluations({"mine": evaluation, "mixed": evaluation + 1})
+    assert table["Model"].tolist() == ["mine", "", "mixed", ""]
+    assert table["Images"].tolist() == ["clean", "adversarial"] * 2
+    assert table["Error"].tolist() == ["1.80", "14.70", "2.80", "15.70"]
     low, high = wilson_interval(180, 10_000)
     expected = ["98.20", "1.80", "97.30", "97.90", "67.00", f"{low:.2f} to {high:.2f}"]
-    assert table["Clean"].tolist() == expected
+    assert table.iloc[0].tolist()[2:] == expected
 
 
-def test_evaluation_table_sets_the_published_numbers_and_the_difference_beside(
+def test_published_evaluations_stand_beneath_those_that_the_slides_have(
     evaluation: pd.DataFrame,
 ) -> None:
-    evaluation["median"] = evaluation.loc["clean", "confidence_error"] = float("nan")
-    layout = lay_out_evaluations({"ours": evaluation}, "mixed")
-    table = rows(layout)
-    assert table["Error"] == ["1.80", "1.79", "+0.01", "14.70", "14.72", "\N{MINUS SIGN}0.02"]
-    assert table["Confidence"][:3] == ["97.30", "97.89 [97.29]", "+0.01"]  # the slides' misprint
-    assert table["Confidence, errors"][:3] == ["\N{EN DASH}", "66.91", "\N{EN DASH}"]
-    assert note_corrections(layout) == f" {BRACKETS}"
-    assert note_corrections(lay_out_evaluations({"ours": evaluation}, "standard")) == ""
+    evaluation.loc["clean", "confidence_error"] = float("nan")
+    table = lay_out_evaluations({"mine": evaluation, "mixed": evaluation}, ["mixed"])
+    assert table["Images"].tolist() == [
+        *("clean", "adversarial"),
+        *("clean", "published", "adversarial", "published"),
+    ]
+    printed = slides.evaluation("mixed")
+    for row, images in ((3, "clean"), (5, "adversarial")):
+        assert float(table["Error"][row]) == printed[images]["error"]
+    assert table["Confidence"][3] == "97.89 [97.29]"  # the slides' misprint
+    assert table["Confidence, errors"].tolist()[2:4] == ["\N{EN DASH}", "66.91"]
 
 
-def test_two_evaluations_stand_beside_the_published_numbers(evaluation: pd.DataFrame) -> None:
-    both = {"per minibatch": evaluation, "per epoch": evaluation + 1}
-    table = lay_out_evaluations(both, "mixed")
-    assert table.columns.tolist()[1:4] == [f"Clean: {n}" for n in (*both, "published")]
-    assert rows(table)["Error"] == ["1.80", "2.80", "1.79", "14.70", "15.70", "14.72"]
+def test_a_measure_that_the_slides_lack_has_an_empty_cell_beneath(
+    evaluation: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FIGURES, "median", {"heading": "Median"})
+    assert "Median" not in lay_out_evaluations({"mixed": evaluation}, ["mixed"])
+    table = lay_out_evaluations({"mixed": evaluation.assign(median=1.0)}, ["mixed"])
+    assert table["Median"].tolist() == ["1.00", "", "1.00", ""]
 
 
 def test_readings_set_the_ends_of_the_curves_beside_the_slides() -> None:
@@ -66,18 +69,26 @@ def test_readings_set_the_ends_of_the_curves_beside_the_slides() -> None:
         columns[f"{quantity}_train"] = [4, 2, 1]
         columns[f"{quantity}_train_adversarial"] = [8, 5, 3]
         columns[f"{quantity}_validation"] = [3, 1, 0.5]
-    for method, ends in {"standard": (4, 1), "mixed": (12, 4), "adversarial": (8, 3)}.items():
-        found = readings_data(pd.DataFrame(columns), method)
-        theirs = slides.curves(method)
-        assert found[["quantity", "split"]].equals(theirs[["quantity", "split"]])
-        assert found["first_published"].equals(theirs["first"])
-        assert found["last_published"].equals(theirs["last"])
-        expected = [ends, (3, 0.5)] * 3
-        assert [*zip(found["first"], found["last"], strict=True)] == expected
+    ends = {
+        "mixed": ("clean + adversarial", (12, 4)),
+        "adversarial": ("adversarial", (8, 3)),
+        "standard": ("clean", (4, 1)),
+    }
+    readings = readings_data(dict.fromkeys(["mine", *ends], pd.DataFrame(columns)))
+    assert [*readings["method"].unique()] == [*slides.METHODS]  # of another none are published
+    for method, (images, expected) in ends.items():
+        found, theirs = readings[readings["method"] == method], slides.curves(method)
+        for name in ("quantity", "split"):
+            assert found[name].tolist() == theirs[name].tolist()
+        for end in ("first", "last"):
+            assert found[f"{end}_published"].tolist() == theirs[end].tolist()
+        assert [*zip(found["first"], found["last"], strict=True)] == [expected, (3, 0.5)] * 3
+        assert found["images"].tolist() == [images, "clean"] * 3
 
 
 def test_published_gaps_hold_each_published_number_once(evaluation: pd.DataFrame) -> None:
-    found = {f"tbl-evaluation-{method}": evaluation for method in slides.METHODS}
+    both = pd.concat(dict.fromkeys([*slides.METHODS, "free"], evaluation))
+    found = {"tbl-evaluation": both.set_axis([", ".join(row) for row in both.index])}
     error, confidence = (slides.transfer(f, corrected=True) for f in slides.TRANSFER_FIGURES)
     error.loc["free", :] = error["free"] = 1.0  # a model that they did not train
     found |= {"tbl-transfer-error": error, "tbl-transfer-confidence": confidence}

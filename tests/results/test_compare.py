@@ -18,7 +18,9 @@ ROOT = Path(__file__).parents[2]
 NAN = float("nan")
 MAKES = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 SETTINGS = pd.DataFrame({"dataset": ["MNIST"], "epochs": [3], "images": [NAN]}, index=["value"])
-ERROR = pd.DataFrame({"error": [1.5, 96.92], "n": [100, 100]}, index=["clean", "adversarial"])
+ERROR = pd.DataFrame(
+    {"error": [1.5, 96.92], "n": [100, 100]}, index=["standard, clean", "standard, adversarial"]
+)
 
 
 def report(
@@ -28,8 +30,8 @@ def report(
     more: Mapping[str, pd.DataFrame] | None = None,
 ) -> Path:
     table = ERROR.copy()
-    table.loc["adversarial", "error"] = error
-    tables = {"tbl-settings": SETTINGS.assign(epochs=epochs), "tbl-evaluation-standard": table}
+    table.loc["standard, adversarial", "error"] = error
+    tables = {"tbl-settings": SETTINGS.assign(epochs=epochs), "tbl-evaluation": table}
     write(tables | {**(more or {})}, folder / "results")
     return folder
 
@@ -83,7 +85,7 @@ def test_a_report_has_less_than_the_reference_run_s_folder(tmp_path: Path) -> No
 
 
 def damage(folder: Path) -> None:
-    (folder / "results" / "tbl-evaluation-standard.csv").write_text("half")
+    (folder / "results" / "tbl-evaluation.csv").write_text("half")
 
 
 @pytest.mark.parametrize("spoil", [shutil.rmtree, damage])
@@ -106,7 +108,8 @@ def test_a_misspelt_tolerance_is_not_passed_over() -> None:
 def test_the_summary_is_of_the_methods_that_it_is_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = report(tmp_path, more={"tbl-evaluation-mixed": ERROR + 1})
+    mixed = (ERROR + 1).rename(lambda row: row.replace("standard", "mixed"))
+    folder = report(tmp_path, more={"tbl-evaluation": pd.concat([ERROR, mixed])})
     summarize(str(folder), "mixed", "standard")
     lines = [line.split() for line in capsys.readouterr().out.splitlines() if "%" in line]
     assert lines == [["mixed", "2.50", "%", "97.92", "%"], ["standard", "1.50", "%", "96.92", "%"]]
