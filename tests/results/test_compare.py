@@ -52,7 +52,7 @@ def test_what_differs_is_shown_side_by_side(tmp_path: Path) -> None:
     assert ["epochs", "3", "4", "differs"] in lines
     assert ["dataset", "MNIST", "MNIST"] in lines
     assert ["images", "all", "all"] in lines
-    assert ["adversarial,", "error", "96.92", "97", "-0.08"] in lines
+    assert ["standard,", "adversarial,", "error", "96.92", "97", "-0.08"] in lines
     assert "1 of 4 numbers differ by more than 0; the settings differ" in done.stdout
 
 
