@@ -1,4 +1,4 @@
-"""The tables that describe a network layer by layer: the seed's, and one of any network."""
+"""The tables that describe a network layer by layer: the slides', and one of any network."""
 
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
@@ -27,7 +27,7 @@ Pair = npt.NDArray[np.float64]
 def architecture_table(
     model: nn.Module | Iterable[nn.Module], input_shape: tuple[int, int, int] = SHAPE
 ) -> pd.DataFrame:
-    """Compute the seed's architecture table for a sequence of conv, pool and ReLU layers.
+    """Compute the slides' architecture table for a sequence of conv, pool and ReLU layers.
 
     Parameters
     ----------

@@ -95,7 +95,7 @@ def fgsm(
         gradient of the loss on these.
     loss : str or callable, optional
         "log-odds", the exact direction; "log-loss", the same as computed from the softmax, which in
-        single precision is lost from a margin of about 16 on (the seed's numbers are made so);
+        single precision is lost from a margin of about 17 on (the slides' numbers are made so);
         "difference", the largest other logit less the label's; or a function of logits
         [N, classes] and labels [N] to [N], which is raised.
     restarts : int, optional

@@ -1,4 +1,4 @@
-"""The seed's network."""
+"""The slides' network."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def _is_traced() -> bool:
 
 
 class LeNet(nn.Module):
-    """The seed's variant of LeNet: eight layers with the softmax log-loss, 431,080 parameters.
+    """The slides' variant of LeNet: eight layers with the softmax log-loss, 431,080 parameters.
 
     conv 5x5x1x20, max pool 2, conv 5x5x20x50, max pool 2, conv 4x4x50x500, ReLU, conv 1x1x500x10.
     Weights are drawn from N(0, 0.1^2), biases are 0. `layers` holds the layers; their weights may

@@ -261,9 +261,8 @@ def attack_as_well(model: nn.Module, batch: Batch, epsilon: float) -> tuple[Pass
     """Differentiate by a minibatch and, with the same pass, make its adversarial images.
 
     The direction is the log-loss's in the images' precision, as the slides compute it, and not the
-    exact one of `advlib.fgsm`: the pass is shared with the update. Where a model is confident it is
-    lost to rounding: on the reference run's standard model in more than 5 % of the pixels for 3.5 %
-    of the first 20,000 training images, on its mixed and its adversarial model for none.
+    exact one of `advlib.fgsm`: the pass is shared with the update. Rounding spoils it where a model
+    is very confident, which the models that are trained with it are not.
     """
     clean = differentiate(model, batch, of_images=True)
     assert clean.of_images is not None

@@ -87,7 +87,7 @@ def build_network(network: Callable[..., nn.Module], data: Dataset, seed: int) -
 
 
 def pretrained(name: str) -> LeNet:
-    """Load a LeNet with the weights of the reference run, the seed's settings in full.
+    """Load a LeNet with the weights of the reference run, the slides' settings in full.
 
     Parameters
     ----------

@@ -248,7 +248,7 @@ class _Subject(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment(Training, _Subject):
-    """The settings of a report: make's parameters, by default the seed's."""
+    """The settings of a report: make's parameters, by default the slides'."""
 
     attack_epsilon: float = setting(None, SIZE_OR_SAME, "Size of the perturbation in attacks")
     attacked: int = setting(1000, WHOLE, "Test images that are attacked in every way")

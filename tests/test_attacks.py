@@ -18,7 +18,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def lenet() -> nn.Sequential:
-    """The seed's network in plain layers, with weights as large as trained ones."""
+    """The slides' network in plain layers, with weights as large as trained ones."""
     torch.manual_seed(0)
     return nn.Sequential(
         *(nn.Conv2d(1, 20, 5), nn.MaxPool2d(2), nn.Conv2d(20, 50, 5), nn.MaxPool2d(2)),

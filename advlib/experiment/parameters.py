@@ -99,7 +99,7 @@ def _name_paths(name: str, *paths: str) -> str:
 
 
 def resolve(set_name: str, overrides: Mapping[str, Any] | None = None) -> Experiment:
-    """Read a parameter set, and change some of it; the rest is the seed's. Needs PyYAML.
+    """Read a parameter set, and change some of it; the rest is the slides'. Needs PyYAML.
 
     Where a name is none of `NAMES` the methods are loaded, whose own it must be.
     """
@@ -203,8 +203,8 @@ def _write(path: Path, experiment: Experiment) -> None:
 
 def _help() -> str:
     rows = {
-        "PARAMETERS": f"a parameter set: {', '.join(sets())} (in notebooks/parameters), or a file"
-        " of your own, FILE.yaml"
+        "PARAMETERS": f"a parameter set: {', '.join(sets())} (in notebooks/parameters; seed has the"
+        " slides' settings, and SEED is another thing), or a file of your own, FILE.yaml"
     }
     rows |= {name.upper(): each.metadata["rule"].allowed for name, each in declared().items()}
     rows["METHODS"] += f", with commas: {', '.join(known_methods())}"

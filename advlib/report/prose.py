@@ -76,8 +76,8 @@ def _write_formula(kind: str, formula: str) -> str:
     return f'<code class="advlib-math {kind}">{text}</code>'
 
 
-def _write_quotes(text: str) -> str:
-    """Return HTML with typographic quotation marks and apostrophes, but for code."""
+def _write_signs(text: str) -> str:
+    """Return HTML with typographic quotation marks, and no break before a %; code as it is."""
     before, inside, parts = " ", 0, []
     for part in re.split(r"(<[^>]*>)", text):
         if part.startswith("<"):
@@ -92,7 +92,7 @@ def _write_quotes(text: str) -> str:
                 pair = {'"': "\u201c\u201d", "'": "\u2018\u2019"}.get(sign)
                 before = pair[not opens] if pair else sign
                 written += before
-            part = html.escape(written, quote=False)
+            part = html.escape(re.sub(r"(?<=\d)\s%", "\u00a0%", written), quote=False)
         parts.append(part)
     return "".join(parts)
 
@@ -114,7 +114,7 @@ def read_markdown(text: str) -> str:
     found = re.sub("<!--.*?-->", "", found, flags=re.DOTALL)
     if lost := re.search("<[!?][^>]*", found):  # pandoc would pass over it
         raise ValueError(f"raw html would be lost: {lost[0]}")
-    return _write_quotes(found)
+    return _write_signs(found)
 
 
 def read_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Renew the reference run from a finished report with the seed's settings: `make reference`.
+"""Renew the reference run from a finished report with the slides' settings: `make reference`.
 
     python -m advlib.report.reference report/build/seed
 
@@ -27,13 +27,13 @@ def renew(report: Path) -> None:
     Raises
     ------
     ValueError
-        If the report, a finished one's folder, was not made with the seed's settings.
+        If the report, a finished one's folder, was not made with the slides' settings.
     """
     notebooks = read_notebooks(report / "notebooks")
     tables = collect_from(notebooks)
     experiment = Experiment.chosen(notebooks[-1].experiment)
     if not slides.applies(vars(experiment)):
-        raise ValueError(f"{report} was not made with the seed's settings, but with {experiment}")
+        raise ValueError(f"{report} was not made with the slides' settings, but with {experiment}")
     data = load_data(experiment.dataset, images=experiment.images)
     REFERENCE.mkdir(exist_ok=True)
     REFERENCE_REPORT.mkdir(exist_ok=True)

@@ -34,7 +34,7 @@ def step_size(epsilon: float, steps: int) -> float:
 
 
 class Network(nn.Module):
-    """The seed's network as the tutorials write one: plain layers, the same initial weights."""
+    """The slides' network as the tutorials write one: plain layers, the same initial weights."""
 
     def __init__(self, like: LeNet | None = None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""advlib.published: the seed's numbers, and what is computed to be wrong."""
+"""advlib.published: the slides' numbers, and what is computed to be wrong."""
 
 import pandas as pd
 import pytest

@@ -10,6 +10,7 @@ from pypdf import PdfReader
 from toys import books, cell, display, text, write
 
 from advlib.report.building import build
+from advlib.report.prose import read_markdown
 
 
 class Kind(NamedTuple):
@@ -149,3 +150,9 @@ def test_a_log_is_not_shown(documents: tuple[BeautifulSoup, str]) -> None:
     page, pdf = documents
     for words in ("progress", "secret", "<object>"):
         assert words not in page.get_text() + pdf
+
+
+def test_a_number_and_its_percent_sign_are_not_parted() -> None:
+    assert read_markdown("95 % and 5\n% of `2 %`") == (
+        "<p>95\u00a0% and 5\u00a0% of <code>2 %</code></p>\n"
+    )

@@ -129,7 +129,7 @@ def test_names_from_outside_are_shown_as_they_are(page: BeautifulSoup, pdf: str)
 
 def test_text_alternatives_and_metadata(page: BeautifulSoup, built: Report) -> None:
     assert page.html is not None
-    assert page.html["lang"] == "en"
+    assert page.html["lang"] == "en-GB"
     assert all(image["alt"] for image in page.find_all("img"))
     document = PdfReader(built.pdf)
     assert document.metadata is not None
