@@ -1,9 +1,10 @@
 # The map of the project: what is made from what. `make` alone prints the lines that begin with ##.
 
-## make report                     the whole report with the seed's settings:
+## make report                     the whole report with the slides' settings:
 ##                                 report/build/seed/report.html and report.pdf
-## make report PARAMETERS=quick    the same in a minute and a half: few images, few epochs, and yet
-##                                 the effect shows
+##                                 (seed is the name of the slides' set of parameters)
+## make report PARAMETERS=quick    the same in 1.5 to 3 minutes: few images, few epochs, and yet the
+##                                 effect shows
 ## make report EPSILON=0.2 EPOCHS=5    with parameters changed, in a folder of its own
 ## make report METHODS=standard,mine.py:free NETWORK=mine.py:Net DATASET=a/folder    about a training
 ##                                 method, a network and data of your own
@@ -14,7 +15,7 @@
 ## make test                       everything that is checked: linter, types, tests, notebooks
 ## make check                      linter, types and the tests that are not slow
 ## make reference                  the reference run anew, with the slides' settings
-## make lab                        JupyterLab on the notebooks
+## make lab                        JupyterLab on the notebooks, at the panel to attack by hand
 ## make picture                    README's picture of the panel anew, in Chromium
 ## make bench                      the benchmark against other libraries: tests/benchmarks/results.md
 ## make mutation                   mutants of attacks, methods and evaluation that no test notices

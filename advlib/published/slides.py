@@ -5,7 +5,7 @@ them, and where they come from. The report's back matter checks them.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -90,9 +90,3 @@ def applies(settings: Mapping[str, object]) -> bool:
     if ours.get("images") == CONTENT["split"]["train"]:
         ours["images"] = None
     return all(value == theirs[name] for name, value in ours.items())
-
-
-def order_transfer(methods: Iterable[str]) -> list[str]:
-    """Return methods as the transfer tables have them: those of the slides in their order there."""
-    methods = list(methods)
-    return list(TRANSFER_ORDER) if methods == list(METHODS) else methods

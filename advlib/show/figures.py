@@ -3,7 +3,7 @@
 import base64
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -158,9 +158,17 @@ def blank(shape: tuple[int, ...], *, on_paper: bool) -> Array:
 
 
 def draw_mosaic(
-    axes: Axes, cells: Array, names: Sequence[str], *, on_paper: bool = True
-) -> list[Text]:
-    """Draw [rows, columns, C, H, W] images as one; return the names under the columns, drawn."""
+    axes: Axes,
+    cells: Array,
+    names: Mapping[str, Sequence[str]],
+    apart: float,
+    *,
+    on_paper: bool = True,
+) -> list[list[Text]]:
+    """Draw [rows, columns, C, H, W] images as one; return the names under the columns, drawn.
+
+    The names are rows, so many inches `apart`, each with what stands before it.
+    """
     gap = 2
     rows, columns, channels, height, width = (
         n + 2 * gap * (i > 2) for i, n in enumerate(cells.shape)
@@ -169,11 +177,20 @@ def draw_mosaic(
     framed[..., gap:-gap, gap:-gap] = cells
     whole = framed.transpose(2, 0, 3, 1, 4).reshape(channels, rows * height, columns * width)
     draw_image(axes, whole, on_paper=on_paper)
-    places = np.arange(len(names)) * width + width / 2 - 0.5
-    written = [write_name(name) for name in names]
-    axes.set_xticks(places, written, rotation=90 * _must_turn(names, columns))
-    axes.tick_params(length=0, pad=1)
-    return axes.get_xticklabels()
+    foot, written = rows * height - 0.5, list[list[Text]]()
+    for number, (label, row) in enumerate(names.items()):
+        down: dict[str, Any] = {"va": "top", "fontsize": mpl.rcParams["xtick.labelsize"]}
+        down |= {"textcoords": "offset points", "xytext": (0, -72 * apart * number - 1)}
+        if label:
+            axes.annotate(f"{write_name(label)}  ", (-0.5, foot), ha="right", **down)
+        turn = 90 * _must_turn(row, columns)
+        places = (np.arange(len(row)) + 0.5) * width - 0.5
+        drawn: list[Text] = [
+            axes.annotate(write_name(name), (place, foot), ha="center", rotation=turn, **down)
+            for name, place in zip(row, places, strict=True)
+        ]
+        written.append(drawn)
+    return written
 
 
 LONGEST, LETTER = 14, 0.054

@@ -135,18 +135,24 @@ def test_the_four_lines_make_the_attack(about: str, executed: Execute) -> None:
 def test_what_a_model_errs_on_is_set_off(about: str, executed: Execute) -> None:
     cells = executed("2-adversarial-examples", about)
     names, data = cells.names, cells.names["data"]
-    first = names["first"]
-    assert data.test.labels[first].tolist() == [*range(len(data.classes))]
+    first, labels = names["first"], names["labels"]
+    assert labels[first].tolist() == [*range(len(data.classes))]
     errors = cells.numbers("tbl-directions")["error"]
-    changed = {"none": data.test.images, "signs of the gradient": names["adversarial"]}
+    changed = {"none": names["test"], "signs of the gradient": names["adversarial"]}
     for row, images in changed.items():
-        assert errors[row] == advlib.evaluate(names["model"], images, data.test.labels).error
+        assert errors[row] == advlib.evaluate(names["model"], images, labels).error
         with torch.no_grad():
             predicted = names["model"](images[first]).argmax(1).tolist()
         written = names["names"][row != "none"]
         assert [text.get_text() for text in written] == [data.classes[each] for each in predicted]
         bold = [text.get_fontweight() == "bold" for text in written]
         assert bold == [label != found for label, found in enumerate(predicted)]
+    of_each = labels.bincount(minlength=len(data.classes)).numpy()
+    becomes = cells.numbers("fig-becomes").to_numpy()
+    np.testing.assert_allclose(becomes.sum(1), 100)
+    assert (of_each * becomes.diagonal()).sum() / len(labels) == pytest.approx(
+        100 - errors["signs of the gradient"]
+    )
 
 
 @pytest.mark.parametrize("about", SUBJECTS)
@@ -160,6 +166,12 @@ def test_each_model_meets_the_images_made_against_each(about: str, executed: Exe
         changed = slides_fgsm(model, images, labels, 0.1)
         found = advlib.evaluate(other, changed, labels).error
         assert error.loc[tested, attacked] == found
+    wanted = [*map(names["data"].classes.__getitem__, names["labels"].tolist())]
+    written = names["names"]
+    assert len(written) == 2 * len(names["models"])
+    for row, wrong in zip(written, names["wrong"], strict=True):
+        told = [text.get_text() != label for text, label in zip(row, wanted, strict=True)]
+        assert told == wrong.tolist() == [text.get_fontweight() == "bold" for text in row]
 
 
 @pytest.mark.parametrize("about", ["the slides'", "other data"])

@@ -31,3 +31,13 @@ def test_colours_stay() -> None:
     drawn = np.asarray(figure.axes[0].images[0].get_array())
     np.testing.assert_allclose(drawn[2:-2, 2:-2], np.moveaxis(image, 0, -1))
     assert (drawn[:2] == 1).all()
+
+
+def test_a_band_has_several_rows_of_names() -> None:
+    images = np.full((1, 20, 1, 4, 6), 0.5)
+    rows = {name: [f"{name}{column}" for column in range(20)] for name in "ab"}
+    figure, written = draw_bands([(images, rows)])
+    assert [[text.get_text() for text in row] for row in written] == [*rows.values()]
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for row in written for text in row]
+    assert not any(one.overlaps(other) for one in boxes for other in boxes if one is not other)
