@@ -1,4 +1,4 @@
-"""Attacks: small changes of an image, made from a model's gradient, that turn its prediction.
+"""Attacks: small changes of an image, made from a model's gradient, by which it is misled.
 
 All are bounded in the maximum norm and rows over one search (`advlib._search`). Their default loss
 is exact where a model is confident, where the gradient of the softmax log-loss is lost to rounding.
@@ -43,7 +43,7 @@ def log_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def difference(logits: Tensor, labels: Tensor) -> Tensor:
-    """max over j != y of z_j - z_y (Carlini and Wagner 2017, f_6): above 0 where it is turned."""
+    """max over j != y of z_j - z_y (Carlini and Wagner 2017, f_6): above 0 at an error."""
     return others(logits, labels).amax(1) - logit_of(logits, labels)
 
 
@@ -99,8 +99,8 @@ def fgsm(
         "difference", the largest other logit less the label's; or a function of logits
         [N, classes] and labels [N] to [N], which is raised.
     restarts : int, optional
-        How often the attack is made; for each image what turns it counts, else what has the larger
-        loss. Of use where something is drawn at random, if only by the model.
+        How often the attack is made; for each image what is misclassified counts, else what has the
+        larger loss. Of use where something is drawn at random, if only by the model.
     seed : int, optional
         Of what the attack draws, and of what the model draws while it is attacked (dropout in
         training mode, noise). It is another stream than `advlib.evaluate`'s of the same seed: a
@@ -176,10 +176,10 @@ def pgd(
     random_start : bool, optional
         Whether it begins at a random point. One step without it is FGSM.
     stop : bool, optional
-        Whether an image that is turned is not attacked further (from the second step on): right for
-        the error, and fast. Its confidence is then that of the boundary. False goes on and returns
-        the point of the largest loss, the right one for what is asked of adversarial images beside
-        the error.
+        Whether an image that is misclassified is not attacked further (from the second step on):
+        right for the error, and fast. Its confidence is then that of the boundary. False goes on
+        and returns the point of the largest loss, the right one for what is asked of adversarial
+        images beside the error.
 
     Returns, Raises
     ---------------
@@ -237,7 +237,7 @@ def apgd(
         As for `advlib.fgsm`.
     loss : str or callable, optional
         As for `advlib.fgsm`, and "difference to each": the logit of another class less the
-        label's, for each of the 9 most likely classes in turn, until one turns the image.
+        label's, for each of the 9 most likely classes in turn, until it is misclassified.
     steps, random_start, stop
         As for `advlib.pgd`.
 
