@@ -15,6 +15,9 @@
 ## make test                       everything that is checked: linter, types, tests, notebooks
 ## make check                      linter, types and the tests that are not slow
 ## make reference                  the reference run anew, with the slides' settings
+## make illusions FASHION=folder   what the chapter on illusions shows, computed anew: about eleven
+##                                 hours of a core; stopped, it goes on. Without FASHION, a folder
+##                                 with Fashion-MNIST's files, they are downloaded
 ## make lab                        JupyterLab on the notebooks, at the panel to attack by hand
 ## make picture                    README's picture of the panel anew, in Chromium
 ## make bench                      the benchmark against other libraries: tests/benchmarks/results.md
@@ -33,7 +36,7 @@ help:
 	@printf '\nParameters, from make'"'"'s command line only:\n'
 	@python=$$(sh .make/find-python.sh) && exec "$$python" -E -m advlib.experiment.parameters --help
 
-.PHONY: help report tidy reference compare lint test check bench mutation lab picture audit lock clean distclean check-python FORCE
+.PHONY: help report tidy reference illusions compare lint test check bench mutation lab picture audit lock clean distclean check-python FORCE
 # Notebooks are executed side by side, each with its share of the cores (advlib.experiment.runner):
 # two trainings on a core each are done sooner than one after the other on two.
 MAKEFLAGS += --no-builtin-rules $(if $(ADVLIB_TURN),,--jobs=3)
@@ -74,10 +77,12 @@ override plan := $(shell $(call quote,$(found)) -E -m advlib.experiment.plan $(g
 $(if $(plan),,$(stop))
 $(eval $(subst @@,$(newline),$(plan)))
 endif
-ifeq ($(goals),compare)
-override unknown := $(foreach v,$(filter-out PYTHON A B TOLERANCE,$(.VARIABLES)),$(if \
+override takes.compare := A, B and TOLERANCE
+override takes.illusions := FASHION
+ifneq ($(takes.$(goals)),)
+override unknown := $(foreach v,$(filter-out PYTHON A B TOLERANCE FASHION,$(.VARIABLES)),$(if \
     $(filter command,$(origin $v)),$v))
-$(if $(strip $(unknown)),$(error make compare takes A, B and TOLERANCE, not $(strip $(unknown))))
+$(if $(strip $(unknown)),$(error make $(goals) takes $(takes.$(goals)), not $(strip $(unknown))))
 else
 $(if $(strip $(given)),$(if $(filter-out report report/build/%,$(goals)),$(error only make report takes parameters)))
 endif
@@ -144,6 +149,10 @@ reference: | $(ready)
 	@$(run) $(python) -m advlib.report.reference report/build/seed
 	MAKEFLAGS= $(MAKE) report
 	@$(run) $(python) -m advlib.report.reference report/build/seed
+
+# What the chapter on illusions shows.
+illusions: | $(ready)
+	@$(run) $(python) -m advlib.report.illusions $(call quote,$(FASHION))
 
 # ---- Tests --------------------------------------------------------------------------------------
 

@@ -72,9 +72,16 @@ def trained(
     )
     name = f"{method}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     kept = Path(runs).absolute() if runs else runs_folder()
-    model = build_network(network, data, derived_seed(own.seed, method, "weights")).eval()
+    model = begin(method, data, own.seed, network)
     history = train(model, data, method=Known(method, row), device=device, run=kept / name, **given)
     return Run(kept / name, method, deciding, model, history)
+
+
+def begin(
+    method: str, data: Dataset, seed: int, network: Callable[..., nn.Module] = LeNet
+) -> nn.Module:
+    """Return the network with the initial weights that a method draws from an experiment's seed."""
+    return build_network(network, data, derived_seed(seed, method, "weights")).eval()
 
 
 def build_network(network: Callable[..., nn.Module], data: Dataset, seed: int) -> nn.Module:

@@ -1,0 +1,345 @@
+"""When a defence is an illusion: what the chapter on it shows, computed once, by `make illusions`.
+
+    python -m advlib.report.illusions [FASHION_FOLDER]
+
+Five methods are trained on MNIST and on Fashion-MNIST with the slides' settings, and on MNIST once
+more at a learning rate at which each has converged. Each training is a process on one core, as many
+side by side as there are cores, short ones first. All is kept in the folder of runs after every
+epoch, and goes on from there; the CSV files in advlib/reference/illusions follow as it comes. On a
+core of two an epoch of adversarial training takes about 45 seconds, one of PGD training five times
+that, and all of it about eleven hours.
+"""
+
+import hashlib
+import json
+import math
+import multiprocessing
+import os
+import sys
+import time
+from dataclasses import dataclass
+from functools import cache, partial
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from advlib import apgd, evaluate, fgsm, load_data, pgd, robustness, worst_case
+from advlib.data import Dataset, Split
+from advlib.kept import checkpoints, files
+from advlib.kept.code import running_code
+from advlib.kept.folders import ILLUSIONS, runs_folder
+from advlib.kept.parent import end_with_make
+from advlib.lenet import LeNet
+from advlib.methods import find_method
+from advlib.report import provenance
+from advlib.runs import begin, build_network
+from advlib.settings import TRAINING_IMAGES, Training
+from advlib.square import square
+from advlib.training import deciding_code, train_epoch
+
+DATA = ("MNIST", "FashionMNIST")
+TUNED = "MNIST"
+"""The data set on which each method is trained at a learning rate of its own as well."""
+GROUPS = (("standard", "mixed", "adversarial"), ("standard", "fast", "pgd"))
+"""The models that are attacked together, also with each other's images: as many as in a report."""
+METHODS = tuple(dict.fromkeys(sum(GROUPS, ())))
+SETTINGS = Training()
+KEYS = {
+    "epochs": ["data", "method", "learning_rate", "epoch"],
+    "robustness": ["data", "rates", "method"],
+}
+"""The CSV files, and the columns that say which row it is."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is computed."""
+
+    fashion: str = ""
+    """The folder of Fashion-MNIST's files; without one they are downloaded."""
+    images: int | None = None
+    epochs: int = SETTINGS.epochs
+    trial: int = 5
+    """The epochs after which rates are compared, by the error under PGD on validation images."""
+    rates: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03)
+    attacked: int = 1000
+    steps: int = 50
+    queries: int = 1000
+
+    def load(self, name: str) -> Dataset:
+        return load_data(name, (name != "MNIST" and self.fashion) or None, self.images)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training."""
+
+    plan: Plan
+    data: str
+    method: str
+    rate: float = SETTINGS.learning_rate
+
+    @property
+    def name(self) -> str:
+        return f"{self.data}-{self.method}-{self.rate:g}"
+
+    @property
+    def file(self) -> Path:
+        decides = self.plan.images, self.plan.trial, self.plan.attacked
+        return _name_file(self.name, *decides, _training_code(self.method))
+
+    def open(self) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
+        """Return the latest weights, and a row for each epoch so far."""
+        return checkpoints.load(self.file) if self.file.exists() else ({}, [])
+
+    def left(self, epochs: int) -> int:
+        """Return how many epochs are left; none of a training that has diverged."""
+        _, rows = self.open()
+        return 0 if rows and math.isnan(rows[-1]["clean"]) else max(0, epochs - len(rows))
+
+    def tried(self) -> float:
+        """Return the error by which the rates are compared; where the training diverged all."""
+        errors = [row["validation_pgd"] for row in self.open()[1]]
+        return min((each for each in errors if not math.isnan(each)), default=100.0)
+
+    def cost(self) -> int:
+        """Return the passes of an epoch, about."""
+        settings = find_method(self.method).settings()
+        passes = {"standard": 1, "pgd": 1 + getattr(settings, "pgd_steps", 0)}
+        return passes.get(self.method, 2) * (self.plan.images or TRAINING_IMAGES)
+
+    def model(self) -> nn.Module:
+        model = LeNet()
+        model.load_state_dict(self.open()[0])
+        return model.eval()
+
+    def work(self, epochs: int) -> None:
+        """Train the epochs that are missing, and measure after each."""
+        data, row = self.plan.load(self.data), find_method(self.method)
+        settings = row.settings(learning_rate=self.rate)
+        parts = [part.sample(self.plan.attacked) for part in (data.test, data.validation)]
+        model, (state, rows) = begin(self.method, data, SETTINGS.seed), self.open()
+        model.load_state_dict(state or model.state_dict())
+        while self.left(epochs):
+            start, epoch = time.perf_counter(), len(rows) + 1
+            counted = [rows[-1]["passes"] if rows else 0]
+            # every pass of a training is one with a gradient
+            hook = model.register_forward_pre_hook(lambda _, x, n=counted: n.append(len(x[0])))
+            train_epoch(model, data.train.images, data.train.labels, row, settings, epoch)
+            hook.remove()
+            found = {
+                "clean": _error(model, parts[0]),
+                "fgsm": _error(model, parts[0], fgsm, bounds=data.bounds),
+                "pgd": _error(model, parts[0], pgd, bounds=data.bounds),
+                "validation_pgd": math.nan,
+            }
+            if epoch == self.plan.trial:
+                found["validation_pgd"] = _error(model, parts[1], pgd, bounds=data.bounds)
+            seconds = time.perf_counter() - start
+            named = {"data": self.data, "method": self.method, "learning_rate": self.rate}
+            spent = {"epoch": epoch, "passes": sum(counted), "seconds": seconds}
+            rows.append({**named, **spent, **found, **_place()})
+            checkpoints.save(self.file, model.state_dict(), rows)
+            left = _write_time(seconds * self.left(epochs))
+            print(f"{self.name}: epoch {epoch} of {epochs}, {left} left", flush=True)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trained models that are attacked together, with the slides' learning rate or a chosen one."""
+
+    plan: Plan
+    rates: str
+    runs: tuple[Run, ...]
+
+    @property
+    def file(self) -> Path:
+        decides = self.plan.epochs, self.plan.steps, self.plan.queries
+        states = [run.file.name for run in self.runs]
+        return _name_file(f"attacked-{self.runs[0].data}", *decides, *states, _attacking_code())
+
+    def open(self) -> list[dict[str, Any]]:
+        """Return a row for each model, if there are any yet."""
+        rows: list[dict[str, Any]] = checkpoints.load(self.file)[1] if self.file.exists() else []
+        return rows
+
+    def work(self, _: int) -> None:
+        """Attack the models in every way; each standard model is in the first group's rows."""
+        plan, data = self.plan, self.plan.load(self.runs[0].data)
+        few, (low, high) = data.test.sample(plan.attacked), data.bounds
+        models = {run.method: run.model() for run in self.runs}
+        own = {"Square": partial(square, queries=plan.queries)}
+        given: dict[str, Any] = {"bounds": data.bounds, "seed": SETTINGS.seed}
+        sizes = {"epsilon": SETTINGS.epsilon, "steps": plan.steps}
+        found = robustness(models, few.images, few.labels, attacks=own, **sizes, **given)
+        illusions = worst_case.find_illusions(found)
+        everywhere = float((high - low).max())
+        rows = []
+        for run in self.runs:
+            model = models[run.method]
+            more = {
+                "APGD, twice the steps": _error(model, few, apgd, steps=2 * plan.steps, **given),
+                "APGD, any size": _error(model, few, apgd, everywhere, steps=plan.steps, **given),
+            }
+            named = {"data": run.data, "rates": self.rates, "method": run.method}
+            named |= {"learning_rate": run.rate, "illusion": illusions.get(run.method, "")}
+            errors = found.error[run.method].to_dict()
+            rows.append({**named, "n": found.n, **errors, **more, **_place()})
+        checkpoints.save(self.file, {}, rows)
+
+
+def list_runs(plan: Plan) -> dict[Run, int]:
+    """Return the trainings that are wanted, as far as is known, and the epochs of each."""
+    trials = [Run(plan, TUNED, method, rate) for method in METHODS for rate in plan.rates]
+    slides = [Run(plan, data, method) for data in DATA for method in METHODS]
+    chosen = [run for run in choose(plan).values() if run]
+    return dict.fromkeys(trials, plan.trial) | dict.fromkeys([*slides, *chosen], plan.epochs)
+
+
+def choose(plan: Plan) -> dict[str, Run | None]:
+    """Return for each method the training with the learning rate that suits it best, once known."""
+    found: dict[str, Run | None] = {}
+    for method in METHODS:
+        trials = [Run(plan, TUNED, method, rate) for rate in plan.rates]
+        known = not any(run.left(plan.trial) for run in trials)
+        found[method] = min(trials, key=lambda run: run.tried()) if known else None
+    return found
+
+
+def list_groups(plan: Plan) -> list[Group]:
+    """Return the models that are attacked together, of the trainings that are known."""
+    chosen, groups = choose(plan), []
+    for methods in GROUPS:
+        for data in DATA:
+            groups.append(Group(plan, "slides", tuple(Run(plan, data, m) for m in methods)))
+        own = tuple(run for method in methods if (run := chosen[method]))
+        groups += [Group(plan, "chosen", own)] if len(own) == len(methods) else []
+    return groups
+
+
+def find_work(plan: Plan) -> dict[Run | Group, int]:
+    """Return what can be done now, the shortest first, with the epochs of the trainings."""
+    runs = list_runs(plan)
+    left = {run: epochs for run, epochs in runs.items() if run.left(epochs)}
+    order = sorted(left, key=lambda run: (run.method == "pgd", run.cost() * run.left(left[run])))
+    groups = [each for each in list_groups(plan) if not each.open() and not {*each.runs} & {*left}]
+    return {**dict.fromkeys(groups, 0), **{run: left[run] for run in order}}
+
+
+def _error(
+    model: nn.Module,
+    split: Split,
+    attack: Any = None,
+    epsilon: float = SETTINGS.epsilon,
+    **given: Any,
+) -> float:
+    """Return the error in percent, of a diverged model NaN."""
+    images, labels = split.images, split.labels
+    with torch.no_grad():
+        if not model(images).isfinite().all():
+            return math.nan
+    if attack:
+        images = attack(model, images, labels, epsilon, **given)
+    return evaluate(model, images, labels).error
+
+
+def _name_file(name: str, *decides: Any) -> Path:
+    """Name what is kept, also by what decides it."""
+    about = json.dumps([name, *decides, str(torch.__version__)])
+    digest = hashlib.sha256(about.encode()).hexdigest()
+    return runs_folder() / "illusions" / f"{name}-{digest[:12]}.safetensors"
+
+
+@cache
+def _training_code(method: str) -> str:
+    return deciding_code(find_method(method), LeNet, load_data, build_network)
+
+
+@cache
+def _attacking_code() -> str:
+    return running_code([robustness, square, apgd])
+
+
+@cache
+def _place() -> dict[str, str | int]:
+    """Return where a row comes from."""
+    return {
+        "processor": provenance.processor(),
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),
+        "commit": provenance.commit(),
+    }
+
+
+def _write_time(seconds: float) -> str:
+    return f"{seconds // 3600:.0f} h {seconds % 3600 / 60:.0f} min"
+
+
+def write_tables(plan: Plan) -> None:
+    """Write the rows that are kept into the CSV files; those of others that are there stay."""
+    rows = {
+        "epochs": [row for run in list_runs(plan) for row in run.open()[1]],
+        "robustness": [row for group in list_groups(plan) for row in group.open()],
+    }
+    ILLUSIONS.mkdir(parents=True, exist_ok=True)
+    for name, keys in KEYS.items():
+        path = ILLUSIONS / f"{name}.csv"
+        there = [pd.read_csv(path, float_precision="round_trip")] if path.exists() else []
+        if rows[name]:
+            table = pd.concat([pd.DataFrame(rows[name]), *there]).drop_duplicates(keys)
+            text = table.sort_values(keys).to_csv(index=False).encode()
+            if not path.exists() or path.read_bytes() != text:
+                files.write_bytes(path, text)
+
+
+def report_progress(plan: Plan, cores: int) -> None:
+    """Say how much is left, by the time that a pass has taken so far."""
+    runs = list_runs(plan)
+    rows = [row for run in runs for row in run.open()[1]]
+    left = {run: run.left(epochs) for run, epochs in runs.items()}
+    words = f"{sum(not n for n in left.values())} of {len(runs)} trainings are done"
+    if rows:
+        first = [row for row in rows if row["epoch"] == 1]
+        speed = sum(row["seconds"] for row in first) / sum(row["passes"] for row in first)
+        seconds = speed * sum(run.cost() * n for run, n in left.items()) / cores
+        words += f", about {_write_time(seconds)} left on {cores} cores"
+    print(words, flush=True)
+
+
+def run_all(plan: Plan, cores: int) -> None:
+    """Do all that there is to do, so many processes side by side."""
+    context = multiprocessing.get_context("spawn")
+    running: dict[Run | Group, Any] = {}
+    while True:
+        write_tables(plan)
+        work = {each: n for each, n in find_work(plan).items() if each not in running}
+        for each in [*work][: cores - len(running)]:
+            running[each] = context.Process(target=_work, args=(each, work[each]), daemon=True)
+            running[each].start()
+        if not running:
+            return
+        report_progress(plan, cores)
+        wait([process.sentinel for process in running.values()], timeout=300)
+        for each in [each for each, process in running.items() if process.exitcode is not None]:
+            if running.pop(each).exitcode:
+                raise SystemExit(f"error: {each.file.stem} failed")
+
+
+def _work(each: Run | Group, epochs: int) -> None:
+    """Do one thing in a process of its own, which ends with the one that started it."""
+    end_with_make()
+    torch.set_num_threads(1)
+    each.work(epochs)
+
+
+if __name__ == "__main__":
+    end_with_make()
+    # the processes end with this one, and it with make
+    os.environ["ADVLIB_MAKE"] = f"{os.environ.get('ADVLIB_MAKE', '')} {os.getpid()}"
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with checkpoints.hold(runs_folder() / "illusions"):
+        run_all(Plan(*sys.argv[1:2]), os.cpu_count() or 1)
