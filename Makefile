@@ -80,7 +80,9 @@ endif
 override takes.compare := A, B and TOLERANCE
 override takes.illusions := FASHION
 ifneq ($(takes.$(goals)),)
-override unknown := $(foreach v,$(filter-out PYTHON A B TOLERANCE FASHION,$(.VARIABLES)),$(if \
+override comma := ,
+override known := PYTHON $(subst $(comma),,$(takes.$(goals)))
+override unknown := $(foreach v,$(filter-out $(known),$(.VARIABLES)),$(if \
     $(filter command,$(origin $v)),$v))
 $(if $(strip $(unknown)),$(error make $(goals) takes $(takes.$(goals)), not $(strip $(unknown))))
 else

@@ -124,6 +124,7 @@ class Run:
         parts = [part.sample(self.plan.attacked) for part in (data.test, data.validation)]
         model, (state, rows) = begin(self.method, data, SETTINGS.seed), self.open()
         model.load_state_dict(state or model.state_dict())
+        place = _place()
         while self.left(epochs):
             start, epoch = time.perf_counter(), len(rows) + 1
             counted = [rows[-1]["passes"] if rows else 0]
@@ -142,7 +143,7 @@ class Run:
             seconds = time.perf_counter() - start
             named = {"data": self.data, "method": self.method, "learning_rate": self.rate}
             spent = {"epoch": epoch, "passes": sum(counted), "seconds": seconds}
-            rows.append({**named, **spent, **found, **_place()})
+            rows.append({**named, **spent, **found, **place})
             checkpoints.save(self.file, model.state_dict(), rows)
             left = _write_time(seconds * self.left(epochs))
             print(f"{self.name}: epoch {epoch} of {epochs}, {left} left", flush=True)
@@ -174,21 +175,22 @@ class Group:
         models = {run.method: run.model() for run in self.runs}
         own = {"Square": partial(square, queries=plan.queries)}
         given: dict[str, Any] = {"bounds": data.bounds, "seed": SETTINGS.seed}
-        sizes = {"epsilon": SETTINGS.epsilon, "steps": plan.steps}
-        found = robustness(models, few.images, few.labels, attacks=own, **sizes, **given)
+        more: dict[str, Any] = {"attacks": own, "steps": plan.steps}
+        found = robustness(models, few.images, few.labels, SETTINGS.epsilon, **more, **given)
         illusions = worst_case.find_illusions(found)
         everywhere = float((high - low).max())
         rows = []
         for run in self.runs:
             model = models[run.method]
-            more = {
+            checked = {
                 "APGD, twice the steps": _error(model, few, apgd, steps=2 * plan.steps, **given),
                 "APGD, any size": _error(model, few, apgd, everywhere, steps=plan.steps, **given),
             }
-            named = {"data": run.data, "rates": self.rates, "method": run.method}
-            named |= {"learning_rate": run.rate, "illusion": illusions.get(run.method, "")}
-            errors = found.error[run.method].to_dict()
-            rows.append({**named, "n": found.n, **errors, **more, **_place()})
+            row: dict[str, Any] = {"data": run.data, "rates": self.rates, "method": run.method}
+            row |= {"learning_rate": run.rate, "illusion": illusions.get(run.method, "")}
+            errors = {str(attack): each for attack, each in found.error[run.method].items()}
+            row |= {"n": found.n, **errors, **checked, **_place()}
+            rows.append(row)
         checkpoints.save(self.file, {}, rows)
 
 
@@ -342,4 +344,4 @@ if __name__ == "__main__":
     os.environ["ADVLIB_MAKE"] = f"{os.environ.get('ADVLIB_MAKE', '')} {os.getpid()}"
     os.environ["OMP_NUM_THREADS"] = "1"
     with checkpoints.hold(runs_folder() / "illusions"):
-        run_all(Plan(*sys.argv[1:2]), os.cpu_count() or 1)
+        run_all(Plan("".join(sys.argv[1:2])), os.cpu_count() or 1)

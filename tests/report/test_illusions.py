@@ -2,6 +2,7 @@
 
 import math
 import multiprocessing
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,6 @@ from advlib.report import illusions
 from advlib.report.illusions import DATA, GROUPS, METHODS, Group, Plan, Run, find_work
 from advlib.report.prose import read_line, read_markdown
 from advlib.settings import Training
-from advlib.square import square
 from notebooks import Cells, execute
 
 PLAN = Plan(images=100, epochs=2, trial=1, rates=(0.001, 0.003), attacked=20, steps=2, queries=5)
@@ -53,9 +53,7 @@ def compute(plan: Plan = PLAN) -> list[Run | Group]:
 
 def rows(run: Run) -> list[dict[str, Any]]:
     _, found = run.open()
-    return [
-        {name: str(value) for name, value in row.items() if name != "seconds"} for row in found
-    ]
+    return [{name: str(value) for name, value in row.items() if name != "seconds"} for row in found]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -94,7 +92,6 @@ def test_what_was_stopped_goes_on_to_the_same_rows(
         run.work(2)
     assert len(rows(run)) == saved
     run.work(2)
-    monkeypatch.undo
     first, again = rows(run), run.open()[0]
     run.file.unlink()
     run.work(2)
@@ -104,18 +101,116 @@ def test_what_was_stopped_goes_on_to_the_same_rows(
 
 
 @pytest.mark.slow
-def test_what_was_killed_goes_on_to_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_killed_goes_on_to_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a process of its own, as make does it, with the real data."""
-    monkeypatch.undo
-    plan = replace(PLAN, epochs=500)
-    run = Run(plan, "MNIST", "standard")
-    context = multiprocessing.get_context("spawn")
-    process = context.Process(target=illusions._work, args=(run, 500), daemon=True)
-    process.start()
+    run, context = Run(PLAN, "MNIST", "standard"), multiprocessing.get_context("spawn")
+
+    def start(epochs: int) -> Any:
+        process = context.Process(target=illusions._work, args=(run, epochs), daemon=True)
+        process.start()
+        return process
+
+    process = start(100_000)
     while not run.file.exists():
         assert process.is_alive()
         time.sleep(0.05)
     process.kill()
     process.join()
-    done = len(rows(run))
-    assert 0 < done < 500
+    epochs = len(rows(run)) + 1
+    start(epochs).join()
+    resumed = rows(run)
+    assert len(resumed) == epochs
+    (tmp_path / "other" / "illusions").mkdir(parents=True)
+    monkeypatch.setenv("ADVLIB_RUNS", str(tmp_path / "other"))
+    assert not rows(run)
+    start(epochs).join()
+    assert rows(run) == resumed
+
+
+def test_a_training_that_diverges_ends_and_is_not_chosen() -> None:
+    plan = replace(PLAN, rates=(1e30, 0.003))
+    for rate in plan.rates:
+        Run(plan, "MNIST", "standard", rate).work(1)
+    diverged = Run(plan, "MNIST", "standard", 1e30)
+    assert rows(diverged)[-1]["clean"] == "nan"
+    assert diverged.left(30) == 0
+    assert illusions.choose(plan)["standard"] == Run(plan, "MNIST", "standard", 0.003)
+    assert illusions.choose(plan)["mixed"] is None
+
+
+def show(tmp_path: Path) -> Cells:
+    """Execute the chapter; check that all of it can be typeset and nothing is undefined."""
+    cells = execute(NOTEBOOKS / "8-illusions.ipynb", tmp_path, {})
+    for shown in cells.shown.values():
+        assert read_line(shown["caption"])
+        assert "not this run's" in shown["caption"]
+    assert all(map(read_markdown, cells.said))
+    for label in {f"{one[:3]}-{two}" for one, two in find_references(cells.words)}:
+        assert label.lower().replace("tab-", "tbl-") in cells.shown
+    return cells
+
+
+def find_references(words: str) -> list[tuple[str, str]]:
+    return re.findall(r"(Figure|Table) \*([\w-]+)\*", words)
+
+
+def test_all_of_it_is_computed_written_and_shown(tmp_path: Path, place: Path) -> None:
+    assert not show(tmp_path).shown
+    done = compute()
+    trainings = [each for each in done if isinstance(each, Run)]
+    assert len({*trainings}) == 15
+    epochs, attacked = (pd.read_csv(place / f"{name}.csv") for name in illusions.KEYS)
+    assert {*epochs["data"]} == {*DATA}
+    assert attacked.groupby("rates").size().to_dict() == {"chosen": 5, "slides": 10}
+    assert (attacked["n"] == 20).all()
+    assert {*attacked.loc[attacked["illusion"].notna(), "method"]} == {"mixed"}
+    measured = {"none", "random signs", "FGSM", "transfer", "Square", "worst case"}
+    assert measured | {"APGD, twice the steps", "APGD, any size"} <= {*attacked}
+    assert (attacked["worst case"] >= attacked[[*measured]].max(axis=1)).all()
+    cells = show(tmp_path)
+    assert {*cells.shown} == {
+        *("tbl-illusion-checks", "fig-onestep", "tbl-illusions", "tbl-rates", "fig-passes")
+    }
+    # whatever part of it is there
+    (place / "robustness.csv").unlink()
+    epochs[epochs["method"] == "mixed"].to_csv(place / "epochs.csv", index=False)
+    assert {*show(tmp_path).shown} == {"fig-onestep", "tbl-rates"}
+    (place / "epochs.csv").unlink()
+    some = (attacked["data"] == "FashionMNIST") & attacked["method"].isin(["mixed", "pgd"])
+    attacked[some].to_csv(place / "robustness.csv", index=False)
+    assert {*show(tmp_path).shown} == {"tbl-illusion-checks", "tbl-illusions", "fig-passes"}
+
+
+def test_rows_of_another_computation_stay(place: Path) -> None:
+    run = Run(PLAN, "MNIST", "standard")
+    run.work(1)
+    illusions.write_tables(PLAN)
+    path = place / "epochs.csv"
+    table = pd.read_csv(path)
+    assert len(table) == 1
+    other = table.assign(method="mixed", clean=1 / 3)
+    pd.concat([other, table.assign(clean=77.0)]).to_csv(path, index=False)
+    illusions.write_tables(PLAN)
+    found = pd.read_csv(path, float_precision="round_trip").set_index("method")["clean"]
+    assert found.to_dict() == {"mixed": 1 / 3, "standard": table["clean"][0]}
+    text = path.read_bytes()
+    illusions.write_tables(PLAN)
+    assert path.read_bytes() == text
+
+
+def test_the_shortest_come_first_and_pgd_last() -> None:
+    work = find_work(PLAN)
+    costs = [run.cost() * n for run, n in work.items() if isinstance(run, Run)]
+    methods = [run.method for run in work if isinstance(run, Run)]
+    assert len(work) == 15
+    assert methods.index("pgd") == 12
+    assert costs[:12] == sorted(costs[:12])
+    assert costs[12:] == sorted(costs[12:])
+    assert not any(isinstance(each, Group) for each in work)
+    for method in GROUPS[0]:
+        Run(PLAN, "FashionMNIST", method).work(2)
+    ready = next(iter(find_work(PLAN)))
+    assert isinstance(ready, Group)
+    assert {run.data for run in ready.runs} == {"FashionMNIST"}
