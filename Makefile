@@ -15,8 +15,8 @@
 ## make test                       everything that is checked: linter, types, tests, notebooks
 ## make check                      linter, types and the tests that are not slow
 ## make reference                  the reference run anew, with the slides' settings
-## make illusions FASHION=folder   what the chapter on illusions shows, computed anew: about eleven
-##                                 hours of a core; stopped, it goes on. Without FASHION, a folder
+## make illusions FASHION=folder   what the chapter on illusions shows, computed anew: 7 to 11 hours
+##                                 of a core; stopped, it goes on. Without FASHION, a folder
 ##                                 with Fashion-MNIST's files, they are downloaded
 ## make lab                        JupyterLab on the notebooks, at the panel to attack by hand
 ## make picture                    README's picture of the panel anew, in Chromium
