@@ -13,7 +13,7 @@ from advlib.show.words import difference, interval, number
 
 CORRECTED = (
     "In brackets: the number as it should have been printed "
-    "([published numbers](../report/back-matter.ipynb))."
+    "([errata](../report/back-matter.ipynb#Appendix-errata-of-the-slides))."
 )
 BRACKETS = CORRECTED.removesuffix(".") + "; the difference is to that."
 
@@ -42,14 +42,15 @@ def readings_data(histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def published_gaps(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Set every published percentage, misprints corrected, against ours.
 
-    The diagonals of the transfer tables are left out, because they repeat the evaluations. Columns:
-    ours, published, where (in words) and difference (in points).
+    Left out are those that repeat others: the diagonals of the transfer tables, which are the
+    evaluations', and the correctly predicted, 100 less the errors. Columns: ours, published, where
+    (in words) and difference (in points).
     """
     parts = []
     for method in slides.METHODS:
         if f"{method}, clean" not in found["tbl-evaluation"].index:
             continue
-        theirs = pd.DataFrame(slides.evaluation(method, corrected=True)).T
+        theirs = pd.DataFrame(slides.evaluation(method, corrected=True)).T.drop(columns="correct")
         ours = found["tbl-evaluation"].loc[[f"{method}, {images}" for images in theirs.index]]
         part = _pair(ours.set_axis(theirs.index), theirs)
         part["where"] = [

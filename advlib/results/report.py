@@ -9,7 +9,7 @@ import pandas as pd
 
 from advlib.methods import METHODS
 from advlib.results.notebooks import Notebook
-from advlib.settings import OfExperiment
+from advlib.settings import Experiment, OfExperiment
 from advlib.show.words import percent, write_list
 
 
@@ -30,6 +30,31 @@ class Results(OfExperiment):
     sections: Sequence[Section]
     notebooks: Sequence[Notebook] = ()
     """The executed chapters; none of the reference run's."""
+
+    @property
+    def three(self) -> bool:
+        """Are the slides' three methods in it, trained for what theirs were?"""
+        return self.slides and {*Experiment.methods} <= {*self.experiment.methods}
+
+    @property
+    def one_method(self) -> bool:
+        """Are mixed and adversarial training one method, but for learning rate and decay?"""
+        return self.three and self.experiment.alpha == 0.5
+
+    @property
+    def illusion(self) -> "pd.Series[Any] | None":
+        """The mixed model's errors on Fashion-MNIST by attack, where its defence is an illusion."""
+        found, wanted = self.tables.get("tbl-illusions"), ["FashionMNIST", "slides", "mixed"]
+        if found is None:
+            return None
+        rows = found[(found[["data", "rates", "method"]] == wanted).all(axis="columns")]
+        hidden = rows["worst case"] > (3 * rows["FGSM"]).clip(lower=50)
+        return rows.iloc[0] if hidden.any() else None
+
+    @property
+    def attacked(self) -> int:
+        """How many test images are attacked in every way."""
+        return min(self.experiment.attacked, int(self.evaluation("clean")["n"].min()))
 
     def evaluation(self, images: str) -> pd.DataFrame:
         """Return the figures on "clean" or on "adversarial" images, a row for each method."""

@@ -1,8 +1,10 @@
 """The front and the back matter: of whatever subject, they say what its results are."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from toys import cell, display, text, write_notebook
 
@@ -21,7 +23,9 @@ SUBJECTS: dict[str, dict[str, Any]] = {
 }
 
 
-def put_report(folder: Path, settings: dict[str, Any]) -> None:
+def put_report(
+    folder: Path, settings: dict[str, Any], more: Mapping[str, pd.DataFrame] | None = None
+) -> None:
     """Write executed chapters, with the reference run's numbers under the methods' names."""
     chosen = Experiment(**settings)
     experiment = {name: getattr(chosen, name) for name in declared()} | chosen.conditions
@@ -39,6 +43,7 @@ def put_report(folder: Path, settings: dict[str, Any]) -> None:
     rows = {f"{old}, {i}": f"{new}, {i}" for old, new, i in images}
     for label in ("tbl-calibration", "tbl-evaluation"):
         tables[label] = found[label].loc[[*rows]].rename(rows)
+    tables |= more or {}
     about = [{"kind": "table", "label": name, "data": split(t)} for name, t in tables.items()]
     for method in methods:
         shown = [display({}, each) for each in about if method == methods[0]]
@@ -58,34 +63,65 @@ def test_it_tells_of_any_subject(subject: str, tmp_path: Path) -> None:
     front, back = (matter(name, str(tmp_path), tmp_path) for name in ("front", "back"))
     words = front.words + back.words
     ours = subject in ("the slides'", "one of their methods")
+    three = subject == "the slides'"
     assert ("slides" in words) == ours
     assert ("tbl-findings" in back.shown) == ours
     assert ("trained elsewhere" in words) == (subject == "weights")
-    assert ("the part on" in words) == (subject != "weights")
-    assert "training ([3-training]" in words
-    assert "96.81\N{NO-BREAK SPACE}%" in front.words
+    assert ("the part on" in words) == (subject not in ("the slides'", "weights"))
+    assert ("one method" in front.words) == ("two methods" in back.words) == three
+    assert "96.8\N{NO-BREAK SPACE}%" in front.words
+    assert ("Hollow" in front.shown["fig-errors"]["caption"]) == (subject == "one of their methods")
     first, *_ = back.shown["tbl-stages"]["content"]["text/markdown"].splitlines()[2:]
     assert " | 12.5 | \N{EN DASH} | Table *transfer-error*, " in first
 
 
+@pytest.mark.parametrize("alpha", [0.5, 0.4])
+def test_two_methods_are_one_at_the_slides_alpha(alpha: float, tmp_path: Path) -> None:
+    put_report(tmp_path, {"alpha": alpha})
+    front, back = (matter(name, str(tmp_path), tmp_path) for name in ("front", "back"))
+    assert ("one method" in front.words) == ("two methods" in back.words) == (alpha == 0.5)
+
+
+def test_confidence_is_told_of_the_strong_attack_where_it_is_known(tmp_path: Path) -> None:
+    put_report(tmp_path, {})
+    assert "93.3\N{NO-BREAK SPACE}%" in matter("back", str(tmp_path), tmp_path).words
+    known = collect("")["tbl-calibration"]
+    for method, confidence in {"standard": 97.7, "mixed": 70.4, "adversarial": 67.6}.items():
+        known.loc[f"{method}, strong attack", "confidence_error"] = confidence
+    put_report(tmp_path, {}, {"tbl-calibration": known})
+    told = matter("back", str(tmp_path), tmp_path).words
+    assert "70.4\N{NO-BREAK SPACE}%" in told
+    assert "93.3\N{NO-BREAK SPACE}%" not in told
+
+
+@pytest.mark.parametrize(("worst", "illusion"), [(98.1, True), (47.0, False), (55.0, False)])
+def test_fashion_is_an_illusion_where_many_steps_find_most_and_one_step_few(
+    worst: float, illusion: bool, tmp_path: Path
+) -> None:
+    rows = [("MNIST", "slides", "mixed", 1.0, 99.0), ("FashionMNIST", "slides", "mixed", 19, worst)]
+    names = ["data", "rates", "method", "FGSM", "worst case"]
+    put_report(tmp_path, {}, {"tbl-illusions": pd.DataFrame(rows, columns=names)})
+    front, back = (matter(name, str(tmp_path), tmp_path) for name in ("front", "back"))
+    assert ("Fashion" in front.words) == ("Fashion" in back.words) == illusion
+
+
 def test_by_hand_it_tells_of_the_reference_run(tmp_path: Path) -> None:
-    words = matter("front", "", tmp_path).words
-    assert (
-        "21.44\N{NO-BREAK SPACE}% and 67.18\N{NO-BREAK SPACE}% after adversarial training" in words
-    )
+    front = matter("front", "", tmp_path)
+    assert "21.4\N{NO-BREAK SPACE}% (adversarial training)" in front.words
+    assert "adversarial: 2.1 (clean images), 21.4 (the slides' step)" in front.words
     back = matter("back", "", tmp_path)
     assert "tbl-stages" not in back.shown
     rows = [
         row.split(" | ")[:3]
         for row in back.shown["tbl-findings"]["content"]["text/markdown"].splitlines()[2:]
     ]
-    of = "Transfer, error, {} model on the {} model\\'s images"
     assert rows == [
         ["| Standard training", "60,000 images", "55,000 images"],
         ["| Mixed training, clean images, confidence", "97.89", "97.29"],
-        ["| " + of.format("adversarial", "standard"), "0.08", "8.85"],
-        ["| " + of.format("adversarial", "mixed"), "0.09", "9.49"],
-        ["| " + of.format("mixed", "standard"), "0.07", "7.71"],
-        ["| " + of.format("mixed", "adversarial"), "0.10", "10.57"],
+        [
+            "| Transfer, error, the adversarial and the mixed model on images of others",
+            "0.08, 0.09, 0.07 and 0.10",
+            "8.85, 9.49, 7.71 and 10.57",
+        ],
         ["| Conclusion", "\\~80 %", "81.9 and 74.4 points"],
     ]

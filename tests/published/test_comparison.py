@@ -93,7 +93,7 @@ def test_published_gaps_hold_each_published_number_once(evaluation: pd.DataFrame
     error.loc["free", :] = error["free"] = 1.0  # a model that they did not train
     found |= {"tbl-transfer-error": error, "tbl-transfer-confidence": confidence}
     gaps = published_gaps(found).set_index("where")
-    assert len(gaps) == 3 * 2 * 5 + 2 * 6
+    assert len(gaps) == 3 * 2 * 4 + 2 * 6
     assert gaps.index.is_unique
     mixed = gaps.loc["error of mixed training on adversarial images"]
     assert list(mixed) == pytest.approx([14.7, 14.72, -0.02])
