@@ -13,7 +13,7 @@ from advlib.show.words import difference, interval, number
 
 CORRECTED = (
     "In brackets: the number as it should have been printed "
-    "([errata](../report/back-matter.ipynb#Appendix-errata-of-the-slides))."
+    "([errata](../report/back-matter.ipynb#Appendix:-errata-of-the-slides))."
 )
 BRACKETS = CORRECTED.removesuffix(".") + "; the difference is to that."
 

@@ -87,7 +87,7 @@ def test_confidence_is_told_of_the_strong_attack_where_it_is_known(tmp_path: Pat
     assert "93.3\N{NO-BREAK SPACE}%" in matter("back", str(tmp_path), tmp_path).words
     known = collect("")["tbl-calibration"]
     for method, confidence in {"standard": 97.7, "mixed": 70.4, "adversarial": 67.6}.items():
-        known.loc[f"{method}, strong attack", "confidence_error"] = confidence
+        known.loc[f"{method}, many steps", "confidence_error"] = confidence
     put_report(tmp_path, {}, {"tbl-calibration": known})
     told = matter("back", str(tmp_path), tmp_path).words
     assert "70.4\N{NO-BREAK SPACE}%" in told
