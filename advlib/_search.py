@@ -113,6 +113,11 @@ def _differentiate(loss: Tensor, leaf: Tensor) -> Tensor:
 Search: TypeAlias = Callable[[Problem, Tensor], Tensor]  # and where to begin, to what is found
 
 
+def share_of_epsilon(steps: int) -> float:
+    """The size of one of so many steps of PGD, where none is asked for."""
+    return min(2.5 / steps, 1)
+
+
 def climb(
     problem: Problem, points: Tensor, *, steps: int, step_size: float | None = None
 ) -> Tensor:
@@ -120,7 +125,7 @@ def climb(
 
     Without `problem.stop` they go on, and of all points that of the largest loss counts.
     """
-    step_size = min(2.5 / steps, 1) * problem.epsilon if step_size is None else step_size
+    step_size = share_of_epsilon(steps) * problem.epsilon if step_size is None else step_size
     found, open_ = points.clone(), torch.arange(len(points), device=points.device)
     best = torch.full_like(open_, -torch.inf, dtype=torch.float64)
     for step in range(steps):

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from advlib._checks import check_bounds
+from advlib._checks import check_bounds, check_work, logits_of
 from advlib._search import (
     Loss,
     attack_in_batches,
@@ -21,9 +22,10 @@ from advlib._search import (
     climb_adaptively,
     logit_of,
     others,
+    share_of_epsilon,
 )
 from advlib._search import perturb as perturb  # for methods, and methods of one's own
-from advlib._state import attack_seed
+from advlib._state import attack_seed, restored
 from advlib.settings import RATE, WHOLE, check
 
 Bounds = tuple[float | Tensor, float | Tensor]
@@ -274,18 +276,38 @@ def random_signs(
     epsilon: float = 0.1,
     *,
     bounds: Bounds | None = None,
+    restarts: int = 1,
     seed: int = 0,
     batch_size: int = 200,
 ) -> Tensor:
     """Change every value by epsilon with a sign drawn at random, then clip it to the bounds.
 
-    Called like `advlib.fgsm`; it takes no gradient, and the model does not matter.
+    Called like `advlib.fgsm`; it takes no gradient. With one draw the model does not matter; of
+    more, `restarts`, an image keeps the first that is misclassified.
     """
-    stream = Generator(images.device).manual_seed(attack_seed(seed, "signs"))
-    shift = torch.rand(images.shape, generator=stream, device=images.device) - 0.5
-    changed = torch.add(images, shift.sign().to(images.dtype), alpha=check("epsilon", epsilon))
+    epsilon, restarts = check("epsilon", epsilon), WHOLE.check("restarts", restarts)
     limits = check_bounds(bounds, images)
-    return changed if limits is None else changed.clamp(*limits)
+    stream = Generator(images.device).manual_seed(attack_seed(seed, "signs"))
+    found, open_ = images.clone(), torch.arange(len(images), device=images.device)
+    for restart in range(restarts):
+        if restart:
+            open_ = open_[~_misclassified(model, found[open_], labels[open_], seed, batch_size)]
+            if not len(open_):
+                break
+        shift = torch.rand(images.shape, generator=stream, device=images.device) - 0.5
+        changed = torch.add(images, shift.sign().to(images.dtype), alpha=epsilon)
+        found[open_] = (changed if limits is None else changed.clamp(*limits))[open_]
+    return found
+
+
+def _misclassified(
+    model: nn.Module, images: Tensor, labels: Tensor, seed: int, batch_size: int
+) -> Tensor:
+    check_work(model, images, labels)
+    parts = zip(*(torch.split(each, batch_size) for each in (images, labels)), strict=True)
+    with restored(model, images.device, attack_seed(seed, "attack")), torch.no_grad():
+        wrong = [logits_of(model, part.clone()).argmax(1) != true for part, true in parts]
+    return torch.cat(wrong)
 
 
 slides_fgsm = partial(fgsm, loss="log-loss")
@@ -307,6 +329,29 @@ class Attack:
     def with_steps(self, steps: int) -> Make:
         """Return the function, with so many steps if it takes any."""
         return partial(self.make, steps=steps) if self.takes_steps else self.make
+
+
+def describe_attack(make: Make) -> dict[str, object]:
+    """Return what an attack of this module is made with: what a reader needs who repeats it.
+
+    Its loss, steps, the size of a step as a share of epsilon, restarts, and where it starts; None
+    is what it does not have.
+    """
+    given = {name: each.default for name, each in signature(make).parameters.items()}
+    steps: Any = given.get("steps", 1 if "loss" in given else None)
+    size: object = 1
+    if "step_size" in given:
+        size = share_of_epsilon(steps) if given["step_size"] is None else "its own"
+    elif "steps" in given:
+        size = "2, then halved"
+    start = "random" if given.get("random_start") else "the image"
+    return {
+        "loss": given.get("loss"),
+        "steps": steps,
+        "step_size": size,
+        "restarts": given.get("restarts"),
+        "start": start,
+    }
 
 
 ATTACKS = {

@@ -1,6 +1,7 @@
 """FGSM against finite differences, two libraries, and its properties; PGD and APGD: test_search."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from advlib.attacks import apgd, fgsm, pgd
+from advlib.attacks import ATTACKS, apgd, describe_attack, fgsm, pgd, random_signs
 
 few = settings(max_examples=15, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -318,3 +319,33 @@ def test_random_state_of_the_gpu_is_left_as_found() -> None:
     before = torch.cuda.get_rng_state()
     assert fgsm(model, images, labels).device == images.device
     assert torch.equal(torch.cuda.get_rng_state(), before)
+
+
+def test_random_signs_drawn_anew_keep_the_first_that_misleads() -> None:
+    """By single draws, which are the stream's in their order."""
+    model, (images, labels) = small_net(0), small_images(0, n=40)
+    given: dict[str, Any] = {"bounds": (0, 1), "seed": 3, "batch_size": 7}
+    found = [
+        random_signs(model, images, labels, 0.3, restarts=restarts, **given)
+        for restarts in range(1, 6)
+    ]
+    torch.testing.assert_close(found[0], random_signs(model, images, labels, 0.3, **given))
+    misled = [(model(each).argmax(1) != labels) for each in found]
+    assert misled[0].sum() < misled[-1].sum()
+    for before, after, wrong, still in zip(found, found[1:], misled, misled[1:], strict=False):
+        assert still[wrong].all()
+        assert torch.equal(before[wrong], after[wrong])
+        changed = (before != after).flatten(1).any(1)
+        assert changed[~wrong].all()
+    assert all(((each - images).abs() <= 0.3 + 1e-6).all() for each in found)
+
+
+def test_an_attack_is_described_by_what_it_is_called_with() -> None:
+    told = {name: describe_attack(row.with_steps(10)) for name, row in ATTACKS.items()}
+    each = {"restarts": 1, "steps": 10, "start": "random"}
+    assert told["PGD"] == each | {"loss": "log-odds", "step_size": 0.25}
+    assert told["APGD, difference"] == each | {"loss": "difference", "step_size": "2, then halved"}
+    one = {"loss": "log-odds", "steps": 1, "step_size": 1, "restarts": 1, "start": "the image"}
+    assert told["FGSM"] == one
+    signs = describe_attack(partial(random_signs, restarts=7))
+    assert signs == one | {"loss": None, "steps": None, "restarts": 7}
