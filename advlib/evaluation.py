@@ -1,7 +1,7 @@
 """Evaluation: error and confidence of a model, transfer between models, and rates' intervals."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from statistics import NormalDist
 from typing import Any, NamedTuple
@@ -310,14 +310,23 @@ def check_models(models: object, images: Tensor, labels: Tensor) -> None:
     check_classes(labels, next(iter(classes.values())))
 
 
-def measure_reliability(confidence: Tensor, correct: Tensor) -> pd.DataFrame:
+def measure_reliability(confidence: Tensor, correct: Tensor, least: int = 1) -> pd.DataFrame:
     """Return for each bin of confidence its mean, the accuracy, and the number of images.
 
     Arguments and the first two are as in `measure_images`, from 0 to 1. The bins are equally wide
-    and counted from 1, (0, 1/15], to 15, (14/15, 1]; those without images are left out.
+    and counted from 1, (0, 1/15], to 15, (14/15, 1]; those without images are left out. A bin with
+    fewer than `least` is merged with the next, and counted as the last of those that are merged.
     """
     certain, hits = confidence.numpy(), correct.double().numpy()
     place = np.clip(np.ceil(certain * BINS).astype(int), 1, BINS)
+    ends, held = [], 0
+    for number, count in enumerate(np.bincount(place, minlength=BINS + 1)):
+        held += count
+        if held >= least:
+            ends.append(number)
+            held = 0
+    ends[-1 if held else len(ends) :] = [BINS]  # too few that are left over join the last
+    place = np.array(ends)[np.searchsorted(ends, place)]
     frame = pd.DataFrame({"confidence": certain, "accuracy": hits, "bin": place})
     grouped = frame.groupby("bin")
     return grouped.mean().assign(n=grouped.size())
@@ -343,3 +352,39 @@ def measure_risk(confidence: Tensor, correct: Tensor) -> npt.NDArray[np.float64]
     wrong = 1 - correct.double().numpy()[order]
     risk: npt.NDArray[np.float64] = 100 * np.cumsum(wrong) / np.arange(1, len(order) + 1)
     return risk
+
+
+def follow_gradient(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    sizes: Sequence[float],
+    *,
+    batch_size: int = BATCH_SIZE,
+) -> Tensor:
+    """Return the logits along FGSM's direction, float64 [N, sizes, classes], on the CPU.
+
+    The direction is that at the image; size 0 is the image, and nothing is clipped. Arguments and
+    errors are those of `evaluate`.
+    """
+    classes = count_classes(model, images)
+    signs = fgsm(model, images, labels, 1.0, batch_size=batch_size) - images
+    lines = [
+        _measure(model, images + size * signs, labels, batch_size, lambda z, _: z, classes)
+        for size in sizes
+    ]
+    return torch.stack(lines, dim=1)
+
+
+def measure_linearity(logits: Tensor, sizes: Sequence[float]) -> Tensor:
+    """Return for each image how straight its logits are over the sizes, float64 [N], in percent.
+
+    The share of the logits' variance that a straight line for each class explains (R squared over
+    all classes), of what `follow_gradient` gives; 100 where nothing varies.
+    """
+    x = torch.as_tensor(sizes, dtype=torch.float64)[:, None]
+    x = x - x.mean()
+    varying = logits - logits.mean(1, keepdim=True)
+    slope = (x * varying).sum(1, keepdim=True) / x.square().sum()
+    left, whole = ((each**2).sum((1, 2)) for each in (varying - x * slope, varying))
+    return 100 * (1 - torch.where(whole > 0, left / whole, 0.0))

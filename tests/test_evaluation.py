@@ -16,7 +16,9 @@ from advlib.attacks import fgsm
 from advlib.evaluation import (
     errors,
     evaluate,
+    follow_gradient,
     measure_calibration_error,
+    measure_linearity,
     measure_reliability,
     measure_risk,
     transfer,
@@ -248,6 +250,49 @@ def test_the_bins_hold_every_image_once() -> None:
     bins = measure_reliability(torch.tensor([1e-9, *edges]), torch.ones(16) == 1)
     assert bins["n"].tolist() == [2] + [1] * 14
     assert bins.index.tolist() == [*range(1, 16)]
+
+
+@few
+@given(seeds, st.integers(2, 60))
+def test_bins_are_merged_until_each_has_enough(seed: int, least: int) -> None:
+    random = np.random.default_rng(seed)
+    certain, correct = random.beta(5, 1, 100), random.integers(0, 2, 100)
+    pair = torch.from_numpy(certain), torch.from_numpy(correct) == 1
+    bins, fine = measure_reliability(*pair, least), measure_reliability(*pair)
+    assert (bins["n"] >= least).all()
+    assert bins["n"].sum() == 100
+    for quantity in ("confidence", "accuracy"):
+        means = [(each[quantity] * each["n"]).sum() for each in (bins, fine)]
+        assert means[0] == pytest.approx(means[1])
+    begins = [0, *bins.index[:-1]]
+    assert bins["n"].tolist() == [
+        fine.loc[(fine.index > begin) & (fine.index <= end), "n"].sum()
+        for begin, end in zip(begins, bins.index, strict=True)
+    ]
+
+
+def test_logits_along_the_gradient_are_those_of_the_changed_images() -> None:
+    model, images, labels = case(0)
+    found = follow_gradient(model, images, labels, [-0.2, 0.0, 0.3], batch_size=4)
+    for at, size in ((1, 0.0), (2, 0.3)):
+        with torch.no_grad():
+            expected = model(fgsm(model, images, labels, size)).double()
+        torch.testing.assert_close(found[:, at], expected, rtol=1e-4, atol=1e-4)
+
+
+@few
+@given(seeds)
+def test_linearity_is_that_of_numpys_straight_lines(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    x, logits = np.sort(random.uniform(0, 1, 9)), random.normal(size=(4, 9, 3))
+    left = [sum(np.polyfit(x, one, 1, full=True)[1]) for one in logits]
+    expected = 100 * (1 - np.array(left) / (9 * logits.var(1).sum(1)))
+    found = measure_linearity(torch.from_numpy(logits), x.tolist())
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    straight = torch.from_numpy(x)[:, None] * torch.arange(3)
+    assert measure_linearity(torch.stack([straight, 0 * straight]), x.tolist()).tolist() == (
+        pytest.approx([100, 100])
+    )
 
 
 def test_risk_is_the_error_on_the_most_confident() -> None:

@@ -123,14 +123,18 @@ def new_figure(height: float) -> Figure:
 
 
 def draw_panels(
-    figure: Figure, names: Sequence[str], rows: int = 1
+    figure: Figure, names: Sequence[str], rows: int = 1, heights: Sequence[float] | None = None
 ) -> Iterator[tuple[str, bool, Any]]:
-    """Yield for each name whether it is the first of a band, and its column of so many panels."""
+    """Yield for each name whether it is the first of a band, and its column of so many panels.
+
+    The panels of a column are equally high, or as `heights` says.
+    """
     bands = [names[start : start + ABREAST] for start in range(0, len(names), ABREAST)]
     places = figure.subfigures(len(bands), 1, squeeze=False)[:, 0] if len(bands) > 1 else [figure]
     for place, band in zip(places, bands, strict=True):
         columns = len(names) if len(bands) == 1 else ABREAST
-        panels = place.subplots(rows, columns, sharex="col", sharey="row", squeeze=False)
+        shared: dict[str, Any] = {"sharex": "col", "sharey": "row", "height_ratios": heights}
+        panels = place.subplots(rows, columns, **shared, squeeze=False)
         for axes in panels[:, len(band) :].flat:
             axes.set_visible(False)
         for name, column in zip(band, panels.T, strict=False):

@@ -31,6 +31,11 @@ def number(value: float | None, decimals: int = 2) -> str:
     return text.replace("-", MINUS if text.strip("-0.,") else "")
 
 
+def count_decimals(images: int) -> int:
+    """Return how many decimals a percentage of so many images has: one of 1,000, none of 100."""
+    return max(0, len(str(images - 1)) - 2)
+
+
 def percent(value: float | None, decimals: int = 2) -> str:
     """Write a percentage with its unit; a dash where it is undefined."""
     text = number(value, decimals)
