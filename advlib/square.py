@@ -1,25 +1,15 @@
 """Square: a search for adversarial images that asks for no gradient, as ART has it."""
 
+from collections import ChainMap, deque
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from advlib._state import attack_seed, seeded
 from advlib.attacks import Bounds
-
-
-class _Corner(nn.Module):
-    """A model of images that stand in the corner of square ones, which ART wants."""
-
-    def __init__(self, model: nn.Module, height: int, width: int) -> None:
-        super().__init__()
-        self.model, self.height, self.width = model, height, width
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.model(images[..., : self.height, : self.width])
-        return logits
 
 
 def square(
@@ -53,31 +43,37 @@ def square(
     if epsilon == 0:  # which ART does not take
         return images
     from art.attacks.evasion import SquareAttack
-    from art.estimators.classification import PyTorchClassifier
+    from art.estimators.classification import BlackBoxClassifierNeuralNetwork
 
     height, width = images.shape[-2:]
-    side = max(height, width, 5)
+    side = max(height, width, 5)  # of the square images that ART wants
+    recent: deque[dict[bytes, Any]] = deque(maxlen=3)  # ART asks up to three times about an image
 
     def frame(values: float | Tensor, fill: float = 0) -> Any:
+        """Put images in the corner of square ones."""
         whole = torch.as_tensor(values).expand(*[*images.shape][-3:])
         return pad(whole, (0, side - width, 0, side - height), value=fill).numpy()
 
-    low, high = bounds
+    def ask(framed: Any) -> Any:
+        keys, known = [image.tobytes() for image in framed], ChainMap(*recent)
+        new = {key: image for key, image in zip(keys, framed, strict=True) if key not in known}
+        if new:
+            asked = torch.from_numpy(np.stack([*new.values()])[..., :height, :width])
+            with torch.no_grad():
+                logits = torch.cat([model(part) for part in torch.split(asked, batch_size)])
+            known = known.new_child(dict(zip(new, logits.numpy(), strict=True)))
+        recent.append({key: known[key] for key in keys})
+        return np.stack([known[key] for key in keys])
+
+    low, high = (torch.as_tensor(bound) for bound in bounds)
     with torch.no_grad():
         classes = model(images[:1]).shape[1]
-    classifier = PyTorchClassifier(
-        _Corner(model, height, width).eval(),
-        nn.CrossEntropyLoss(),
-        (images.shape[1], side, side),
-        classes,
-        clip_values=(frame(low), frame(high, 1)),
-        device_type="cpu",
+    box = BlackBoxClassifierNeuralNetwork(
+        ask, (images.shape[1], side, side), classes, clip_values=(frame(low), frame(high, 1))
     )
-    attack = SquareAttack(
-        classifier, eps=epsilon, max_iter=queries, batch_size=batch_size, verbose=False
-    )
-    one_hot = torch.eye(classes)[labels].numpy()
+    attack = SquareAttack(box, eps=epsilon, max_iter=queries, batch_size=len(images), verbose=False)
     whole = pad(images, (0, side - width, 0, side - height)).numpy()
     with seeded(attack_seed(seed, "square"), images.device):
-        made = attack.generate(whole, y=one_hot)
-    return torch.from_numpy(made[..., :height, :width].copy()).to(images.dtype)
+        found = attack.generate(whole, y=torch.eye(classes)[labels].numpy())
+    made = torch.from_numpy(found[..., :height, :width].copy()).to(images.dtype)
+    return made.clamp(images - epsilon, images + epsilon).clamp(low, high)

@@ -39,7 +39,7 @@ from advlib.lenet import LeNet
 from advlib.methods import find_method
 from advlib.report import provenance
 from advlib.runs import begin, build_network
-from advlib.settings import TRAINING_IMAGES, Training
+from advlib.settings import DATASETS, Training
 from advlib.square import square
 from advlib.training import deciding_code, train_epoch
 
@@ -112,7 +112,7 @@ class Run:
         """Return the passes of an epoch, about."""
         settings = find_method(self.method).settings()
         passes = {"standard": 1, "pgd": 1 + getattr(settings, "pgd_steps", 0)}
-        return passes.get(self.method, 2) * (self.plan.images or TRAINING_IMAGES)
+        return passes.get(self.method, 2) * (self.plan.images or DATASETS[TUNED].training_images)
 
     def model(self) -> nn.Module:
         model = LeNet()

@@ -20,7 +20,7 @@ from advlib.kept.folders import METHOD_TEXTS, NOTEBOOKS, PROJECT, REFERENCE
 from advlib.methods import METHODS
 from advlib.published import slides
 from advlib.report.prose import read_line, read_markdown
-from advlib.settings import DATASETS, declared, read_origin
+from advlib.settings import declared, read_origin
 from advlib.show.words import render
 from notebooks import Cells, execute, find_cell
 
