@@ -306,6 +306,8 @@ def test_each_training_has_a_column_of_panels_on_common_axes(about: str, execute
                 assert line.get_marker() == "o"  # one epoch shows a point
     for row in zip(*panels.values(), strict=True):
         assert len({axes.get_ylim() for axes in row}) == 1
+        highest = np.nanmax([line.get_ydata() for axes in row for line in axes.lines])
+        assert 0 == row[0].get_ylim()[0] <= highest <= row[0].get_ylim()[1]
     numbers = cells.numbers("fig-curves")
     assert {*numbers["method"]} == {*histories}
     assert "seconds" not in numbers
