@@ -292,7 +292,7 @@ def write_tables(plan: Plan) -> None:
     ILLUSIONS.mkdir(parents=True, exist_ok=True)
     for name, keys in KEYS.items():
         path = ILLUSIONS / f"{name}.csv"
-        there = [pd.read_csv(path, float_precision="round_trip")] if path.exists() else []
+        there = [pd.read_csv(path)] if path.exists() else []
         if rows[name]:
             table = pd.concat([pd.DataFrame(rows[name]), *there]).drop_duplicates(keys)
             text = table.sort_values(keys).to_csv(index=False).encode()

@@ -89,7 +89,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Execute:
 def test_it_shows_and_says_what_is_so(chapter: str, about: str, executed: Execute) -> None:
     cells = executed(chapter, about)
     check_shown(cells)
-    for word in () if chapter == "8-illusions" else NOT_OF_OTHERS[about]:  # results of ours
+    for word in NOT_OF_OTHERS[about]:
         assert word not in cells.words.lower(), word
 
 
