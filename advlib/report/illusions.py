@@ -161,7 +161,7 @@ class Group:
 
     @property
     def file(self) -> Path:
-        decides = self.plan.epochs, self.plan.steps, self.plan.queries
+        decides = self.rates, self.plan.epochs, self.plan.steps, self.plan.queries
         states = [run.file.name for run in self.runs]
         return _name_file(f"attacked-{self.runs[0].data}", *decides, *states, _attacking_code())
 
