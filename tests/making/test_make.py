@@ -184,10 +184,10 @@ def test_parameters_rerun_only_when_they_change(project: Project) -> None:
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("EPSILN=0.2", "no parameter 'EPSILN'; there are PARAMETERS, DATASET, IMAGES, NETWORK"),
+        ("EPSILN=0.2", "no parameter EPSILN; there are PARAMETERS, DATASET, IMAGES, NETWORK"),
         ("EPSILON=0.1 0.2", "not '0.1 0.2'"),
         ("EPSILON=$(shell touch broken)", "EPSILON must be"),
-        ("folder=x", "no parameter 'folder'"),
+        ("folder=x", "not 'folder'"),
     ],
 )
 def test_wrong_parameters_stop_before_any_work(
