@@ -46,21 +46,25 @@ def execute(
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
 
-    class Kernel(AsyncKernelManager):
-        """A kernel of this Python, whatever kernels are registered."""
-
-        kernel_spec = KernelSpec(
-            argv=[
-                *(sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"),
-                "--log-level=ERROR",  # it would warn that it listens on the loopback address
-            ],
-            language="python",
-        )
-
     running = target.with_name(f".{target.stem}.json")  # hidden, and not among the *.ipynb
     begin, made_from = time.time(), digest_cells(source.read_bytes())
     with tempfile.TemporaryDirectory(prefix="advlib-", ignore_cleanup_errors=True) as folder:
         _surround(Path(folder))
+
+        class Kernel(AsyncKernelManager):
+            """A kernel of this Python, whatever kernels are registered.
+
+            It is asked by files: of ports that are free when a kernel is begun another may have
+            taken one before it listens.
+            """
+
+            kernel_spec = KernelSpec(
+                argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+                language="python",
+            )
+            transport = "ipc"
+            connection_file = os.path.join(folder, "kernel.json")
+
         try:
             notebook = papermill.execute_notebook(
                 *(source, running, dict(parameters)),
