@@ -32,7 +32,7 @@ from advlib.kept.code import (
 )
 from advlib.kept.folders import MATTER, MNIST, NOTEBOOKS, PACKAGE, PROJECT
 from advlib.lenet import LeNet
-from advlib.methods import METHODS, Batch
+from advlib.methods import METHODS, Batch, shuffled
 from advlib.settings import Training
 
 BOOKS = sorted([*NOTEBOOKS.glob("*.ipynb"), *MATTER.glob("*.ipynb")])
@@ -194,7 +194,7 @@ TOUCHED: dict[str, list[str]] = {
     "standard": ["standard"],
     "adversarial": ["adversarial"],
     "mixed_epochwise fgsm log_loss": ["mixed-epochwise"],
-    "shuffled": ["standard", "mixed", "adversarial"],
+    "shuffled": [name for name, row in METHODS.items() if row.batches is shuffled],
     "derived_seed seeded _loop train_epoch differentiate perturb errors logits_of": [*METHODS],
     "attack_as_well LeNet by_tiles load_data": [*METHODS],
     "evaluate pgd Attack train trained find_method": [],
