@@ -13,10 +13,31 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-DATASETS = ("MNIST", "FashionMNIST", "KMNIST")
-"""The data sets by the names of torchvision's classes, which know the rest."""
-TRAINING_IMAGES = 55_000
-"""How many images each of them has for training; 5,000 more validate."""
+
+class KnownData(NamedTuple):
+    """A data set with a name: one row."""
+
+    words: str
+    """What it has, in the report."""
+    classes: tuple[str, ...] = ()
+    place: str = ""
+    """The address of the folder of its four IDX files, named as MNIST's and gzipped."""
+    md5: tuple[str, ...] = ()
+    """Theirs: of the images and labels to train, and of those to test."""
+    training_images: int = 55_000
+    """How many it has for training; 5,000 more validate."""
+
+
+DATASETS = {
+    "MNIST": KnownData(
+        "scans of handwritten digits, selected from the black-and-white images of NIST, brought to"
+        " one size and centred; smoothing their edges made the grey values",
+        classes=tuple("0123456789"),
+    ),
+    "FashionMNIST": KnownData("grey pictures of articles of clothing"),
+    "KMNIST": KnownData("scans of handwritten Japanese characters in cursive"),
+}
+"""Those without a place are torchvision's, whose class of that name knows it; MNIST is bundled."""
 
 
 class Origin(NamedTuple):
@@ -243,9 +264,10 @@ class Experiment(Training, _Subject):
         super().__post_init__()
         if self.attack_epsilon is None:  # as large as in training
             object.__setattr__(self, "attack_epsilon", self.epsilon)
-        if self.dataset in DATASETS and (self.images or 0) > TRAINING_IMAGES:
+        known = DATASETS.get(self.dataset)
+        if known and (self.images or 0) > known.training_images:
             raise ValueError(
-                f"images must be at most {TRAINING_IMAGES}, all that {self.dataset} has for"
+                f"images must be at most {known.training_images}, all that {self.dataset} has for"
                 f" training, not {self.images}"
             )
 

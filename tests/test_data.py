@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from advlib.data import Dataset, idx, known, load_data
 from advlib.kept.files import DamagedFileError
 from advlib.kept.folders import MNIST
-from advlib.settings import DATASETS
+from advlib.settings import DATASETS, Experiment, KnownData
 
 Pixels = npt.NDArray[np.uint8]
 FASHION = Path("/usr/share/datasets/fashion-mnist")
@@ -353,6 +353,23 @@ def test_downloads_are_kept_checked_and_made_again(cache: Path, site: Path) -> N
         load_data("FashionMNIST")
     hidden.rename(site)
     assert load_data("FashionMNIST").fingerprint == data.fingerprint
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_row_is_a_data_set(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the address and the checksums of its files; torchvision need not know it."""
+    fashion = torchvision.datasets.FashionMNIST
+    md5, names = tuple(md5 for _, md5 in fashion.resources), tuple("abcdefghij")
+    row = KnownData("letters", names, fashion.mirrors[0], md5, training_images=10)
+    monkeypatch.setitem(DATASETS, "Letters", row)
+    data = load_data("Letters", images=7)
+    assert (data.name, data.classes, len(data.train)) == ("Letters", names, 7)
+    assert Experiment(dataset="Letters", images=10).conditions["slides"] is False
+    with pytest.raises(ValueError, match="images must be at most 10, all that Letters has"):
+        Experiment(dataset="Letters", images=11)
+    monkeypatch.setitem(DATASETS, "Letters", row._replace(md5=md5[::-1]))
+    with pytest.raises(RuntimeError, match="Letters could not be downloaded"):
+        load_data("Letters")
 
 
 class SilentServer(Server):

@@ -1,16 +1,17 @@
-"""The data sets with a name: MNIST comes with the package, torchvision downloads the others."""
+"""The data sets with a name: MNIST comes with the package, the others are downloaded."""
 
 import hashlib
 import socket
 from collections.abc import Iterable
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 from urllib.error import URLError
 
-from advlib.data.idx import FORMS
+from advlib.data.idx import FILES, FORMS
 from advlib.kept.files import cache_folder, lock
 from advlib.kept.folders import MNIST
+from advlib.settings import DATASETS
 
 DIGESTS = {
     "ca679089cd9dd461d7b26e36e51216fc71f9271f8082e09656a7c1d29a50483b": "MNIST",
@@ -29,7 +30,7 @@ def find_name(checksums: Iterable[str]) -> str | None:
 
 def name_classes(name: str) -> tuple[str, ...]:
     """Return the names of a data set's classes."""
-    return tuple("0123456789") if name == "MNIST" else tuple(_find_class(name).classes)
+    return DATASETS[name].classes or _find_source(name).classes
 
 
 def find_folder(name: str) -> Path:
@@ -38,16 +39,16 @@ def find_folder(name: str) -> Path:
         return MNIST
     from torchvision.datasets.utils import check_integrity, download_url
 
-    known, folder = _find_class(name), cache_folder() / "data" / name
-    if all(check_integrity(folder / file, md5) for file, md5 in known.resources):
+    source, folder = _find_source(name), cache_folder() / "data" / name
+    if all(check_integrity(folder / file, md5) for file, md5 in source.files.items()):
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     before = socket.getdefaulttimeout()
     with lock(folder / ".lock", wait=600):
         try:
             socket.setdefaulttimeout(SILENCE)  # torchvision sets no limit
-            for file, md5 in known.resources:
-                download_url(known.mirrors[0] + file, folder, file, md5)
+            for file, md5 in source.files.items():
+                download_url(source.place + file, folder, file, md5)
         except _NO_NETWORK as error:
             raise RuntimeError(
                 f"{name} could not be downloaded ({' '.join(str(error).split())}). Without a "
@@ -59,8 +60,21 @@ def find_folder(name: str) -> Path:
     return folder
 
 
-def _find_class(name: str) -> Any:
-    """Return torchvision's class of a data set."""
+class _Source(NamedTuple):
+    """Where a data set's files are, with the MD5 of each, and the names of its classes."""
+
+    place: str
+    files: dict[str, str]
+    classes: tuple[str, ...]
+
+
+def _find_source(name: str) -> _Source:
+    """Return what a data set's row says, or torchvision's class."""
+    row = DATASETS[name]
+    if row.place:
+        named = (f"{file}.gz" for file in FILES.values())
+        return _Source(row.place, dict(zip(named, row.md5, strict=True)), row.classes)
     import torchvision.datasets  # late: it takes a second or two
 
-    return getattr(torchvision.datasets, name)
+    found = getattr(torchvision.datasets, name)
+    return _Source(found.mirrors[0], dict(found.resources), tuple(found.classes))

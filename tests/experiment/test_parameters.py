@@ -54,7 +54,7 @@ def test_parse(name: str, text: str, expected: tuple[str, object]) -> None:
         ("IMAGES", "None", "IMAGES must be .*all"),
         ("METHODS", "a.py:Free,b.py:free", "METHODS must be .* each with a name of its own"),
         ("METHODS", "../x", "METHODS must be one to eight"),
-        ("DATASET", "CIFAR10", "DATASET must be one of MNIST, FashionMNIST, KMNIST, or a folder"),
+        ("DATASET", "CIFAR10", "DATASET must be one of MNIST, .*, or a folder"),
     ],
 )
 def test_parse_rejects(name: str, text: str, words: str) -> None:
