@@ -39,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     }
 
 
-SLOW = {"making", "test_in_browser.py", "test_in_the_browser.py"}
+SLOW = {"making", "chapters", "test_readme.py", "test_in_browser.py", "test_in_the_browser.py"}
 """Folders and files of tests that `make check` leaves out; single tests are marked themselves."""
 
 

@@ -260,6 +260,12 @@ def try_subject(subject: Subject) -> None:
         If that fails, or something is not what it must be.
     """
     _check_names(subject.data.classes)
+    shape = tuple(subject.data.mean_image.shape)
+    if subject.lenet and shape != (1, 28, 28):
+        raise ValueError(
+            f"LeNet takes grey images of 28 x 28 pixels, and those of {subject.data.name} are"
+            f" {shape}: bring a network of your own for them, NETWORK=FILE.py:NAME"
+        )
     _try_network(subject)
     few = subject.data.train.first(TRIED)
     data = replace(subject.data, train=few, validation=few, test=few)

@@ -245,7 +245,10 @@ def test_data_that_do_not_fit_are_refused(
 ) -> None:
     kana = "\N{HIRAGANA LETTER KI}"
     for place, words in (
-        (put_pictures(tmp_path / "a"), r"images must .*\[N, 1, 28, 28\].* \[3, 3, 12, 16\]"),
+        (
+            put_pictures(tmp_path / "a"),
+            r"LeNet takes grey images .* \(3, 12, 16\): bring a network",
+        ),
         (put_pictures(tmp_path / "c", classes=("a", kana), shape=(28, 28)), f"'{kana}': rename"),
         (tmp_path / "none", "none"),
     ):

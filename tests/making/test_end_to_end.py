@@ -7,8 +7,8 @@ from bs4 import BeautifulSoup
 from projects import copy, make
 from pypdf import PdfReader
 
-from advlib.experiment.plan import find_chapters
 from advlib.kept.files import sha256
+from advlib.kept.folders import NOTEBOOKS
 from advlib.results.notebooks import read_notebooks
 from advlib.results.tables import collect
 
@@ -46,7 +46,7 @@ def test_the_report_is_there_and_make_says_where(built: tuple[Path, str]) -> Non
 
 def test_every_notebook_succeeded_and_nothing_is_left_over(built: tuple[Path, str]) -> None:
     executed = built[0] / "report/build/quick/notebooks"
-    chapters = [path.stem for path in find_chapters()]
+    chapters = sorted(path.stem for path in NOTEBOOKS.glob("[0-9]-*.ipynb"))
     place = chapters.index("3-training")
     chapters[place : place + 1] = [f"3-training-{method}" for method in METHODS]
     expected = ["front-matter", *chapters, "back-matter"]

@@ -17,11 +17,11 @@ import projects
 import pytest
 from kernels import TRAINING, exists, wait_for, write
 
-from advlib.experiment.plan import find_chapters
+from advlib.kept.folders import NOTEBOOKS
 from advlib.settings import Experiment
 
 TRAININGS = [f"3-training-{method}" for method in Experiment.methods]
-CHAPTERS = {path.stem for path in find_chapters()} - {"3-training"} | {*TRAININGS}
+CHAPTERS = {path.stem for path in NOTEBOOKS.glob("[0-9]-*.ipynb")} - {"3-training"} | {*TRAININGS}
 MATTER = {"front-matter", "back-matter"}
 AFTER_ALL = MATTER | {"report"}
 ALL = CHAPTERS | AFTER_ALL
