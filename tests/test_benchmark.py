@@ -204,13 +204,12 @@ def test_peers_attacks_in_many_steps_are_advlibs() -> None:
         assert min(turned.values()) > clean + 3
 
 
-def test_the_worst_case_by_art_is_advlibs() -> None:
+def test_the_worst_case_is_autoattacks() -> None:
+    """Each finds an image or two in 20 that the clean error, 2 %, does not have."""
     (row,) = (row for row in rows.ROWS if row.work.startswith("robustness"))
-    found: Any = row.competitors["advlib"]()(10)
-    ours = float(found.error.loc["worst case", "adversarial"])
-    theirs: Any = row.competitors[rows.ART]()(10)
-    assert theirs > float(found.error.loc["none", "adversarial"])
-    assert abs(ours - theirs) <= 10.0
+    ours, theirs = (setup()(10) for setup in row.competitors.values())
+    assert ours == theirs
+    assert ours >= 10
 
 
 def test_profile_of_advlibs_step(digits: tuple[Tensor, Tensor]) -> None:

@@ -30,6 +30,7 @@ import torch
 from torch import nn
 
 from advlib import apgd, evaluate, fgsm, load_data, pgd, robustness, worst_case
+from advlib.attacks import random_signs
 from advlib.data import Dataset, Split
 from advlib.kept import checkpoints, files
 from advlib.kept.code import running_code
@@ -71,6 +72,8 @@ class Plan:
     attacked: int = 1000
     steps: int = 50
     queries: int = 1000
+    draws: int = 100
+    """How often signs are drawn at random for an image."""
 
     def load(self, name: str) -> Dataset:
         return load_data(name, (name != "MNIST" and self.fashion) or None, self.images)
@@ -161,7 +164,8 @@ class Group:
 
     @property
     def file(self) -> Path:
-        decides = self.rates, self.plan.epochs, self.plan.steps, self.plan.queries
+        plan = self.plan
+        decides = self.rates, plan.epochs, plan.steps, plan.queries, plan.draws
         states = [run.file.name for run in self.runs]
         return _name_file(f"attacked-{self.runs[0].data}", *decides, *states, _attacking_code())
 
@@ -175,7 +179,11 @@ class Group:
         plan, data = self.plan, self.plan.load(self.runs[0].data)
         few, (low, high) = data.test.sample(plan.attacked), data.bounds
         models = {run.method: run.model() for run in self.runs}
-        own = {"Square": partial(square, queries=plan.queries)}
+        signs = partial(random_signs, restarts=plan.draws)
+        own = {
+            "Square": partial(square, queries=plan.queries),
+            f"random signs, {plan.draws} draws": signs,
+        }
         given: dict[str, Any] = {"bounds": data.bounds, "seed": SETTINGS.seed}
         more: dict[str, Any] = {"attacks": own, "steps": plan.steps}
         found = robustness(models, few.images, few.labels, SETTINGS.epsilon, **more, **given)

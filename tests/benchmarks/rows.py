@@ -122,11 +122,15 @@ def advlib_steps(attack: Callable[..., torch.Tensor]) -> Work:
     return lambda n: attack(model, split.images[:n], split.labels[:n], peers.EPSILON, **given)
 
 
-def advlib_robustness() -> Work:
-    model, split, bounds = defended(), data().test, data().bounds
-    return lambda n: robustness(
-        {"adversarial": model}, split.images[:n], split.labels[:n], peers.EPSILON, bounds=bounds
-    )
+def advlib_robustness(name: str = "adversarial") -> Work:
+    models, bounds = {name: pretrained(name)}, data().bounds
+
+    def work(n: int) -> float:
+        few = data().test.sample(n)
+        found = robustness(models, few.images, few.labels, peers.EPSILON, bounds=bounds)
+        return float(found.error.loc["worst case", name])
+
+    return work
 
 
 def art_steps(make: Callable[..., Any]) -> Work:
@@ -146,14 +150,19 @@ def foolbox_steps() -> Work:
     ]
 
 
-def art_robustness() -> Work:
-    classifier, epsilon = _art_defended()
-    pixels, labels = peers.arrays(train=False)
-    return lambda n: peers.art_worst_case(classifier, pixels[:n], labels[:n], epsilon, BATCH_SIZE)
+def art_robustness(name: str = "adversarial") -> Work:
+    classifier, epsilon = _art_defended(name)
+
+    def work(n: int) -> float:
+        few = data().test.sample(n)
+        pixels, labels = data().to_pixels(few.images).numpy(), few.labels.numpy()
+        return peers.art_autoattack(classifier, pixels, labels, epsilon, BATCH_SIZE)
+
+    return work
 
 
-def _art_defended() -> tuple[Any, float]:
-    whole = peers.OfPixels(peers.Network(defended()), data())
+def _art_defended(name: str = "adversarial") -> tuple[Any, float]:
+    whole = peers.OfPixels(peers.Network(pretrained(name)), data())
     return peers.art_classifier(whole.eval()), _epsilon()
 
 
@@ -218,7 +227,7 @@ ROWS = (
     Row(
         "robustness, worst case",
         {"advlib": advlib_robustness, ART: art_robustness},
-        images=200,
+        images=50,
         rounds=1,
     ),
 )
