@@ -39,7 +39,10 @@ def pytest_configure(config: pytest.Config) -> None:
     }
 
 
-SLOW = {"making", "chapters", "test_readme.py", "test_in_browser.py", "test_in_the_browser.py"}
+SLOW = {
+    *("making", "chapters", "test_benchmark.py", "test_illusions.py", "test_in_browser.py"),
+    *("test_in_the_browser.py", "test_pretrained.py", "test_progress.py", "test_readme.py"),
+}
 """Folders and files of tests that `make check` leaves out; single tests are marked themselves."""
 
 

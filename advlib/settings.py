@@ -354,6 +354,8 @@ def extend(methods: Iterable[type[Training]]) -> type[Experiment]:
         (name, each.type, field(default=each.default, metadata=each.metadata))
         for name, each in own.items()
     ]
+    if not added:
+        return Experiment
     return make_dataclass("Experiment", added, bases=(Experiment,), frozen=True, kw_only=True)
 
 

@@ -204,12 +204,12 @@ def test_peers_attacks_in_many_steps_are_advlibs() -> None:
         assert min(turned.values()) > clean + 3
 
 
-def test_the_worst_case_is_autoattacks() -> None:
-    """Each finds an image or two in 20 that the clean error, 2 %, does not have."""
+def test_the_worst_case_is_autoattacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the same ten images as many are misled."""
+    monkeypatch.setattr(peers, "QUERIES", 50)
     (row,) = (row for row in rows.ROWS if row.work.startswith("robustness"))
     ours, theirs = (setup()(10) for setup in row.competitors.values())
-    assert ours == theirs
-    assert ours >= 10
+    assert ours == theirs != 0.0
 
 
 def test_profile_of_advlibs_step(digits: tuple[Tensor, Tensor]) -> None:

@@ -128,7 +128,7 @@ def advlib_robustness(name: str = "adversarial") -> Work:
     def work(n: int) -> float:
         few = data().test.sample(n)
         found = robustness(models, few.images, few.labels, peers.EPSILON, bounds=bounds)
-        return float(found.error.loc["worst case", name])
+        return float(found.error[name]["worst case"])
 
     return work
 

@@ -42,14 +42,14 @@ Each figure is the median (least to most) of {rounds} rounds after a warm-up. In
 competitors of a work take turns, in one process, with the product of two 2048 x 2048 float32
 matrices; ratios are of the same round. A round of training is {steps} steps of 100 clean images; a
 step of mixed or adversarial training makes and trains on 100 adversarial images besides. FGSM
-and evaluation take {images:,} test images, 200 at once. PGD and APGD take 300 of them and the
-worst case of `advlib.robustness` 200, in one round, at one thread: on the reference run's
-adversarial model, with valid pixels, epsilon 0.1, one start at random. The percentages are the
-rate of the method's floating-point operations (convolutions and dense layers, counted layer by
-layer as sums of products, however they are computed) over that of the matrix product. MB is the
-peak resident memory of a process of its own with one thread, less what importing torch and
-torchvision takes, with the whole data set in memory; for advlib's adversarial training it is that
-of an epoch with all 55,000 images and the validation. What each peer does is in `peers.py`."""
+and evaluation take {images:,} test images, 200 at once. PGD and APGD take 300 of them, one start at
+random, and the worst case of `advlib.robustness` and of AutoAttack 50 drawn ones, in one round: at
+one thread, on the reference run's adversarial model, with valid pixels, epsilon 0.1. The
+percentages are the rate of the method's floating-point operations (convolutions and dense layers,
+counted layer by layer as sums of products, however they are computed) over that of the matrix
+product. MB is the peak resident memory of a process of its own with one thread, less what importing
+torch and torchvision takes, with the whole data set in memory; for advlib's adversarial training it
+is that of an epoch with all 55,000 images and the validation. What each peer does is in `peers.py`."""
 
 
 def _rounds(timing: dict[int, Any]) -> int:

@@ -33,7 +33,6 @@ from advlib.kept.code import (
 from advlib.kept.folders import MATTER, MNIST, NOTEBOOKS, PACKAGE, PROJECT
 from advlib.lenet import LeNet
 from advlib.methods import METHODS, Batch, shuffled
-from advlib.settings import Training
 
 BOOKS = sorted([*NOTEBOOKS.glob("*.ipynb"), *MATTER.glob("*.ipynb")])
 LOAD = """
@@ -175,7 +174,7 @@ def test_what_a_training_runs_is_what_it_is_known_by(method: str) -> None:
 
     def run() -> None:
         load_data(images=1)
-        named = training._Named(method, METHODS[method], Training(epochs=1))
+        named = training._Named(method, METHODS[method], METHODS[method].settings(epochs=1))
         training._loop(LeNet(), random_data(), named, torch.device("cpu"), [], None)
 
     run()  # the first one imports much of torch, and that is slow while it is watched
@@ -197,7 +196,7 @@ TOUCHED: dict[str, list[str]] = {
     "shuffled": [name for name, row in METHODS.items() if row.batches is shuffled],
     "derived_seed seeded _loop train_epoch differentiate perturb errors logits_of": [*METHODS],
     "attack_as_well LeNet by_tiles load_data": [*METHODS],
-    "evaluate pgd Attack train trained find_method": [],
+    "evaluate apgd Attack train trained find_method": [],
 }
 
 
