@@ -49,7 +49,8 @@ percentages are the rate of the method's floating-point operations (convolutions
 counted layer by layer as sums of products, however they are computed) over that of the matrix
 product. MB is the peak resident memory of a process of its own with one thread, less what importing
 torch and torchvision takes, with the whole data set in memory; for advlib's adversarial training it
-is that of an epoch with all 55,000 images and the validation. What each peer does is in `peers.py`."""
+is that of an epoch with all 55,000 images and the validation. What each peer does is in
+`peers.py`."""
 
 
 def _rounds(timing: dict[int, Any]) -> int:
