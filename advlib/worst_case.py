@@ -22,7 +22,7 @@ WORST, LAST = "worst case", "last search"
 TRANSFERRED = "APGD, log-odds"
 """The attack whose images are tried on the other models."""
 RESTARTS = 3
-"""Of the last search, by APGD on the difference with twice the steps."""
+"""Of the last search; see `last_search`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +57,11 @@ class Robustness:
 def list_attacks(steps: int = 50) -> dict[str, Make]:
     """Return the attacks of `robustness` by name."""
     return {name: row.with_steps(steps) for name, row in ATTACKS.items()}
+
+
+def last_search(steps: int = 50) -> Make:
+    """Return the attack that ends `robustness` of so many steps, on what all others leave."""
+    return partial(apgd, loss="difference", steps=2 * steps, restarts=RESTARTS)
 
 
 def robustness(
@@ -155,12 +160,11 @@ def robustness(
             costs = [cost[TRANSFERRED, other] for other in others]
             cost["transfer", name] = sum(c[0] for c in costs), sum(c[1] for c in costs)
         order += [row for row in rows if row not in order]
-        last = partial(apgd, loss="difference", steps=2 * steps, restarts=RESTARTS)
         for name, model in models.items():
             stand = ~torch.stack([wrong[row, name] for row in order]).any(0).to(labels.device)
             # a few images of a model that tells them apart only together would be others
             if stand.any() and not mixes_images(model):
-                run(LAST, name, last, stand)
+                run(LAST, name, last_search(steps), stand)
             else:
                 report(f"{LAST} on {name}")
                 wrong[LAST, name], cost[LAST, name] = torch.zeros_like(stand).cpu(), (0.0, 0.0)

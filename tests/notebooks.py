@@ -45,7 +45,8 @@ class Cells:
         self.outputs.clear()
         self.shell.run_cell(source).raise_error()
         for output in [] if left_out else self.outputs:
-            about = output["metadata"].get("advlib", {})
+            about, data = output["metadata"].get("advlib", {}), output["data"]
+            assert data.keys() != {"text/plain"} or " at 0x" not in data["text/plain"], source
             if about.get("kind") in ("figure", "table"):
                 assert about["label"] not in self.shown
                 self.shown[about["label"]] = about | {"content": output["data"]}

@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Callable
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from advlib.published import slides
 from advlib.report.prose import read_line, read_markdown
 from advlib.settings import declared, read_origin
 from advlib.show.words import render
+from advlib.worst_case import RESTARTS, WORST
 from notebooks import Cells, execute, find_cell
 
 CHAPTERS = [path.stem for path in find_chapters()]
@@ -237,31 +239,31 @@ def test_the_attacks_are_told(about: str, executed: Execute) -> None:
     assert ["none", *told.index] == [*error.index]
     assert (told.loc[["PGD", "APGD, log-odds"], "steps"] == 50).all()
     assert told.at["FGSM", "passes"] == 1
+    assert told.loc["last search", ["steps", "restarts"]].tolist() == [100, RESTARTS]
 
 
-def test_an_illusion_is_told_in_one_sentence(executed: Execute) -> None:
-    """With the paired numbers, under the reason that is given for each model."""
+@pytest.mark.parametrize(("attacked", "least"), [(999, 1_000), (201, 1_000), (200, 200)])
+def test_square_asks_a_thousand_times_but_in_the_quick_report(attacked: int, least: int) -> None:
+    names = {"attacked": attacked}
+    exec(find_cell("6-stronger-attacks", "search-at-random"), names)
+    assert names["queries"] == 10 * names["draws"] == least
+
+
+def test_an_illusion_is_told_in_one_sentence_a_model() -> None:
+    """With the two errors of its reason; what all have in common is said once."""
     error = pd.DataFrame(
-        {"a": [15.8, 54.2, 31.4, 98.1], "b": [20.0, 1.0, 2.0, 30.0]},
-        index=["FGSM", "transfer", "random signs", "worst case"],
+        {"a": [15.8, 54.2, 31.4, 98.1], "b": [20.3, 61.2, 42.5, 70.6]},
+        index=["FGSM", "transfer", "random signs", WORST],
     )
-    cell, said = (find_cell("6-stronger-attacks", f"{it}-illusions") for it in ("find", "say"))
-    for reason, row in {
-        "transfer": "54.2",
-        "random signs": "31.4",
-        "many steps": "98.1",
-        "": "",
-    }.items():
-        names = {
-            **executed("6-stronger-attacks", "the slides'").names,
-            **{"error": error, "d": 1, "found": None},
-            "find_illusions": lambda _, reason=reason: {"a": reason} if reason else {},
-        }
-        exec(cell, names)
-        text = render(said.removeprefix("%%say\n"), names).strip()
-        assert text.count("illusion") == bool(reason)
-        assert text.count(row)
-        assert text.count("15.8") == bool(reason)
+    say = find_cell("6-stronger-attacks", "say-illusions").removeprefix("%%say\n")
+    names = {"error": error, "d": 1, "WORST": WORST}
+    rows = {"transfer": "transfer", "random signs": "random signs", "many steps": WORST}
+    for first, second in product(rows, repeat=2):
+        text = render(say, names | {"illusions": {"a": first, "b": second}})
+        assert text.count("illusion") == 1
+        wanted = [error.at[rows[first], "a"], 15.8, error.at[rows[second], "b"], 20.3]
+        assert re.findall(r"\d+\.\d", text) == [str(each) for each in wanted]
+    assert not render(say, names | {"illusions": {}}).strip()
 
 
 @pytest.mark.parametrize("about", SUBJECTS)
