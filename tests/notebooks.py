@@ -50,7 +50,7 @@ class Cells:
             if about.get("kind") in ("figure", "table"):
                 assert about["label"] not in self.shown
                 self.shown[about["label"]] = about | {"content": output["data"]}
-            elif not about and "text/markdown" in output["data"]:
+            elif not about:  # the report would have the repr of a bare value as a listing
                 self.said.append(output["data"]["text/markdown"])
 
     @property

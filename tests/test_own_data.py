@@ -65,6 +65,13 @@ def test_every_beginning_has_each_class_by_its_share(tmp_path: Path) -> None:
     assert torch.equal(few.validation.images, data.validation.images)
 
 
+def test_a_sample_of_a_folder_of_ten_equal_classes_has_all_ten(tmp_path: Path) -> None:
+    names = tuple("abcdefghij")
+    data = load_data(put_pictures(tmp_path, names, train=4, test=7, shape=(4, 4)))
+    for n in (10, 20, 50):
+        assert data.test.sample(n).labels.bincount().tolist() == [n // 10] * 10
+
+
 def test_names_of_files_and_of_the_folder_decide_nothing(tmp_path: Path) -> None:
     folder = put_pictures(tmp_path / "a")
     data = load_data(folder)

@@ -17,7 +17,7 @@ MINE, PYTHON = "# mine.py\n", re.findall(r"```python\n(.*?)```", README, re.DOTA
 SNIPPETS = [text for text in PYTHON if not text.startswith(MINE)]
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(len(SNIPPETS)))
 def test_a_snippet_runs(number: int, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SNIPPETS[number]],

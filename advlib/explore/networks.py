@@ -23,14 +23,14 @@ MEASURED = 1000
 def take(name: object, model: object, data: Dataset) -> tuple[nn.Module, float]:
     """Return a copy of a network, as it is now, in evaluation mode and on the CPU, and its error.
 
-    The error is that on the first test images, in percent: is it trained on such data at all?
+    The error is that on a drawn sample of the test images, in percent: is it trained on such data?
     """
     if not isinstance(name, str) or not name.strip():
         raise TypeError(f"name must be a word or two, not {name!r}")
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {model!r} ({type(model).__name__})")
     own = copy.deepcopy(model).cpu().eval()
-    few = data.test.first(MEASURED)
+    few = data.test.sample(MEASURED)
     predict(own, few.images[:2], len(data.classes))
     with torch.random.fork_rng([]):
         return own, evaluate(own, few.images, few.labels).error

@@ -214,3 +214,55 @@ def test_the_shortest_come_first_and_pgd_last() -> None:
     ready = next(iter(find_work(PLAN)))
     assert isinstance(ready, Group)
     assert {run.data for run in ready.runs} == {"FashionMNIST"}
+
+
+def put_results(place: Path, spoilt: range, fashion: float) -> None:
+    """Write results in which one step finds few from some epochs on, and so of Fashion-MNIST."""
+    place.mkdir()
+    made = {"processor": "p", "torch": "t", "commit": "c", "learning_rate": 0.001}
+    names = [(data, method) for data in DATA for method in METHODS]
+    epochs = [
+        {"data": data, "method": method, "epoch": epoch, "passes": epoch, "clean": 1.0, **made}
+        | {"fgsm": 10.0, "pgd": 99.0 if epoch in spoilt else 20.0, "validation_pgd": math.nan}
+        for data, method in names
+        for epoch in range(1, 31)
+    ]
+    other = ["none", "random signs", "random signs, 100 draws", "transfer", "APGD, log-odds"]
+    twice = ["Square", "APGD, twice the steps"]
+    attacked = [
+        {"data": data, "method": method, "rates": rates, "illusion": "", "n": 20, **made}
+        | dict.fromkeys([*other, *twice], 10.0)
+        | {"FGSM": fashion if data == "FashionMNIST" else 10.0, "worst case": worst}
+        | {"APGD, any size": 100.0}
+        for data, method in names
+        for rates, worst in {"slides": 30.0, "chosen": 20.0}.items()
+    ]
+    pd.DataFrame(epochs).to_csv(place / "epochs.csv", index=False)
+    pd.DataFrame(attacked).to_csv(place / "robustness.csv", index=False)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "moment", "never"),
+    [
+        (range(3, 31), "epoch 3 to the last", False),
+        (range(1, 31), "", False),
+        (range(5, 6), "", False),
+        (range(0), "", True),
+    ],
+)
+def test_the_moment_is_told_where_there_is_one(
+    spoilt: range, moment: str, never: bool, tmp_path: Path, place: Path
+) -> None:
+    put_results(place, spoilt, fashion=10)
+    words = show(tmp_path).words
+    assert ("to the last" in words) == bool(moment) == (bool(moment) and moment in words)
+    assert ("no epoch of the 30" in words) == never
+    assert "falls for each defended model" in words
+    assert "one step against" not in words
+    assert "every check of Table" in words
+
+
+def test_the_checks_that_fail_are_told(tmp_path: Path, place: Path) -> None:
+    put_results(place, range(0), fashion=5)
+    words = show(tmp_path).words
+    assert "one step against random signs and one step against transfer." in words
