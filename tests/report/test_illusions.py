@@ -200,15 +200,20 @@ def test_rows_of_another_computation_stay(place: Path) -> None:
     assert path.read_bytes() == text
 
 
-def test_the_shortest_come_first_and_pgd_last() -> None:
+def test_the_slides_rate_comes_first_and_pgd_last() -> None:
     work = find_work(PLAN)
-    costs = [run.cost() * n for run, n in work.items() if isinstance(run, Run)]
-    methods = [run.method for run in work if isinstance(run, Run)]
-    assert len(work) == 15
-    assert methods.index("pgd") == 12
-    assert costs[:12] == sorted(costs[:12])
-    assert costs[12:] == sorted(costs[12:])
-    assert not any(isinstance(each, Group) for each in work)
+    runs = [run for run in work if isinstance(run, Run)]
+    assert len(runs) == len(work) == 15
+    first, more, last = runs[:8], runs[8:12], runs[12:]
+    assert (
+        {run.rate for run in first}
+        == {illusions.SETTINGS.learning_rate}
+        != {run.rate for run in more}
+    )
+    assert {run.method for run in last} == {"pgd"} != {run.method for run in first + more}
+    for part in (first, more):
+        costs = [run.cost() * work[run] for run in part]
+        assert costs == sorted(costs)
     for method in GROUPS[0]:
         Run(PLAN, "FashionMNIST", method).work(2)
     ready = next(iter(find_work(PLAN)))
