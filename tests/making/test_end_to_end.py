@@ -77,7 +77,7 @@ def test_a_changed_plot_does_not_train_again(built: tuple[Path, str]) -> None:
     assert runs
     with (project / "advlib" / "show" / "figures.py").open("a") as file:
         file.write("# changed\n")
-    target = project / "report/build/quick/notebooks/3-training-standard.ipynb"
+    target = project / "report/build/quick/notebooks/4-results.ipynb"
     before = target.stat().st_mtime_ns
     result = make(project, str(target.relative_to(project)), "PARAMETERS=quick")
     assert result.returncode == 0, result.stderr
