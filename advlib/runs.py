@@ -44,37 +44,76 @@ def trained(
     data: Dataset,
     settings: Training,
     *,
-    row: Method | None = None,
-    network: Callable[..., nn.Module] = LeNet,
-    code: str = "",
     device: str = "auto",
-    runs: str | os.PathLike[str] | None = None,
+    **others: Any,
 ) -> Run:
     """Give an experiment's network, trained with one method: from the folder of runs, or now.
 
-    A run's folder is named by its settings, its data, the code that decides its numbers and torch's
-    version, so that one made with others is never taken. From an experiment's one seed each method
-    draws initial weights of its own; the order of the images in an epoch is the same for all.
-    `code` is what else decides the numbers: a digest of the files that a row or a network of one's
-    own is from.
+    `others` are those of `Wanted.find`.
     """
-    row = row or find_method(method)
-    given = {
-        name: getattr(settings, name) for name in declared(row.settings) if hasattr(settings, name)
-    }
-    own = row.settings(**given)
-    deciding = row.deciding(own)
-    if not code and not network.__module__.startswith("advlib."):
-        code = source_of(network)
-    code = deciding_code(row, network, load_data, build_network) + code
-    key = json.dumps(
-        [method, deciding, data.fingerprint, code, str(torch.__version__)], sort_keys=True
-    )
-    name = f"{method}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    kept = Path(runs).absolute() if runs else runs_folder()
-    model = begin(method, data, own.seed, network)
-    history = train(model, data, method=Known(method, row), device=device, run=kept / name, **given)
-    return Run(kept / name, method, deciding, model, history)
+    return Wanted.find(method, data, settings, **others).train(device)
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """A training that may have been done, and the folder that is or will be its own."""
+
+    folder: Path
+    method: Known
+    data: Dataset
+    settings: Training
+    model: nn.Module
+    """With its initial weights."""
+
+    @classmethod
+    def find(
+        cls,
+        method: str,
+        data: Dataset,
+        settings: Training,
+        *,
+        row: Method | None = None,
+        network: Callable[..., nn.Module] = LeNet,
+        code: str = "",
+        weights_of: str = "",
+        runs: str | os.PathLike[str] | None = None,
+    ) -> "Wanted":
+        """Name a training by what decides it.
+
+        A run's folder is named by its settings, its data, the code that decides its numbers and
+        torch's version, so that one made with others is never taken. From an experiment's one seed
+        each method draws initial weights of its own, or begins with those of the method
+        `weights_of`; the order of the images in an epoch is the same for all. `code` is what else
+        decides the numbers: a digest of the files that a row or a network of one's own is from.
+        """
+        row = row or find_method(method)
+        given = {
+            name: getattr(settings, name)
+            for name in declared(row.settings)
+            if hasattr(settings, name)
+        }
+        own = row.settings(**given)
+        if not code and not network.__module__.startswith("advlib."):
+            code = source_of(network)
+        code = deciding_code(row, network, load_data, build_network) + code
+        decides = [method, row.deciding(own), data.fingerprint, code, str(torch.__version__)]
+        decides += [weights_of] if weights_of not in ("", method) else []
+        key = json.dumps(decides, sort_keys=True)
+        name = f"{method}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+        kept = Path(runs).absolute() if runs else runs_folder()
+        model = begin(weights_of or method, data, own.seed, network)
+        return cls(kept / name, Known(method, row), data, own, model)
+
+    @property
+    def is_finished(self) -> bool:
+        return (self.folder / checkpoints.HISTORY).exists()
+
+    def train(self, device: str = "auto") -> Run:
+        """Load what is kept, or train."""
+        given, decides = vars(self.settings), self.method.method.deciding(self.settings)
+        options: dict[str, Any] = {"method": self.method, "device": device, "run": self.folder}
+        history = train(self.model, self.data, **options, **given)
+        return Run(self.folder, self.method.name, decides, self.model, history)
 
 
 def begin(

@@ -19,10 +19,11 @@ from torch import Tensor
 
 from advlib.kept import files
 from advlib.kept.files import DamagedFileError, write_bytes
+from advlib.kept.machine import processor
 
 LOG = logging.getLogger("advlib")
 NAME, HISTORY = "checkpoint.safetensors", "history.csv"
-BEGAN_WITH = "device", "threads", "precision"
+BEGAN_WITH = "device", "threads", "precision", "processor"
 _BACKENDS: Any = torch.backends  # torch's own types lack some of them
 _PRECISIONS = (_BACKENDS.mkldnn.matmul, _BACKENDS.mkldnn.conv, _BACKENDS.cuda.matmul)
 
@@ -93,8 +94,8 @@ class Checkpoint:
     """What a run's folder holds: the weights and the history so far, and how they came about.
 
     `identity` is what decides the run's numbers: a folder with another is not taken for this run's.
-    `device`, `threads` and `precision` (torch's ``fp32_precision``) are those that the run began
-    with; `state` has the weights after the last finished epoch, none before the first, and
+    `device`, `threads`, `precision` (torch's ``fp32_precision``) and `processor` are those that the
+    run began with; `state` has the weights after the last finished epoch, none before the first, and
     `history` a row for each finished epoch.
     """
 
@@ -103,6 +104,7 @@ class Checkpoint:
     device: str
     threads: int
     precision: list[str]
+    processor: str
     state: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -111,7 +113,8 @@ class Checkpoint:
         """Read the checkpoint in a folder, or begin one; a run with another identity is refused."""
         path = folder / NAME
         if not path.exists():
-            return cls(folder, identity, str(device), torch.get_num_threads(), _precision())
+            here = str(device), torch.get_num_threads(), _precision(), processor()
+            return cls(folder, identity, *here)
         state, record = load(path)
         kept = record.get("identity", {}) if isinstance(record, dict) else {}
         other = [part for part in identity if kept.get(part) != identity[part]]
@@ -120,6 +123,7 @@ class Checkpoint:
                 f"run must be a new folder, or one with the same training: {folder} holds one with"
                 f" other {', '.join(other)} ({kept.get('settings')})"
             )
+        record = {"processor": "unknown", **record}  # the first runs did not say it
         found = {part: record[part] for part in (*BEGAN_WITH, "history")}
         return cls(folder, identity, state=state, **found)
 

@@ -33,13 +33,14 @@ from torch import nn
 from advlib import apgd, evaluate, fgsm, load_data, pgd, robustness, worst_case
 from advlib.attacks import random_signs
 from advlib.data import Dataset, Split
+from advlib.experiment import provenance
 from advlib.kept import checkpoints, files
 from advlib.kept.code import running_code
 from advlib.kept.folders import ILLUSIONS, runs_folder
+from advlib.kept.machine import processor
 from advlib.kept.parent import end_with_make
 from advlib.lenet import LeNet
 from advlib.methods import find_method
-from advlib.report import provenance
 from advlib.runs import begin, build_network
 from advlib.settings import DATASETS, Training
 from advlib.square import square
@@ -287,7 +288,7 @@ def _attacking_code() -> str:
 def _place() -> dict[str, str | int]:
     """Return where a row comes from."""
     return {
-        "processor": provenance.processor(),
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
         "commit": provenance.commit(),

@@ -16,8 +16,9 @@ from typing import Any
 
 import torch
 
+from advlib.experiment import provenance
 from advlib.kept import files
-from advlib.report import provenance
+from advlib.kept.machine import processor
 from benchmarks import table
 from benchmarks.rows import ROWS
 
@@ -85,7 +86,7 @@ def imports() -> dict[str, list[float]]:
 
 def machine() -> dict[str, str]:
     return {
-        "processor": provenance.processor(),
+        "processor": processor(),
         "cores": str(os.cpu_count()),
         "Python": sys.version.split()[0],
         **{name: provenance.package_version(name) for name in PACKAGES},

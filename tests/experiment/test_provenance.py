@@ -8,7 +8,8 @@ import torch
 import typst
 
 from advlib.experiment.kernel import share_cores
-from advlib.report import provenance
+from advlib.experiment import provenance
+from advlib.kept import machine
 
 ROOT = Path(__file__).parents[2]
 
@@ -78,10 +79,10 @@ def test_a_package_that_git_does_not_track_has_no_commit(package: Path, tmp_path
 def test_processor_is_the_one_that_linux_names_and_never_empty(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nmodel name\t: A Processor @ 2 GHz: fast\n\nflags\t: x\n")
-    assert provenance.processor(cpuinfo) == "A Processor @ 2 GHz: fast"
+    assert machine.processor(cpuinfo) == "A Processor @ 2 GHz: fast"
     cpuinfo.write_text("processor\t: 0\n")
-    assert provenance.processor(cpuinfo)
-    assert provenance.processor(tmp_path / "missing")
+    assert machine.processor(cpuinfo)
+    assert machine.processor(tmp_path / "missing")
 
 
 def test_environment_describes_this_process() -> None:

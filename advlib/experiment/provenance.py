@@ -3,14 +3,13 @@
 import json
 import os
 import platform
-import re
-import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from advlib.experiment.kernel import share_cores
 from advlib.kept.folders import PACKAGE
+from advlib.kept.machine import processor, read_output
 from advlib.results.notebooks import digest_cells
 
 PACKAGES = ("advlib", "torch", "torchvision", "numpy", "pandas", "matplotlib", "papermill")
@@ -49,17 +48,6 @@ def typst_version() -> str:
     return str(json.loads(said)[0])
 
 
-def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Return the processor's name: Linux's, else macOS's, else what Python knows."""
-    if cpuinfo.is_file():
-        listed = cpuinfo.read_text(encoding="utf-8")
-        found = re.search(r"^model name\s*: (.+)", listed, re.MULTILINE)
-        name = found[1] if found else ""
-    else:
-        name = _output("sysctl", "-n", "machdep.cpu.brand_string")
-    return name or platform.processor() or platform.machine()
-
-
 def commit(package: Path = PACKAGE) -> str:
     """Return the git commit of a package's files, "with changes" where they differ from it.
 
@@ -69,12 +57,12 @@ def commit(package: Path = PACKAGE) -> str:
     does not track its files, is no part of it.
     """
     git = ("git", "-C", os.fspath(package))
-    tracked = _output(*git, "ls-files", "__init__.py")
-    name = tracked and _output(*git, "rev-parse", "--short=12", "--verify", "HEAD")
+    tracked = read_output(*git, "ls-files", "__init__.py")
+    name = tracked and read_output(*git, "rev-parse", "--short=12", "--verify", "HEAD")
     if not name:
         return "not in a git repository"
     others = (f":(top,exclude){name}" for name in ("advlib/reference", "report/reference"))
-    changed = _output(*git, "status", "--porcelain", "--", ":/", *others).splitlines()
+    changed = read_output(*git, "status", "--porcelain", "--", ":/", *others).splitlines()
     differs = any(_differs(git, line[:2], line[3:]) for line in changed)
     return f"{name}, with changes" if differs else name
 
@@ -83,14 +71,5 @@ def _differs(git: tuple[str, ...], state: str, path: str) -> bool:
     """Tell whether a file that git calls changed is, but for a notebook's outputs."""
     if not path.endswith(".ipynb") or state.strip("M "):
         return True
-    now = Path(_output(*git, "rev-parse", "--show-toplevel"), path).read_bytes()
-    return digest_cells(_output(*git, "show", f"HEAD:{path}").encode()) != digest_cells(now)
-
-
-def _output(*command: str) -> str:
-    """Return what a command prints, nothing when it is missing or fails."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip("\n")
+    now = Path(read_output(*git, "rev-parse", "--show-toplevel"), path).read_bytes()
+    return digest_cells(read_output(*git, "show", f"HEAD:{path}").encode()) != digest_cells(now)
