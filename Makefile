@@ -14,6 +14,9 @@
 ##                                 2 not comparable
 ## make test                       everything that is checked: linter, types, tests, notebooks
 ## make check                      linter, types and the tests that are not slow
+## make replicate SEEDS=10          the experiment over many seeds, on Dask: how many from 0 on, 3-7 or
+##                                 0,4,5; parameters as for the report. What is there is added to.
+##                                 SCHEDULER=tcp://...: on a cluster of your own
 ## make reference                  the reference run anew, with the slides' settings
 ## make illusions FASHION=folder   what the chapter on illusions shows, computed anew: 7 to 11 hours
 ##                                 of a core; stopped, it goes on. Without FASHION, a folder
@@ -36,7 +39,7 @@ help:
 	@printf '\nParameters, from make'"'"'s command line only:\n'
 	@python=$$(sh .make/find-python.sh) && exec "$$python" -E -m advlib.experiment.parameters --help
 
-.PHONY: help report tidy reference illusions compare lint test check bench mutation lab picture audit lock clean distclean check-python FORCE
+.PHONY: help report tidy replicate reference illusions compare lint test check bench mutation lab picture audit lock clean distclean check-python FORCE
 # Notebooks are executed side by side, each with its share of the cores (advlib.experiment.runner):
 # two trainings on a core each are done sooner than one after the other on two.
 MAKEFLAGS += --no-builtin-rules $(if $(ADVLIB_TURN),,--jobs=3)
@@ -79,7 +82,10 @@ $(eval $(subst @@,$(newline),$(plan)))
 endif
 override takes.compare := A, B and TOLERANCE
 override takes.illusions := FASHION
-ifneq ($(takes.$(goals)),)
+ifneq ($(filter replicate,$(goals)),)
+$(if $(shell $(call quote,$(found)) -E -m advlib.experiment.parameters --replicate $(given) \
+    && echo right),,$(stop))
+else ifneq ($(takes.$(goals)),)
 override comma := ,
 override known := PYTHON $(subst $(comma),,$(takes.$(goals)))
 override unknown := $(foreach v,$(filter-out $(known),$(.VARIABLES)),$(if \
@@ -145,6 +151,10 @@ tidy: $(chapters) # what other notebooks have left there would be read with them
 endif
 endif
 
+# The experiment over many seeds.
+replicate: | $(ready)
+	@$(run) $(python) -m advlib.experiment.replicate $(given)
+
 # The reference run: first for its results, then for the report that quotes them.
 reference: | $(ready)
 	MAKEFLAGS= $(MAKE) report
@@ -154,7 +164,7 @@ reference: | $(ready)
 
 # What the chapter on illusions shows.
 illusions: | $(ready)
-	@$(run) $(python) -m advlib.report.illusions $(call quote,$(FASHION))
+	@$(run) $(python) -m advlib.experiment.illusions $(call quote,$(FASHION))
 
 # ---- Tests --------------------------------------------------------------------------------------
 

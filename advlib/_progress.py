@@ -37,9 +37,9 @@ def show_steps(name: str, steps: int, done: int = 0) -> Iterator[Callable[..., N
 
         def report_step(words: str, logged: str = "") -> None:
             with bar.external_write_mode():  # a log may be on the same terminal
-                if logged:
-                    LOG.info(logged)
                 bar.n += 1
+                if logged:
+                    LOG.info(logged, extra={"share": bar.n / steps})
                 bar.set_postfix_str(words, refresh=False)  # it is when this block ends
 
         yield report_step

@@ -14,12 +14,30 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from advlib.experiment.own import describe_own
 from advlib.kept.folders import METHOD_TEXTS, PARAMETER_SETS
 from advlib.settings import Experiment, check, declared, find_path, is_folder, read_origin
 
+
+class Variant(NamedTuple):
+    """A training that only a replication has: of a method, with something changed."""
+
+    method: str
+    weights_of: str
+    """The method with whose initial weights it begins."""
+    factors: Mapping[str, float] = MappingProxyType({})
+    """What settings are multiplied with."""
+
+
+VARIANTS = {
+    "standard-shared": Variant("standard", "adversarial"),
+    "adversarial-doubled": Variant(
+        "adversarial", "mixed", {"learning_rate": 2.0, "weight_decay": 0.5}
+    ),
+}
 NAMES = tuple(declared(Experiment))
 """The parameters of an experiment, in their order."""
 CONDITIONS = tuple(Experiment().conditions)
@@ -201,6 +219,52 @@ def _write(path: Path, experiment: Experiment) -> None:
     files.write_bytes(path, text.encode())
 
 
+class Replication(NamedTuple):
+    """An experiment over many seeds, as it is asked for."""
+
+    seeds: tuple[int, ...]
+    methods: tuple[str, ...]
+    """By their names in the report, with those of `VARIANTS`."""
+    set_name: str
+    overrides: dict[str, Any]
+    scheduler: str
+
+
+def read_replication(arguments: Iterable[str]) -> Replication:
+    """Read the command line of `make replicate`."""
+    given = {name: value for name, _, value in (text.partition("=") for text in arguments)}
+    reasons = {"SEED": "it takes SEEDS", "WEIGHTS": "it trains its networks itself"}
+    for name in given.keys() & reasons:
+        raise ValueError(f"make replicate does not take {name}: {reasons[name]}")
+    seeds, scheduler = read_seeds(given.pop("SEEDS", "10")), given.pop("SCHEDULER", "")
+    names = given["METHODS"].split(",") if "METHODS" in given else []
+    if names:
+        trained = [VARIANTS[name].method if name in VARIANTS else name for name in names]
+        given["METHODS"] = ",".join(dict.fromkeys(trained))
+    set_name, overrides = read_arguments(f"{name}={value}" for name, value in given.items())
+    experiment = resolve_early(set_name, overrides)
+    methods = names or experiment.methods
+    shown = tuple(dict.fromkeys(read_origin(name).shown for name in methods))
+    return Replication(seeds, shown, set_name, overrides, scheduler)
+
+
+def read_seeds(text: str) -> tuple[int, ...]:
+    """Read seeds: how many from 0 on, a range such as 3-7, or a list such as 0,4,5."""
+    parts = [re.fullmatch(r"([0-9]{1,18})(?:-([0-9]{1,18}))?", part) for part in text.split(",")]
+    seeds: list[int] = []
+    for part in parts:
+        first, last = (part[1], part[2] or part[1]) if part else ("1", "0")
+        if part and len(parts) == 1 and not part[2]:
+            first, last = "0", str(int(part[1]) - 1)
+        seeds += range(int(first), min(int(last), int(first) + 10_000) + 1)
+    if not all(parts) or not seeds or len({*seeds}) != len(seeds):
+        raise ValueError(
+            "SEEDS must be how many, at least 1, a range such as 3-7 or a list such as 0,4,5, not"
+            f" {text!r}"
+        )
+    return tuple(seeds)
+
+
 def _help() -> str:
     rows = {
         "PARAMETERS": f"a parameter set: {', '.join(sets())} (in notebooks/parameters; seed has the"
@@ -255,6 +319,9 @@ def main(arguments: Sequence[str]) -> int:
         print(_help())
         return 0
     try:
+        if first == "--replicate":
+            read_replication(given)
+            return 0
         _write(Path(first.removeprefix("--yaml=")), resolve(*read_arguments(given)))
     except (TypeError, ValueError, OSError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -85,16 +85,20 @@ class Subject(OfExperiment):
             model = runs.build_network(self.network, self.data, 0)
             load_weights(model, self.find_weights(method))
             return model.eval(), None
-        run = runs.trained(
+        run = self.want_training(method, runs=folder).train()
+        return run.model, run.history
+
+    def want_training(self, method: str, **others: Any) -> runs.Wanted:
+        """Name a method's training; `others` as for `runs.Wanted.find`."""
+        return runs.Wanted.find(
             method,
             self.data,
             self.experiment,
             row=self.find_method(method),
             network=self.network,
             code=self._digest_code(method),
-            runs=folder,
+            **others,
         )
-        return run.model, run.history
 
     def find_method(self, method: str) -> Method:
         """Return a method by its name, also one of ours that the experiment does not name."""
@@ -120,15 +124,15 @@ class Subject(OfExperiment):
         return found
 
 
-def resolve_subject(experiment: Experiment) -> Subject:
-    """Load what an experiment names.
+def resolve_subject(experiment: Experiment, data: Dataset | None = None) -> Subject:
+    """Load what an experiment names; its data only where they are not given.
 
     Raises
     ------
     ValueError, OSError
         If something is missing, or does not fit. The message names it and what is expected.
     """
-    data = load_data(experiment.dataset, images=experiment.images)
+    data = data or load_data(experiment.dataset, images=experiment.images)
     if data.name in DATASETS:  # in whatever folder it lies
         experiment = replace(experiment, dataset=data.name)
     if len(data.train) < (experiment.images or 0):

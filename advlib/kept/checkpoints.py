@@ -95,8 +95,8 @@ class Checkpoint:
 
     `identity` is what decides the run's numbers: a folder with another is not taken for this run's.
     `device`, `threads`, `precision` (torch's ``fp32_precision``) and `processor` are those that the
-    run began with; `state` has the weights after the last finished epoch, none before the first, and
-    `history` a row for each finished epoch.
+    run began with; `state` has the weights after the last finished epoch, none before the first,
+    and `history` a row for each finished epoch.
     """
 
     folder: Path

@@ -7,8 +7,8 @@ import pytest
 import torch
 import typst
 
-from advlib.experiment.kernel import share_cores
 from advlib.experiment import provenance
+from advlib.experiment.kernel import share_cores
 from advlib.kept import machine
 
 ROOT = Path(__file__).parents[2]

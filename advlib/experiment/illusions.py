@@ -1,11 +1,11 @@
 """When a defence is an illusion: what the chapter on it shows, computed once, by `make illusions`.
 
-    python -m advlib.report.illusions [FASHION_FOLDER]
+    python -m advlib.experiment.illusions [FASHION_FOLDER]
 
 Five methods are trained on MNIST and on Fashion-MNIST with the slides' settings, and on MNIST once
-more at a learning rate at which each has converged. Each training is a process on one core, as many
-side by side as there are cores, the slides' learning rate first and PGD training last. All is kept
-in the folder of runs after every epoch, and goes on from there; the CSV files in
+more at a learning rate at which each has converged. Each training is a task of a local cluster
+(`advlib.experiment.cluster`), the slides' learning rate first and PGD training last. All is kept in
+the folder of runs after every epoch, and goes on from there; the CSV files in
 advlib/reference/illusions follow as it comes.
 
 A pass of an image takes 0.25 ms of an idle core here, 0.4 ms of a busy one. The 30 epochs of a
@@ -15,14 +15,12 @@ and all of it, 99 million passes, is 7 to 11 hours of a core.
 
 import hashlib
 import json
+import logging
 import math
-import multiprocessing
-import os
 import sys
 import time
 from dataclasses import dataclass
 from functools import cache, partial
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +31,8 @@ from torch import nn
 from advlib import apgd, evaluate, fgsm, load_data, pgd, robustness, worst_case
 from advlib.attacks import random_signs
 from advlib.data import Dataset, Split
-from advlib.experiment import provenance
+from advlib.experiment import cluster, provenance
+from advlib.experiment.replicate import count_passes
 from advlib.kept import checkpoints, files
 from advlib.kept.code import running_code
 from advlib.kept.folders import ILLUSIONS, runs_folder
@@ -115,9 +114,8 @@ class Run:
 
     def cost(self) -> int:
         """Return the passes of an epoch, about."""
-        settings = find_method(self.method).settings()
-        passes = {"standard": 1, "pgd": 1 + getattr(settings, "pgd_steps", 0)}
-        return passes.get(self.method, 2) * (self.plan.images or DATASETS[TUNED].training_images)
+        passes = count_passes(self.method, find_method(self.method).settings())
+        return passes * (self.plan.images or DATASETS[TUNED].training_images)
 
     def model(self) -> nn.Module:
         model = LeNet()
@@ -152,12 +150,30 @@ class Run:
             spent = {"epoch": epoch, "passes": sum(counted), "seconds": seconds}
             rows.append({**named, **spent, **found, **place})
             checkpoints.save(self.file, model.state_dict(), rows)
-            left = _write_time(seconds * self.left(epochs))
-            print(f"{self.name}: epoch {epoch} of {epochs}, {left} left", flush=True)
+            about = {"share": epoch / epochs}
+            logging.getLogger("advlib").info(f"{self.name}: epoch {epoch} of {epochs}", extra=about)
 
 
 @dataclass(frozen=True)
-class Group:
+class Epochs(cluster.Task):
+    """A training up to an epoch."""
+
+    run: Run
+    epochs: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.run.name}, {self.epochs} epochs"
+
+    def cost(self, plan: Plan) -> float:
+        return self.run.cost() * self.run.left(self.epochs)
+
+    def compute(self, plan: Plan, given: None) -> None:
+        self.run.work(self.epochs)
+
+
+@dataclass(frozen=True)
+class Group(cluster.Task):
     """Trained models that are attacked together, with the slides' learning rate or a chosen one."""
 
     plan: Plan
@@ -176,9 +192,19 @@ class Group:
         rows: list[dict[str, Any]] = checkpoints.load(self.file)[1] if self.file.exists() else []
         return rows
 
-    def work(self, _: int) -> None:
+    @property
+    def name(self) -> str:
+        return f"attacks on {self.runs[0].data}, {self.rates} rates, {self.runs[-1].method}"
+
+    def cost(self, plan: Plan) -> float:
+        return 2000 * plan.attacked * len(self.runs)
+
+    def is_ready(self, plan: Plan) -> bool:
+        return not any(run.left(plan.epochs) for run in self.runs)
+
+    def compute(self, plan: Plan, given: None) -> None:
         """Attack the models in every way; each standard model is in the first group's rows."""
-        plan, data = self.plan, self.plan.load(self.runs[0].data)
+        data = plan.load(self.runs[0].data)
         few, (low, high) = data.test.sample(plan.attacked), data.bounds
         models = {run.method: run.model() for run in self.runs}
         signs = partial(random_signs, restarts=plan.draws)
@@ -186,17 +212,17 @@ class Group:
             "Square": partial(square, queries=plan.queries),
             f"random signs, {plan.draws} draws": signs,
         }
-        given: dict[str, Any] = {"bounds": data.bounds, "seed": SETTINGS.seed}
+        options: dict[str, Any] = {"bounds": data.bounds, "seed": SETTINGS.seed}
         more: dict[str, Any] = {"attacks": own, "steps": plan.steps}
-        found = robustness(models, few.images, few.labels, SETTINGS.epsilon, **more, **given)
+        found = robustness(models, few.images, few.labels, SETTINGS.epsilon, **more, **options)
         illusions = worst_case.find_illusions(found)
         everywhere = float((high - low).max())
         rows = []
         for run in self.runs:
             model = models[run.method]
             checked = {
-                "APGD, twice the steps": _error(model, few, apgd, steps=2 * plan.steps, **given),
-                "APGD, any size": _error(model, few, apgd, everywhere, steps=plan.steps, **given),
+                "APGD, twice the steps": _error(model, few, apgd, steps=2 * plan.steps, **options),
+                "APGD, any size": _error(model, few, apgd, everywhere, steps=plan.steps, **options),
             }
             row: dict[str, Any] = {"data": run.data, "rates": self.rates, "method": run.method}
             row |= {"learning_rate": run.rate, "illusion": illusions.get(run.method, "")}
@@ -235,19 +261,17 @@ def list_groups(plan: Plan) -> list[Group]:
     return groups
 
 
-def find_work(plan: Plan) -> dict[Run | Group, int]:
-    """Return what can be done now, with the epochs of the trainings, in the order to do it in."""
-    runs = list_runs(plan)
-    left = {run: epochs for run, epochs in runs.items() if run.left(epochs)}
+def find_tasks(plan: Plan) -> list[Epochs | Group]:
+    """Return what is not done, as far as is known, in the order to do it in."""
+    left = [Epochs(run, n) for run, n in list_runs(plan).items() if run.left(n)]
 
-    def rank(run: Run) -> tuple[bool, bool, int]:
+    def rank(task: Epochs) -> tuple[bool, bool, float]:
         """Put what takes long last, and before it other rates than the slides'."""
-        aside = run.rate != SETTINGS.learning_rate
-        return run.method == "pgd", aside, run.cost() * run.left(left[run])
+        aside = task.run.rate != SETTINGS.learning_rate
+        return task.run.method == "pgd", aside, task.cost(plan)
 
-    order = sorted(left, key=rank)
-    groups = [each for each in list_groups(plan) if not each.open() and not {*each.runs} & {*left}]
-    return {**dict.fromkeys(groups, 0), **{run: left[run] for run in order}}
+    groups = [group for group in list_groups(plan) if not group.open()]
+    return [*groups, *sorted(left, key=rank)]
 
 
 def _error(
@@ -295,10 +319,6 @@ def _place() -> dict[str, str | int]:
     }
 
 
-def _write_time(seconds: float) -> str:
-    return f"{seconds // 3600:.0f} h {seconds % 3600 / 60:.0f} min"
-
-
 def write_tables(plan: Plan) -> None:
     """Write the rows that are kept into the CSV files; those of others that are there stay."""
     rows = {
@@ -316,50 +336,30 @@ def write_tables(plan: Plan) -> None:
                 files.write_bytes(path, text)
 
 
-def report_progress(plan: Plan, cores: int) -> None:
-    """Say how much is left, by the time that a pass has taken so far."""
-    runs = list_runs(plan)
-    rows = [row for run in runs for row in run.open()[1]]
-    left = {run: run.left(epochs) for run, epochs in runs.items()}
-    words = f"{sum(not n for n in left.values())} of {len(runs)} trainings are done"
-    if rows:
-        first = [row for row in rows if row["epoch"] == 1]
-        speed = sum(row["seconds"] for row in first) / sum(row["passes"] for row in first)
-        seconds = speed * sum(run.cost() * n for run, n in left.items()) / cores
-        words += f", about {_write_time(seconds)} left on {cores} cores"
-    print(words, flush=True)
+def compute_all(plan: Plan) -> dict[str, str]:
+    """Do all that there is to do; return what failed, and why."""
 
-
-def run_all(plan: Plan, cores: int) -> None:
-    """Do all that there is to do, so many processes side by side."""
-    context = multiprocessing.get_context("spawn")
-    running: dict[Run | Group, Any] = {}
-    while True:
+    def find() -> list[Epochs | Group]:
         write_tables(plan)
-        work = {each: n for each, n in find_work(plan).items() if each not in running}
-        for each in [*work][: cores - len(running)]:
-            running[each] = context.Process(target=_work, args=(each, work[each]), daemon=True)
-            running[each].start()
-        if not running:
-            return
-        report_progress(plan, cores)
-        wait([process.sentinel for process in running.values()], timeout=300)
-        for each in [each for each, process in running.items() if process.exitcode is not None]:
-            if running.pop(each).exitcode:
-                raise SystemExit(f"error: {each.file.stem} failed")
+        return find_tasks(plan)
+
+    with checkpoints.hold(runs_folder() / "illusions"):
+        return cluster.compute(find, plan, sent=plan, unpack=_unpack)
 
 
-def _work(each: Run | Group, epochs: int) -> None:
-    """Do one thing in a process of its own, which ends with the one that started it."""
-    end_with_make()
-    torch.set_num_threads(1)
-    each.work(epochs)
+def _unpack(plan: Plan, folder: str) -> Plan:
+    return plan
+
+
+def main(arguments: list[str]) -> int:
+    failed = compute_all(Plan("".join(arguments[:1])))
+    for name, reason in failed.items():
+        print(f"error: {name} failed: {reason}", file=sys.stderr)
+    return len(failed)
 
 
 if __name__ == "__main__":
     end_with_make()
-    # the processes end with this one, and it with make
-    os.environ["ADVLIB_MAKE"] = f"{os.environ.get('ADVLIB_MAKE', '')} {os.getpid()}"
-    os.environ["OMP_NUM_THREADS"] = "1"
-    with checkpoints.hold(runs_folder() / "illusions"):
-        run_all(Plan("".join(sys.argv[1:2])), os.cpu_count() or 1)
+    from advlib.experiment import illusions as module  # whose tasks a worker can import
+
+    sys.exit(module.main(sys.argv[1:]))

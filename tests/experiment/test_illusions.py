@@ -14,10 +14,10 @@ import torch
 from engine import digits, same_bits
 
 from advlib import runs, worst_case
+from advlib.experiment import illusions
+from advlib.experiment.illusions import DATA, GROUPS, METHODS, Epochs, Group, Plan, Run, find_tasks
 from advlib.kept import checkpoints, folders
 from advlib.kept.folders import NOTEBOOKS
-from advlib.report import illusions
-from advlib.report.illusions import DATA, GROUPS, METHODS, Group, Plan, Run, find_work
 from advlib.report.prose import read_line, read_markdown
 from advlib.settings import Training
 from notebooks import Cells, execute
@@ -40,13 +40,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "results"
 
 
-def compute(plan: Plan = PLAN) -> list[Run | Group]:
+def compute(plan: Plan = PLAN) -> list[Epochs | Group]:
     """Do all of it in this process; return what was done, in its order."""
-    done: list[Run | Group] = []
-    while work := find_work(plan):
-        for each, epochs in work.items():
-            each.work(epochs)
-            done.append(each)
+    done: list[Epochs | Group] = []
+    while tasks := find_tasks(plan):
+        for task in tasks:
+            if task.is_ready(plan):
+                task.compute(plan, None)
+                done.append(task)
     illusions.write_tables(plan)
     return done
 
@@ -108,7 +109,7 @@ def test_what_was_killed_goes_on_to_the_same_rows(
     run, context = Run(PLAN, "MNIST", "standard"), multiprocessing.get_context("spawn")
 
     def start(epochs: int) -> Any:
-        process = context.Process(target=illusions._work, args=(run, epochs), daemon=True)
+        process = context.Process(target=run.work, args=(epochs,), daemon=True)
         process.start()
         return process
 
@@ -159,8 +160,7 @@ def find_references(words: str) -> list[tuple[str, str]]:
 def test_all_of_it_is_computed_written_and_shown(tmp_path: Path, place: Path) -> None:
     assert not show(tmp_path).shown
     done = compute()
-    trainings = [each for each in done if isinstance(each, Run)]
-    assert len({*trainings}) == 15
+    assert len({task.run for task in done if isinstance(task, Epochs)}) == 15
     epochs, attacked = (pd.read_csv(place / f"{name}.csv") for name in illusions.KEYS)
     assert {*epochs["data"]} == {*DATA}
     assert attacked.groupby("rates").size().to_dict() == {"chosen": 5, "slides": 10}
@@ -201,24 +201,23 @@ def test_rows_of_another_computation_stay(place: Path) -> None:
 
 
 def test_the_slides_rate_comes_first_and_pgd_last() -> None:
-    work = find_work(PLAN)
-    runs = [run for run in work if isinstance(run, Run)]
-    assert len(runs) == len(work) == 15
-    first, more, last = runs[:8], runs[8:12], runs[12:]
+    tasks = [task for task in find_tasks(PLAN) if isinstance(task, Epochs)]
+    assert len(tasks) == 15
+    first, more, last = tasks[:8], tasks[8:12], tasks[12:]
     assert (
-        {run.rate for run in first}
+        {task.run.rate for task in first}
         == {illusions.SETTINGS.learning_rate}
-        != {run.rate for run in more}
+        != {task.run.rate for task in more}
     )
-    assert {run.method for run in last} == {"pgd"} != {run.method for run in first + more}
+    assert {task.run.method for task in last} == {"pgd"} != {t.run.method for t in first + more}
     for part in (first, more):
-        costs = [run.cost() * work[run] for run in part]
+        costs = [task.cost(PLAN) for task in part]
         assert costs == sorted(costs)
     for method in GROUPS[0]:
         Run(PLAN, "FashionMNIST", method).work(2)
-    ready = next(iter(find_work(PLAN)))
-    assert isinstance(ready, Group)
-    assert {run.data for run in ready.runs} == {"FashionMNIST"}
+    ready = [t for t in find_tasks(PLAN) if isinstance(t, Group) and t.is_ready(PLAN)]
+    assert ready == find_tasks(PLAN)[1:2]
+    assert {run.data for run in ready[0].runs} == {"FashionMNIST"}
 
 
 def put_results(place: Path, spoilt: range, fashion: float) -> None:

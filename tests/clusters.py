@@ -1,0 +1,115 @@
+"""Clusters for tests: tasks, which a worker imports from here; a scheduler and workers outside."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from advlib.experiment.cluster import Task
+from advlib.kept.folders import PROJECT
+
+
+@dataclass(frozen=True)
+class Note(Task):
+    """Notes that it begins; waits; gives its worker's process, which is kept in a file."""
+
+    folder: Path
+    title: str
+    needs: str = ""
+    seconds: float = 0.0
+    fatal: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.title
+
+    @property
+    def kept(self) -> Path:
+        return self.folder / self.title
+
+    def cost(self, work: Any) -> float:
+        return 1.0
+
+    def is_ready(self, work: Any) -> bool:
+        return not self.needs or (self.folder / self.needs).exists()
+
+    def give(self, work: Any) -> str:
+        return (self.folder / self.needs).read_text() if self.needs else ""
+
+    def compute(self, work: Any, given: str) -> str:
+        with (self.folder / "begun").open("a") as file:
+            file.write(f"{self.title} {os.getpid()}\n")
+        if self.fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.title == "wrong":
+            raise ValueError("it is wrong")
+        time.sleep(self.seconds)
+        return f"{work} {given}"
+
+    def keep(self, work: Any, found: str) -> None:
+        self.kept.write_text(found)
+
+
+def unpack(sent: str, folder: str) -> str:
+    assert Path(folder).is_dir()
+    return sent.upper()
+
+
+def wait_for(happened: Callable[[], Any]) -> Any:
+    end = time.monotonic() + 120
+    while not (found := happened()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found
+
+
+class Outside:
+    """A scheduler, and workers, in processes of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+        path = os.pathsep.join(map(str, (PROJECT, PROJECT / "tests")))
+        self.environment = os.environ | {"PYTHONPATH": path}
+
+    def run(self, what: str, *arguments: str, **more: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "dask", what, "--no-dashboard", *arguments]
+        log = (self.folder / "log").open("ab")
+        environment = self.environment | more
+        process = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, cwd=self.folder
+        )
+        self.processes.append(process)
+        return process
+
+    def start_scheduler(self) -> tuple[subprocess.Popen[bytes], str]:
+        file = self.folder / f"scheduler-{len(self.processes)}.json"
+        place = ["--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file)]
+        process = self.run("scheduler", *place)
+
+        def address() -> str:
+            try:
+                return str(json.loads(file.read_text())["address"])
+            except (OSError, ValueError):
+                return ""
+
+        return process, wait_for(address)
+
+    def start_worker(self, address: str, *more: str, **environment: str) -> None:
+        place = ["--host", "127.0.0.1", "--local-directory", str(self.folder)]
+        self.run("worker", address, *place, *(more or ["--nthreads", "1"]), **environment)
+
+    def __enter__(self) -> "Outside":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.processes:
+            process.terminate()  # a nanny ends its worker
+        for process in self.processes:
+            process.wait(60)
