@@ -70,6 +70,8 @@ class Plan:
     trial: int = 5
     """The epochs after which rates are compared, by the error under PGD on validation images."""
     rates: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03)
+    watched: int = 500
+    """The images that are attacked after each epoch."""
     attacked: int = 1000
     steps: int = 50
     queries: int = 1000
@@ -95,7 +97,7 @@ class Run:
 
     @property
     def file(self) -> Path:
-        decides = self.plan.images, self.plan.trial, self.plan.attacked
+        decides = self.plan.images, self.plan.trial, self.plan.watched
         return _name_file(self.name, *decides, _training_code(self.method))
 
     def open(self) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
@@ -126,7 +128,7 @@ class Run:
         """Train the epochs that are missing, and measure after each."""
         data, row = self.plan.load(self.data), find_method(self.method)
         settings = row.settings(learning_rate=self.rate)
-        parts = [part.sample(self.plan.attacked) for part in (data.test, data.validation)]
+        parts = [part.sample(self.plan.watched) for part in (data.test, data.validation)]
         model, (state, rows) = begin(self.method, data, SETTINGS.seed), self.open()
         model.load_state_dict(state or model.state_dict())
         place = _place()
@@ -147,7 +149,7 @@ class Run:
                 found["validation_pgd"] = _error(model, parts[1], pgd, bounds=data.bounds)
             seconds = time.perf_counter() - start
             named = {"data": self.data, "method": self.method, "learning_rate": self.rate}
-            spent = {"epoch": epoch, "passes": sum(counted), "seconds": seconds}
+            spent = {"epoch": epoch, "passes": sum(counted), "seconds": seconds, "n": len(parts[0])}
             rows.append({**named, **spent, **found, **place})
             checkpoints.save(self.file, model.state_dict(), rows)
             about = {"share": epoch / epochs}
@@ -183,7 +185,7 @@ class Group(cluster.Task):
     @property
     def file(self) -> Path:
         plan = self.plan
-        decides = self.rates, plan.epochs, plan.steps, plan.queries, plan.draws
+        decides = self.rates, plan.epochs, plan.attacked, plan.steps, plan.queries, plan.draws
         states = [run.file.name for run in self.runs]
         return _name_file(f"attacked-{self.runs[0].data}", *decides, *states, _attacking_code())
 

@@ -22,7 +22,9 @@ from advlib.report.prose import read_line, read_markdown
 from advlib.settings import Training
 from notebooks import Cells, execute
 
-PLAN = Plan(images=100, epochs=2, trial=1, rates=(0.001, 0.003), attacked=20, steps=2, queries=5)
+PLAN = Plan(
+    images=100, epochs=2, trial=1, rates=(0.001, 0.003), watched=20, attacked=20, steps=2, queries=5
+)
 
 
 @pytest.fixture(autouse=True)
@@ -223,10 +225,18 @@ def test_the_slides_rate_comes_first_and_pgd_last() -> None:
 def put_results(place: Path, spoilt: range, fashion: float) -> None:
     """Write results in which one step finds few from some epochs on, and so of Fashion-MNIST."""
     place.mkdir()
-    made = {"processor": "p", "torch": "t", "commit": "c", "learning_rate": 0.001}
+    made = {"processor": "p", "torch": "t", "commit": "c", "learning_rate": 0.001, "n": 20}
     names = [(data, method) for data in DATA for method in METHODS]
     epochs = [
-        {"data": data, "method": method, "epoch": epoch, "passes": epoch, "clean": 1.0, **made}
+        {
+            "data": data,
+            "method": method,
+            "epoch": epoch,
+            "passes": epoch,
+            "clean": 1.0,
+            "n": 20,
+            **made,
+        }
         | {"fgsm": 10.0, "pgd": 99.0 if epoch in spoilt else 20.0, "validation_pgd": math.nan}
         for data, method in names
         for epoch in range(1, 31)
@@ -234,7 +244,7 @@ def put_results(place: Path, spoilt: range, fashion: float) -> None:
     other = ["none", "random signs", "random signs, 100 draws", "transfer", "APGD, log-odds"]
     twice = ["Square", "APGD, twice the steps"]
     attacked = [
-        {"data": data, "method": method, "rates": rates, "illusion": "", "n": 20, **made}
+        {"data": data, "method": method, "rates": rates, "illusion": "", **made}
         | dict.fromkeys([*other, *twice], 10.0)
         | {"FGSM": fashion if data == "FashionMNIST" else 10.0, "worst case": worst}
         | {"APGD, any size": 100.0}
