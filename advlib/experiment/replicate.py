@@ -30,13 +30,13 @@ from advlib.kept import checkpoints, files
 from advlib.kept.code import running_code
 from advlib.kept.folders import BUILD, runs_folder
 from advlib.kept.parent import end_with_make
+from advlib.results.expected import KEYS
 from advlib.runs import Wanted
 from advlib.settings import DATASETS, read_origin
 from advlib.square import square
 
 REPLICATED = BUILD / "replicated"
-KEYS = ["table", "row", "column", "seed"]
-"""What says which number it is: where it stands in a report, and in the report of which seed."""
+
 FILES = checkpoints.NAME, checkpoints.HISTORY
 LAST = "objective_train", "top1_error_validation", "top1_error_validation_adversarial"
 """What is told of a training's last epoch."""

@@ -21,13 +21,15 @@ RESULTS = REFERENCE / "results"
 """The reference run's results."""
 ILLUSIONS = REFERENCE / "illusions"
 """What the chapter on illusions shows: what `make illusions` computed."""
+SEEDS = REFERENCE / "seeds"
+"""What the experiment gives over many seeds, by parameter set: what `make replicate` computed."""
 PUBLISHED = PACKAGE / "published" / "slides.json"
 PARAMETERS = "ADVLIB_PARAMETERS"
 """Names, in the environment of a report's notebooks, the file with the report's parameters."""
 METHOD_TEXTS = NOTEBOOKS / "methods"
 STYLE = MATTER / "style"
 
-DATA = frozenset({MNIST, REFERENCE, RESULTS, ILLUSIONS, PUBLISHED, METHOD_TEXTS, STYLE})
+DATA = frozenset({MNIST, REFERENCE, RESULTS, ILLUSIONS, SEEDS, PUBLISHED, METHOD_TEXTS, STYLE})
 """The places whose files a module reads that imports their names."""
 
 
