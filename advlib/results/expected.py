@@ -1,7 +1,5 @@
 """What an experiment's numbers are expected to be, by the committed results over many seeds."""
 
-import math
-
 import pandas as pd
 from scipy import stats
 
@@ -38,10 +36,6 @@ def predict(values: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     one more value falls with probability `level`. It is undefined for fewer than two seeds.
     """
     found = values.agg(["count", "mean", "std"]).T.set_axis(["n", "mean", "sd"], axis="columns")
-    wide = [
-        stats.t.ppf((1 + level) / 2, n - 1) * math.sqrt(1 + 1 / n) if n > 1 else math.nan
-        for n in found["n"]
-    ]
-    return found.assign(
-        low=found["mean"] - wide * found["sd"], high=found["mean"] + wide * found["sd"]
-    )
+    n = found["n"].where(found["n"] > 1)
+    half = stats.t.ppf((1 + level) / 2, n - 1) * (1 + 1 / n) ** 0.5 * found["sd"]
+    return found.assign(low=found["mean"] - half, high=found["mean"] + half)

@@ -17,9 +17,10 @@ import advlib
 from advlib.attacks import slides_fgsm
 from advlib.experiment import cluster, parameters, replicate
 from advlib.experiment.parameters import VARIANTS, read_replication, read_seeds
-from advlib.experiment.replicate import KEYS, Train, Work
+from advlib.experiment.replicate import Train, Work
 from advlib.experiment.subject import resolve_subject
 from advlib.kept import checkpoints
+from advlib.results.expected import KEYS
 from advlib.runs import Wanted, begin
 from advlib.settings import Training
 
