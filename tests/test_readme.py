@@ -85,7 +85,7 @@ def test_its_table_of_fashion_mnist_is_in_the_reference_results() -> None:
     errors, models = found["tbl-evaluation"]["error"], ("standard", "mixed", "adversarial")
     assert clean == [errors[f"{model}, clean"] for model in models]
     assert step == [errors[f"{model}, adversarial"] for model in models]
-    for row, name in zip(rest, ("FGSM", "random signs", "worst case"), strict=True):
+    for row, name in zip(rest, ("FGSM", "random signs", "transfer", "worst case"), strict=True):
         assert row == [*found["tbl-robustness"].loc[name]]
 
 
