@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 import advlib
 from advlib.attacks import EACH_CLASS, apgd, fgsm, pgd, random_signs
+from advlib.kept import checkpoints
 from advlib.worst_case import LAST, RESTARTS, WORST, Robustness, find_illusions, list_attacks
 
 
@@ -311,3 +313,26 @@ def test_an_attack_of_ones_own_works_on_copies_and_leaves_the_models_mode() -> N
     assert not any(module.training for module in model.modules())
     rows = [row for row in expected.error.index if row != WORST]
     assert found.error.loc[rows].equals(expected.error.loc[rows])
+
+
+@pytest.mark.slow
+def test_on_fashion_mnist_one_step_is_an_illusion_and_on_mnist_it_is_none() -> None:
+    """Of models with the slides' settings, on 200 drawn test images of each; weights as float16.
+
+    Fashion-MNIST (MIT licence, https://github.com/zalandoresearch/fashion-mnist) is not bundled.
+    """
+    kept, _ = checkpoints.load(Path(__file__).with_name("fashion.safetensors"))
+    images, labels, low, high = (kept.pop(name) for name in ("images", "labels", "low", "high"))
+    clothes = advlib.LeNet()
+    clothes.load_state_dict({name: value.float() for name, value in kept.items()})
+    images = images.float().clamp(low, high)
+    found = advlib.robustness(
+        {"mixed": clothes.eval()}, images, labels, bounds=(low, high), steps=10
+    )
+    assert find_illusions(found) == {"mixed": "random signs"}
+    assert found.error["mixed"]["FGSM"] < 20 < 90 < found.error["mixed"][WORST]
+    data = advlib.load_data("MNIST")
+    few = data.test.sample(200)
+    defended = {name: advlib.pretrained(name) for name in ("mixed", "adversarial")}
+    found = advlib.robustness(defended, few.images, few.labels, bounds=data.bounds, steps=10)
+    assert not find_illusions(found)
