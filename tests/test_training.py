@@ -463,6 +463,19 @@ def test_the_step_that_diverges_may_be_an_epochs_last(method: str) -> None:
         advlib.train(advlib.LeNet(), NOISE, method=method, batch_size=200, learning_rate=1e6)
 
 
+def test_mixed_training_is_adversarial_training_at_twice_the_rate_and_half_the_decay() -> None:
+    """Over an epoch from the same weights in the same order: methods/adversarial.md, (doubled)."""
+    data, models = doubled(2000), [advlib.LeNet(seed=1).double() for _ in range(3)]
+    settings: dict[str, Any] = {"epochs": 1, "weight_decay": 0.01}  # so large that it counts
+    advlib.train(models[0], data, method="mixed", learning_rate=1e-3, **settings)
+    twice = {**settings, "weight_decay": 0.005, "learning_rate": 2e-3}
+    advlib.train(models[1], data, method="adversarial", **twice)
+    advlib.train(models[2], data, method="adversarial", **{**twice, "weight_decay": 0.01})
+    mixed, adversarial, other = (list(model.parameters()) for model in models)
+    assert relative(adversarial, mixed) < 1e-6
+    assert relative(other, mixed) > 1e-4
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_trains_to_the_cpus_numbers(tmp_path: Path) -> None:
     """In float64, where no sign flips; the model comes back to where it was, and a run goes on."""
