@@ -84,6 +84,12 @@ def imports() -> dict[str, list[float]]:
     return seconds
 
 
+def cluster() -> dict[str, float]:
+    print("  cluster", flush=True)
+    figures: dict[str, float] = json.loads(run("-m", "benchmarks.cluster", threads=1))
+    return figures
+
+
 def machine() -> dict[str, str]:
     return {
         "processor": processor(),
@@ -104,6 +110,7 @@ def main() -> None:
         "timing": {threads: timing(threads) for threads in counts},
         "memory": memory(),
         "imports": imports(),
+        "cluster": cluster(),
     }
     text = table.markdown(figures)
     files.write_bytes(target, text.encode())

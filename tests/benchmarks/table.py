@@ -7,7 +7,7 @@ from typing import Any
 Figures = dict[str, Any]
 """What the measuring processes give: `machine`, the `images` of a round, and by the number of
 threads `timing` (see `timing.measure` and `profiling.profile`); `memory` in MB by work and
-competitor; `imports` in seconds by statement."""
+competitor; `imports` in seconds by statement; `cluster` as `benchmarks.cluster` gives it."""
 
 HEADER = (
     "work",
@@ -33,6 +33,9 @@ def markdown(figures: Figures) -> str:
         "## Imports",
         "Whole processes, one after the other in turn.",
         _table(("process", "seconds", "times import torch"), _imports(figures["imports"])),
+        "## Many seeds",
+        _MANY,
+        _table(("trainings", "cores", "seconds", "times plain"), _many(figures["cluster"])),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -51,6 +54,24 @@ product. MB is the peak resident memory of a process of its own with one thread,
 torch and torchvision takes, with the whole data set in memory; for advlib's adversarial training it
 is that of an epoch with all 55,000 images and the validation. What each peer does is in
 `peers.py`."""
+
+
+_MANY = """\
+Adversarial trainings of 4 epochs on 20,000 images, each with a thread, with all that it takes to
+start: one in a process alone; two for each core in plain processes side by side; the same on the
+cluster of `make replicate`."""
+
+
+def _many(found: dict[str, float]) -> Iterator[Sequence[str]]:
+    cores = f"{found['cores']}"
+    for words, count, used in (
+        ("one", 1, "1"),
+        ("plain", found["trainings"], cores),
+        ("cluster", found["trainings"], cores),
+    ):
+        ratio = found[words] / found["plain"]
+        title = f"{count}, on the cluster" if words == "cluster" else f"{count}"
+        yield title, used, f"{found[words]:.0f}", f"{ratio:.2f}"
 
 
 def _rounds(timing: dict[int, Any]) -> int:
