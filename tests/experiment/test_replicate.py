@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from clusters import Outside
-from engine import same_bits
+from engine import same_bits, threads
 from folders import put_idx
 
 import advlib
@@ -162,6 +162,15 @@ def test_workers_need_no_disk_of_ours(
     (table,) = place.iterdir()
     found = read(table)
     assert {*found["last epoch"].index.get_level_values("row")} == {"on-attacked", "standard"}
+    # the bits are those of a report here
+    (tmp_path / "gone").rename(own)
+    (kept,) = (tmp_path / "runs").glob(f"standard-*/{checkpoints.NAME}")
+    monkeypatch.setenv("ADVLIB_RUNS", str(tmp_path / "again"))
+    subject = resolve_subject(parameters.resolve(*parameters.read_arguments(small)))
+    with threads(1):
+        model, _ = subject.open_training("standard")
+    weights, _ = checkpoints.load(kept)
+    assert checkpoints.digest(weights) == checkpoints.digest(model.state_dict())
     for folder in (tmp_path / "runs").glob("*-*"):
         assert (tmp_path / "theirs" / folder.name).is_dir()
         (tmp_path / "theirs" / folder.name).rename(tmp_path / folder.name)
