@@ -243,9 +243,10 @@ class Attack(Measured):
     def measure(self, work: Work, models: Sequence[nn.Module]) -> dict[str, pd.DataFrame]:
         data, settings = work.subject.data, work.subject.experiment
         few, many = data.test.sample(settings.attacked), settings.attacked > 200
+        draws, queries = (100, 1_000) if many else (20, 200)
         own = {
-            "random signs, many times": partial(random_signs, restarts=100 if many else 20),
-            "Square": partial(square, queries=1_000 if many else 200),
+            f"random signs, {draws} times": partial(random_signs, restarts=draws),
+            "Square": partial(square, queries=queries),
         }
         found = robustness(
             {self.method: models[0]},
