@@ -12,6 +12,8 @@
 ## make compare A=folder B=folder   two reports' settings and numbers side by side; "reference" is the
 ##                                 reference run. Exit status: 0 equal to TOLERANCE=0, 1 different,
 ##                                 2 not comparable
+## make compare A=folder B=expected    is a report, with the slides' settings or the quick ones, as
+##                                 those of other seeds? Exit status: 0 yes, 1 no, 2 not comparable
 ## make test                       everything that is checked: linter, types, tests, notebooks
 ## make check                      linter, types and the tests that are not slow
 ## make replicate SEEDS=10          the experiment over many seeds, on Dask: how many from 0 on, 3-7 or

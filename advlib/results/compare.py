@@ -6,6 +6,10 @@
 A and B are folders of reports, such as report/build/seed, or "reference", the reference run. The
 exit status is 0 if all settings are equal and no number differs by more than TOLERANCE (0 by
 default), 1 if something differs, 2 if they cannot be compared.
+
+B may be "expected" as well: what runs from several seeds lead to expect of a report with the
+slides' settings or the quick ones. The exit status is then 1 only if a number lies outside its
+interval.
 """
 
 import math
@@ -17,13 +21,15 @@ from typing import Any
 import pandas as pd
 
 from advlib.kept import folders
+from advlib.kept.folders import PARAMETER_SETS
+from advlib.results.expected import Cells, expect, read_seeds
 from advlib.results.tables import read
-from advlib.settings import SIZE
+from advlib.settings import SIZE, declared, extend
 from advlib.show.words import write_setting
 
 SETTINGS = "tbl-settings"
-Cells = dict[tuple[str, str], Any]
-"""A table's cells by row and column."""
+SETS = "seed", "quick"
+"""The parameter sets of which it is known what to expect; of two as near to a report, the first."""
 
 
 def read_report(named: str) -> dict[str, Cells]:
@@ -105,9 +111,70 @@ def compare_numbers(
     return different, count
 
 
+def find_set(settings: Cells) -> tuple[str, list[tuple[str, str, Any, Any]]]:
+    """Return the parameter set that a report's settings are nearest to, and those that differ.
+
+    They are listed as by `list_differences`. The seed does not count, nor which methods there are,
+    nor what only methods have that are not in the report.
+    """
+    import yaml
+
+    from advlib.methods import METHODS  # it takes torch's time
+
+    kind = extend(method.settings for method in METHODS.values())
+    apart = {}
+    for name in SETS:
+        content = yaml.safe_load((PARAMETER_SETS / f"{name}.yaml").read_text(encoding="utf-8"))
+        values = {("value", key): value for key, value in vars(kind(**(content or {}))).items()}
+        compared = {
+            at: math.nan if value is None else value
+            for at, value in values.items()
+            if at[1] not in ("seed", "methods", "weights")
+            and (at in settings or at[1] in declared())
+        }
+        ours = {at: value for at, value in settings.items() if at in compared}
+        apart[name] = list_differences(ours, compared, 0)
+    return min(apart.items(), key=lambda item: len(item[1]))
+
+
+def compare_expected(a: str, tolerance: str = "") -> int:
+    """Print which of a report's numbers are unexpected, and return the exit status."""
+    try:
+        if tolerance:
+            raise ValueError("B=expected has its own intervals: leave TOLERANCE out")
+        tables = read_report(a)
+        name, changed = find_set(tables[SETTINGS])
+        found = expect(tables, read_seeds(name), joint=True)
+        if not found:
+            raise ValueError(f"no numbers over seeds are kept that {a} has too (settings: {name})")
+    except (OSError, TypeError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"A: {a}\nexpected: of the settings {name!r}, any seed")
+    if changed:
+        rows = [[at, *map(write_setting, values)] for _, at, *values in changed]
+        print(
+            f"\n{pd.DataFrame(rows, columns=['setting', 'A', 'expected']).to_string(index=False)}"
+        )
+    outside = {at: number for at, number in found.items() if not number.inside}
+    if outside:
+        rows = [
+            [", ".join(at), f"{each.value:.2f}", f"{each.mean:.2f}", each.interval]
+            for at, each in outside.items()
+        ]
+        columns = ["number", "A", "mean", "interval"]
+        print(f"\n{pd.DataFrame(rows, columns=columns).to_string(index=False)}")
+    print(f"\n{len(found)} numbers, {len(outside)} outside the joint 99 % interval")
+    return int(bool(outside))
+
+
 def compare(a: str, b: str, tolerance: str = "") -> int:
     """Print how two reports differ, and return the exit status."""
+    if b == "expected" and a != b:
+        return compare_expected(a, tolerance)
     try:
+        if a == "expected":
+            raise ValueError("only B can be expected: make compare A=a/report B=expected")
         allowed = SIZE.check("TOLERANCE", SIZE.parse(tolerance or "0"))
         first, second = read_report(a), read_report(b)
     except (TypeError, ValueError) as error:
@@ -122,14 +189,24 @@ def compare(a: str, b: str, tolerance: str = "") -> int:
 
 
 def summarize(folder: str, *methods: str) -> int:
-    """Print a report's main table, and where the report is."""
-    tables = read(Path(folder, "results"))
+    """Print a report's main table, what is known to be expected beside it, and where it is."""
+    tables = {name: _cells(table) for name, table in read(Path(folder, "results")).items()}
+    name, changed = find_set(tables[SETTINGS])
+    expected = {} if changed else expect(tables, read_seeds(name))
     width = max([12, *(len(method) + 1 for method in methods)])
-    print(f"\n{'model':<{width}}{'error, clean':>14}{'adversarial':>14}")
-    errors = tables["tbl-evaluation"]["error"]
+    beside = 26 if expected else 0
+    print(f"\n{'model':<{width}}{'error, clean':>14}{'':{beside}}{'adversarial':>14}")
     for method in methods:
-        clean, adversarial = (errors[f"{method}, {images}"] for images in ("clean", "adversarial"))
-        print(f"{method:<{width}}{clean:>12.2f} %{adversarial:>12.2f} %")
+        line = f"{method:<{width}}"
+        for images in ("clean", "adversarial"):
+            at = "tbl-evaluation", f"{method}, {images}", "error"
+            line += f"{tables[at[0]][at[1:]]:>12.2f} %"
+            known = expected.get(at)
+            words = f"{'in' if known.inside else 'not in'} {known.interval}" if known else ""
+            line += f"  {words:<{beside - 2}}" if beside else ""
+        print(line.rstrip())
+    if expected:
+        print("\n(not) in: the 95 % prediction interval of each number alone, for any seed")
     print(f"\n{folder}/report.html\n{folder}/report.pdf")
     return 0
 

@@ -1,9 +1,18 @@
 """What an experiment's numbers are expected to be, by the committed results over many seeds."""
 
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
 import pandas as pd
 from scipy import stats
 
 from advlib.kept.folders import SEEDS
+
+Cells = Mapping[tuple[str, str], Any]
+"""A table's cells by row and column."""
+Number = tuple[str, str, str]
+"""Where it stands: table, row and column."""
 
 KEYS = ["table", "row", "column", "seed"]
 """What says which number it is: where it stands in a report, and in the report of which seed."""
@@ -39,3 +48,76 @@ def predict(values: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     n = found["n"].where(found["n"] > 1)
     half = stats.t.ppf((1 + level) / 2, n - 1) * (1 + 1 / n) ** 0.5 * found["sd"]
     return found.assign(low=found["mean"] - half, high=found["mean"] + half)
+
+
+class Expected(NamedTuple):
+    """A report's number in percent, and what is expected of it."""
+
+    value: float
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def inside(self) -> bool:
+        return self.low <= self.value <= self.high
+
+    @property
+    def interval(self) -> str:
+        """The ends in words; no percentage lies beyond 0 and 100."""
+        return f"{max(0.0, self.low):.2f} to {min(100.0, self.high):.2f}"
+
+
+def expect(
+    tables: Mapping[str, Cells], numbers: pd.DataFrame, *, joint: bool = False
+) -> dict[Number, Expected]:
+    """Return what is expected of those of a report's numbers that are known over seeds.
+
+    Arguments are a report's tables by label, and what `read_seeds` gives. The intervals are of 95 %
+    for each number, or `joint` ones: in 99 % of such reports all numbers lie in theirs, by
+    Bonferroni. Where a share varies over the seeds by less than one image, its interval is not
+    narrower than Wilson's. Each number is there once, and none that is undefined in both or has
+    fewer than two seeds. A number that is a text is a ValueError.
+    """
+    from advlib import wilson_interval  # it takes torch's time, and few need it
+
+    values = numbers.pivot(index="seed", columns=KEYS[:3], values="value")
+    ours = {
+        (table, re.sub(r"signs, \d+ times$", "signs, many times", row), column): value
+        for table, cells in tables.items()
+        for (row, column), value in cells.items()
+    }
+    there: list[Any] = values.columns.to_list()
+    both = [at for at in there if at in ours and not _is_repeated(*at)]
+    value = {at: float(ours[at]) for at in both}
+    shared = [
+        at
+        for at, seeds in zip(both, values[both].to_numpy().T, strict=True)
+        if sum(seeds == seeds) > 1 and (all(seeds == seeds) or value[at] == value[at])
+    ]
+    if not shared:
+        return {}
+    level = 1 - 0.01 / len(shared) if joint else 0.95
+    found = {}
+    for at, known in zip(shared, predict(values[shared], level).to_dict("records"), strict=True):
+        ends = [known["low"], known["high"]]
+        n = _count_images(tables, *at)
+        if n and known["sd"] < 100 / n:
+            ends += wilson_interval(round(known["mean"] * n / 100), n, level)
+        found[at] = Expected(value[at], known["mean"], min(ends), max(ends))
+    return found
+
+
+def _is_repeated(table: str, row: str, column: str) -> bool:
+    """Is it another number once more?"""
+    own = table.startswith("tbl-transfer-") and row == column  # which the evaluation has
+    return own or (table == "tbl-evaluation" and column == "correct")
+
+
+def _count_images(tables: Mapping[str, Cells], table: str, row: str, column: str) -> int:
+    """Return of how many images a number is the share that is misclassified; 0 if it is none."""
+    counts = [cell for at, cell in tables.get("tbl-evaluation", {}).items() if at[1] == "n"]
+    n = int(max(counts, default=0))
+    if table == "tbl-robustness":
+        return min(n, int(tables["tbl-settings"].get(("value", "attacked"), 0)))
+    return n if table == "tbl-transfer-error" or column == "error" else 0
