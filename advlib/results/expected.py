@@ -1,6 +1,5 @@
 """What an experiment's numbers are expected to be, by the committed results over many seeds."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -82,11 +81,7 @@ def expect(
     from advlib import wilson_interval  # it takes torch's time, and few need it
 
     values = numbers.pivot(index="seed", columns=KEYS[:3], values="value")
-    ours = {
-        (table, re.sub(r"signs, \d+ times$", "signs, many times", row), column): value
-        for table, cells in tables.items()
-        for (row, column), value in cells.items()
-    }
+    ours = {(table, *at): value for table, cells in tables.items() for at, value in cells.items()}
     there: list[Any] = values.columns.to_list()
     both = [at for at in there if at in ours and not _is_repeated(*at)]
     value = {at: float(ours[at]) for at in both}

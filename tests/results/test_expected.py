@@ -53,7 +53,7 @@ def tabulate(*seeds: int) -> pd.DataFrame:
     for seed in seeds:
         tables = draw(seed)
         rows += [
-            [label, "random signs, many times" if row == SIGNS else row, column, seed, value]
+            [label, row, column, seed, value]
             for label in MEASURED
             for row, cells in tables[label].to_dict("index").items()
             for column, value in cells.items()
@@ -102,7 +102,7 @@ def test_each_number_that_both_have_is_there_once_with_its_joint_interval(
     found = expect(tables, numbers, joint=True)
     # an evaluation's figures but for one, transfer between two models, attacks but for transfer
     assert len(found) == 6 * 4 + 2 * 6 + 11 * 3
-    assert ("tbl-robustness", "random signs, many times", "mixed") in found
+    assert ("tbl-robustness", SIGNS, "mixed") in found
     values = numbers[(numbers[KEYS[:3]] == ["tbl-evaluation", "mixed, clean", "error"]).all(axis=1)]
     ours = found["tbl-evaluation", "mixed, clean", "error"]
     scale = values["value"].std() * math.sqrt(1.1)
