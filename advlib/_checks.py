@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advlib._state import restored
+from advlib._state import is_training, restored
 
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -85,6 +85,37 @@ def check_work(model: Any, images: Any, labels: object, name: str = "model") -> 
     check_model(model, name)
     check_fit(images, model, model_name=name)
     check_labels(labels, images)
+    if model.training and not is_training() and any(map(_depends_on_mode, model.modules())):
+        warn(
+            f"{name} is in training mode, with dropout or batch norm: what it says is random, or"
+            " depends on the batch; model.eval() is right for measuring"
+        )
+
+
+def _depends_on_mode(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.dropout._DropoutNd) or _normalizes_batches(module)
+
+
+def check_adversarial(
+    adversarial: object, images: Tensor, epsilon: float, bounds: object, name: str
+) -> None:
+    """Check what a caller's own attack made of images."""
+    if not isinstance(adversarial, Tensor) or adversarial.shape != images.shape:
+        raise ValueError(
+            f"{name} must return images of shape {[*images.shape]}, not"
+            f" {[*adversarial.shape] if isinstance(adversarial, Tensor) else adversarial!r}"
+        )
+    rounding = 8 * torch.finfo(images.dtype).eps * max(1.0, float(images.abs().max()) + epsilon)
+    distance = float((adversarial - images).abs().max())
+    if not distance <= epsilon + rounding:
+        raise ValueError(
+            f"{name} must stay within epsilon, {epsilon:g}, of the images, not move a value by"
+            f" {distance:g}: errors under it would be no worst case of that epsilon"
+        )
+    try:
+        check_bounds(bounds, adversarial)
+    except ValueError as error:
+        raise ValueError(f"{name} must stay within the bounds: {error}") from None
 
 
 def check_bounds(bounds: object, images: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -190,14 +221,21 @@ def logits_of(model: nn.Module, images: Tensor, name: str = "model") -> Tensor:
 
 
 def _warn_of_probabilities(logits: Tensor, name: str) -> None:
-    """Warn of a model that ends in a softmax: its gradients vanish where it is confident."""
-    if logits.shape[1] > 1 and logits.min() >= 0 and ((logits.sum(1) - 1).abs() < 1e-2).all():
-        warnings.warn(
-            f"{name} returns probabilities: every row is at least 0 and sums to 1. Attacks and"
-            " confidences need logits; leave its last softmax out, or it looks more robust than it"
-            " is",
-            stacklevel=_levels_to_the_caller(),
+    """Warn of a model that ends in a softmax or a sigmoid: gradients vanish where it is sure."""
+    if logits.shape[1] < 2 or logits.min() < 0 or logits.max() > 1:
+        return
+    # a few logits may happen to lie there, and not sum to 1
+    if len(logits) >= 50 or ((logits.sum(1) - 1).abs() < 1e-2).all():
+        warn(
+            f"{name} returns numbers from 0 to 1 alone, as probabilities are. Attacks and"
+            " confidences need logits; leave its last softmax or sigmoid out, or it looks more"
+            " robust than it is"
         )
+
+
+def warn(words: str) -> None:
+    """Warn once for each line that calls advlib."""
+    warnings.warn(words, stacklevel=_levels_to_the_caller())
 
 
 def _levels_to_the_caller() -> int:

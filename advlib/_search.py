@@ -84,6 +84,11 @@ class Problem:
             else:
                 assert self.towards is not None
                 loss = logit_of(wide, self.towards) - logit_of(wide, self.labels)
+            if loss.shape != self.labels.shape:
+                raise ValueError(
+                    f"loss must return a value for each image, {[len(self.labels)]}, not"
+                    f" {[*loss.shape]}"
+                )
             loss = -loss if self.targeted else loss
             gradient = _differentiate(loss, leaf) if with_gradient else torch.empty(0)
         turned = (logits.detach().argmax(1) == self.labels) == self.targeted
@@ -107,6 +112,12 @@ def _differentiate(loss: Tensor, leaf: Tensor) -> Tensor:
         raise ValueError("model must return logits that can be differentiated by its images")
     if gradient.isnan().any():
         raise _checks.NotFiniteError("model has gradients that are NaN: has its training diverged?")
+    if not gradient.any():
+        _checks.warn(
+            "the gradient of each of these images is zero everywhere, and no step along it changes"
+            " them: something in the model, such as rounding, hides it, or the loss is lost to"
+            " rounding; the error under such an attack says nothing of the model"
+        )
     return gradient
 
 

@@ -33,6 +33,11 @@ def minibatch(*number: int) -> Iterator[None]:
         _MINIBATCH.reset(token)
 
 
+def is_training() -> bool:
+    """Is this called from within a training's step?"""
+    return bool(_MINIBATCH.get())
+
+
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch's random numbers, on a device too, NumPy's and Python's inside; leave as found."""

@@ -13,8 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from advlib._checks import check_classes, check_last, check_work, count_classes, logits_of
-from advlib._state import derived_seed, restored
+from advlib._checks import (
+    check_adversarial,
+    check_classes,
+    check_last,
+    check_work,
+    count_classes,
+    logits_of,
+)
+from advlib._state import derived_seed, kept_modes, restored
 from advlib.attacks import fgsm
 from advlib.methods import ranks
 from advlib.settings import WHOLE, Rule, check
@@ -191,7 +198,8 @@ def transfer(
         raise TypeError(f"attack must be a function, such as advlib.pgd, not {attack!r}")
     tests = {}
     for attacked, model in models.items():
-        adversarial = attack(model, images, labels, epsilon, batch_size=batch_size)
+        given = {"batch_size": batch_size}
+        adversarial = make_safely(attack, "attack", model, images, labels, epsilon, **given)
         for tested, other in models.items():
             tests[tested, attacked] = evaluate(other, adversarial, labels, batch_size=batch_size)
 
@@ -200,6 +208,25 @@ def transfer(
         return pd.DataFrame(cells).rename_axis(index="under test", columns="attacked")
 
     return Transfer(table("error"), table("confidence_error"), len(images))
+
+
+def make_safely(
+    attack: Callable[..., Tensor],
+    name: str,
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    epsilon: float,
+    **given: Any,
+) -> Tensor:
+    """Call an attack, perhaps a caller's own, and check what it gives.
+
+    Whatever it does to the model's mode and buffers and to what it is given is undone.
+    """
+    with kept_modes(model), restored(model, images.device):
+        adversarial = attack(model, images.clone(), labels.clone(), epsilon, **given)
+    check_adversarial(adversarial, images, epsilon, given.get("bounds"), name)
+    return adversarial
 
 
 def wilson_interval(errors: int, n: int, level: float = 0.95) -> tuple[float, float]:

@@ -242,7 +242,7 @@ def differentiate(model: nn.Module, batch: Batch, *, of_images: bool = False) ->
     """
     images = batch.images.detach().requires_grad_(of_images)
     wanted = [p for p in model.parameters() if p.requires_grad] + [images] * of_images
-    logits = model(images)
+    logits = model(images.clone())  # it may work in place
     objective = cross_entropy(logits, batch.labels, reduction="none")
     gradients = list(torch.autograd.grad(objective.mean(), wanted, materialize_grads=True))
     gradient = gradients.pop() if of_images else None

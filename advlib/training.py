@@ -234,15 +234,33 @@ def train_epoch(
             model.train().zero_grad(set_to_none=True)
             with minibatch(settings.seed, epoch, number):
                 step = method.step(model, batch, settings)
-            for parameter, gradient in zip(parameters, step.gradients, strict=True):
-                parameter.grad = gradient.contiguous()
+            with _explained(method.step):
+                outcomes = step.clean, step.adversarial
+                for parameter, gradient in zip(parameters, step.gradients, strict=True):
+                    parameter.grad = gradient.contiguous()
+                sums = [None if each is None else _sums(each) for each in outcomes]
             optimizer.step()
-            for i, outcome in enumerate((step.clean, step.adversarial)):
-                if outcome is not None:
-                    totals[i] += _sums(outcome)
+            for i, (outcome, found) in enumerate(zip(outcomes, sums, strict=True)):
+                if outcome is not None and found is not None:
+                    totals[i] += found
                     counts[i] += len(outcome.rank)
     clean, adversarial = map(_means, totals.tolist(), counts)
     return clean, adversarial
+
+
+@contextmanager
+def _explained(step: TakeStep) -> Iterator[None]:
+    """Say over Python's own error that what a method gave was no step, and where the method is."""
+    try:
+        yield
+    except (AttributeError, TypeError, ValueError, RuntimeError, IndexError) as error:
+        code = getattr(inspect.unwrap(step), "__code__", None)
+        place = f" ({code.co_filename}, line {code.co_firstlineno})" if code else ""
+        raise TypeError(
+            f"the method {getattr(step, '__name__', step)}{place} must return an"
+            " advlib.methods.Step: for each trained parameter its gradient, in their order, and"
+            f" outcomes with an objective and a rank for each image ({error})"
+        ) from error
 
 
 def validate(
@@ -260,6 +278,8 @@ def validate(
 def _sums(outcome: Outcome) -> Tensor:
     """Over a minibatch: the objective, the top-1 and the top-5 errors."""
     objective, rank = outcome
+    if objective.shape != rank.shape:
+        raise ValueError(f"objective {[*objective.shape]}, rank {[*rank.shape]}")
     errors = (rank[:, None] >= rank.new_tensor([1, 5])).sum(0)
     return torch.cat([objective.sum(0, keepdim=True, dtype=torch.float64), errors])
 
@@ -299,9 +319,26 @@ def check_training(model: Any, data: Any, batch_size: int, passes: int = 1) -> N
             _checks.check_fit(images, model, f"data.{part}.images")
             with torch.inference_mode(False):
                 classes = _checks.count_classes(model, images)
+                check_alone(model, images)
             _checks.check_classes(split.labels, classes, f"data.{part}.labels")
         images = data.train.images
         _checks.check_last(model.train(), images, batch_size, device=device, times=passes)
+
+
+def check_alone(model: nn.Module, images: Tensor) -> None:
+    """Refuse a model, in evaluation mode, that says of an image what depends on the others."""
+    if _checks.mixes_images(model):  # which is batch norm's, and taken care of
+        return
+    with torch.no_grad():
+        together = model(images.clone())
+        if not torch.equal(together, model(images.clone())):  # it draws at random
+            return
+        alone = torch.cat([model(image.clone()) for image in torch.split(images, 1)])
+    if not torch.allclose(alone, together, rtol=1e-3, atol=1e-3, equal_nan=True):
+        raise ValueError(
+            "model must return for an image what does not depend on the others of its batch, in"
+            " evaluation mode: does a layer take the images for a sequence (batch_first=True)?"
+        )
 
 
 def _folder(run: Any) -> Path:
@@ -334,9 +371,10 @@ def _method(method: object, *, named: bool) -> tuple[str, Method]:
             for part in (step, row.batches, row.settings)
             if part is step or not part.__module__.startswith("advlib.")
         )
-    except (OSError, TypeError, SyntaxError):
+    except (OSError, TypeError, SyntaxError) as error:
         raise ValueError(
-            f"method must be a function whose source is known to be kept in a run, not {step!r}"
+            "method must be a function whose source, and the values that it names, are known to be"
+            f" kept in a run, not {step!r} ({error})"
         ) from None
     digest = hashlib.sha256(source.encode()).hexdigest()[:12]
     return f"{name}-{digest}", row

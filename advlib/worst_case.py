@@ -13,9 +13,14 @@ from torch import Tensor, nn
 
 from advlib._checks import check_bounds, mixes_images
 from advlib._progress import show_steps
-from advlib._state import kept_modes, restored
 from advlib.attacks import ATTACKS, Bounds, Make, apgd
-from advlib.evaluation import BATCH_SIZE, check_models, measure_images, wilson_interval
+from advlib.evaluation import (
+    BATCH_SIZE,
+    check_models,
+    make_safely,
+    measure_images,
+    wilson_interval,
+)
 from advlib.settings import SEED, WHOLE, check
 
 WORST, LAST = "worst case", "last search"
@@ -133,13 +138,11 @@ def robustness(
     def run(row: str, name: str, attack: Make, chosen: Tensor = every) -> Tensor:
         report(f"{row} on {name}")
         model, part = models[name], images[chosen]
-        # whatever the caller's own attack does to what it is given
-        kept = kept_modes(model), restored(model, images.device)
-        with kept[0], kept[1], _counted(model) as (seen, counted):
+        with _counted(model) as (seen, counted):
             begin = time.perf_counter()
-            adversarial = attack(seen, part.clone(), labels[chosen].clone(), epsilon, **given)
+            named = f"attacks[{row!r}]"
+            adversarial = make_safely(attack, named, seen, part, labels[chosen], epsilon, **given)
             seconds = time.perf_counter() - begin
-        _check_adversarial(adversarial, part, row, epsilon, bounds)
         test(row, name, adversarial, chosen)
         cost[row, name] = counted[0] / len(images), seconds
         return adversarial
@@ -216,27 +219,6 @@ def _add_own(rows: dict[str, Make], own: Mapping[str, Make] | None) -> dict[str,
                 f" bounds, seed and batch_size (**_ takes what it has no use for): {error}"
             ) from None
     return {**(own or {}), **rows}
-
-
-def _check_adversarial(
-    adversarial: object, images: Tensor, row: str, epsilon: float, bounds: Bounds | None
-) -> None:
-    if not isinstance(adversarial, Tensor) or adversarial.shape != images.shape:
-        raise ValueError(
-            f"attacks[{row!r}] must return images of shape {list(images.shape)}, not"
-            f" {list(adversarial.shape) if isinstance(adversarial, Tensor) else adversarial!r}"
-        )
-    rounding = 8 * torch.finfo(images.dtype).eps * max(1.0, float(images.abs().max()) + epsilon)
-    distance = float((adversarial - images).abs().max())
-    if not distance <= epsilon + rounding:
-        raise ValueError(
-            f"attacks[{row!r}] must stay within epsilon, {epsilon:g}, of the images, not move a"
-            f" value by {distance:g}: errors under it would be no worst case of that epsilon"
-        )
-    try:
-        check_bounds(bounds, adversarial)
-    except ValueError as error:
-        raise ValueError(f"attacks[{row!r}] must stay within the bounds: {error}") from None
 
 
 @contextmanager

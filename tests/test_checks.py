@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 from test_attacks import small_images, small_net
 from torch import nn
 
@@ -19,7 +20,7 @@ from advlib.attacks import apgd, fgsm, pgd
 @pytest.mark.parametrize("run", [fgsm, pgd, apgd, advlib.evaluate])
 def test_a_model_that_ends_in_a_softmax_is_noticed(run: Callable[..., Any]) -> None:
     model, (images, labels) = small_net(), small_images(0)
-    with pytest.warns(UserWarning, match="returns probabilities: .* leave its last softmax out"):
+    with pytest.warns(UserWarning, match="returns numbers from 0 to 1 .* leave its last softmax"):
         run(nn.Sequential(model, nn.Softmax(1)), images, labels)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -41,3 +42,37 @@ def test_each_model_that_ends_in_a_softmax_is_named_where_it_is_attacked() -> No
     said = [str(warning.message).partition(" returns")[0] for warning in warned]
     assert {"models['soft 0']", "models['soft 1']"} <= {*said}
     assert len({warning.lineno for warning in warned}) == 3
+
+
+def test_a_model_that_ends_in_a_sigmoid_is_noticed() -> None:
+    model = nn.Sequential(small_net(), nn.Sigmoid())
+    images, labels = torch.rand(60, 2, 6, 6, dtype=torch.float64), torch.arange(60) % 4
+    with pytest.warns(UserWarning, match="returns numbers from 0 to 1"):
+        advlib.evaluate(model, images, labels)
+
+
+class Rounds(nn.Module):
+    """Rounds its images, as JPEG or a quantiser does: its gradient is zero everywhere."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return (4 * images).round() / 4
+
+
+@pytest.mark.parametrize("run", [fgsm, pgd, apgd])
+def test_gradients_that_are_zero_everywhere_are_told(run: Callable[..., Any]) -> None:
+    images, labels = small_images(0)
+    with pytest.warns(UserWarning, match="gradient of each of these images is zero everywhere"):
+        run(nn.Sequential(Rounds(), small_net()), images, labels)
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.BatchNorm2d(2)])
+def test_a_model_in_training_mode_is_told_where_it_matters(layer: nn.Module) -> None:
+    images, labels = small_images(0)
+    model = nn.Sequential(layer.double(), small_net())
+    for run in (advlib.evaluate, fgsm):
+        with pytest.warns(UserWarning, match="is in training mode"):
+            run(model.train(), images, labels)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            run(model.eval(), images, labels)
+            run(small_net().train(), images, labels)  # the mode makes no difference to it

@@ -170,11 +170,31 @@ def test_transfer_is_under_an_attack_of_ones_own() -> None:
         calls.append((model, given, batch_size))
         return images.flip(0)
 
-    found = transfer(models, images, labels, 0.3, attack=turn, batch_size=5)
+    found = transfer(models, images, labels, 1.0, attack=turn, batch_size=5)
     assert [model for model, *_ in calls] == [*models.values()]
-    assert all(given == (labels, 0.3) and size == 5 for _, given, size in calls)
+    assert all(torch.equal(given[0], labels) and given[1] == 1 for _, given, _ in calls)
+    assert {size for *_, size in calls} == {5}
     expected = evaluate(models["a"], images.flip(0), labels).error
     assert [*found.error.loc["a"]] == [expected] * 2
+
+
+def test_transfer_undoes_what_an_attack_of_ones_own_does() -> None:
+    """It works in place and leaves the model in training mode, where dropout is at work."""
+    images, labels = torch.rand(6, 2, 3), torch.arange(6) % 4
+    models = {
+        name: nn.Sequential(nn.Flatten(), nn.Dropout(0.9), nn.Linear(6, 4)).eval() for name in "ab"
+    }
+
+    def spoil(model: nn.Module, images: Tensor, *_: Any, **__: Any) -> Tensor:
+        model.train()
+        return images.add_(0.1)
+
+    found, before = transfer(models, images, labels, attack=spoil), images.clone()
+    for name, model in models.items():
+        expected = evaluate(model.eval(), before + 0.1, labels).error
+        assert [*found.error.loc[name]] == [expected] * 2
+    with pytest.raises(ValueError, match="attack must stay within epsilon"):
+        transfer(models, images, labels, 0.05, attack=spoil)
 
 
 def test_transfer_is_at_a_tenth_by_default() -> None:

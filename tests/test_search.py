@@ -291,6 +291,9 @@ def test_attack_and_evaluation_of_a_random_model_draw_from_different_streams() -
 @pytest.mark.parametrize(
     ("attack", "wrong", "error", "message"),
     [
+        (fgsm, {"loss": lambda z, y: z.sum()}, ValueError, "a value for each image"),
+        (fgsm, {"loss": lambda z, y: z}, ValueError, "a value for each image"),
+        (apgd, {"loss": lambda z, y: z[:, :1]}, ValueError, "a value for each image"),
         (fgsm, {"loss": "hinge"}, ValueError, "loss must be one of log-odds, log-loss, difference"),
         (pgd, {"steps": 0}, ValueError, "steps must be a whole number of at least 1, not 0"),
         (pgd, {"step_size": -1.0}, ValueError, "step_size must be"),

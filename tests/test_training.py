@@ -19,7 +19,8 @@ import advlib
 from advlib import methods, runs, training
 from advlib._state import derived_seed
 from advlib.data import Dataset, Split
-from advlib.methods import Batch, Step
+from advlib.methods import METHODS as ROWS
+from advlib.methods import Batch, Outcome, Step
 from advlib.settings import SIZE, Training, setting
 from advlib.training import DivergedError
 
@@ -461,6 +462,110 @@ def test_a_loss_that_is_not_finite_stops_the_training(method: str, tmp_path: Pat
 def test_the_step_that_diverges_may_be_an_epochs_last(method: str) -> None:
     with pytest.raises(DivergedError, match=r"epoch \d at learning rate 1e\+06; try a smaller"):
         advlib.train(advlib.LeNet(), NOISE, method=method, batch_size=200, learning_rate=1e6)
+
+
+def wrong_step(kind: str) -> Any:
+    """Return a method whose steps are none, each in another way."""
+
+    def step(model: nn.Module, batch: Batch, settings: Training) -> Any:
+        found: Any = ROWS["standard"].step(model, batch, settings)
+        assert found.clean is not None
+        objective, rank = found.clean
+        wrong = {
+            "nothing": None,
+            "a dict": {"gradients": found.gradients},
+            "too few gradients": found._replace(gradients=found.gradients[1:]),
+            "no gradients": found._replace(gradients=[None] * len(found.gradients)),
+            "means": found._replace(clean=Outcome(objective.mean(), rank.double().mean())),
+            "a mean objective": found._replace(clean=Outcome(objective.mean(), rank)),
+        }
+        return wrong[kind]
+
+    return step
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["nothing", "a dict", "too few gradients", "no gradients", "means", "a mean objective"],
+)
+def test_what_is_no_step_is_refused_with_the_place_of_the_method(kind: str) -> None:
+    with pytest.raises(TypeError, match="must return an advlib") as caught:
+        advlib.train(advlib.LeNet(), NOISE, method=wrong_step(kind), epochs=1)
+    assert f"method step ({__file__}, line " in str(caught.value)
+    assert caught.value.__cause__ is not None
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_network_may_begin_in_place(method: str) -> None:
+    """Its training is that of the same network that does not."""
+
+    class Shift(nn.Module):
+        def __init__(self, in_place: bool) -> None:
+            super().__init__()
+            self.in_place, self.rest = in_place, advlib.LeNet(seed=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x.sub_(0.1) if self.in_place else x - 0.1
+            logits: Tensor = self.rest(x)
+            return logits
+
+    models = [Shift(True), Shift(False)]
+    before = NOISE.train.images.clone()
+    for model in models:
+        advlib.train(model, NOISE, method=method, epochs=1)
+    assert same_bits(*models)
+    assert torch.equal(NOISE.train.images, before)
+
+
+def test_a_network_that_mixes_the_images_of_a_batch_is_refused() -> None:
+    class Sequences(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.read, self.head = nn.LSTM(28 * 28, 8), nn.Linear(8, 10)
+
+        def forward(self, images: Tensor) -> Tensor:
+            logits: Tensor = self.head(self.read(images.flatten(1)[:, None])[0][:, 0])
+            return logits
+
+    with pytest.raises(ValueError, match="does not depend on the others of its batch"):
+        advlib.train(Sequences(), NOISE, method="standard", epochs=1)
+
+
+SHARE = 1.0
+
+
+def shared(model: nn.Module, batch: Batch, settings: Training) -> Step:
+    found = ROWS["standard"].step(model, batch, settings)
+    return found._replace(gradients=[SHARE * gradient for gradient in found.gradients])
+
+
+def make_shared(share: float) -> Any:
+    def step(model: nn.Module, batch: Batch, settings: Training) -> Step:
+        found = ROWS["standard"].step(model, batch, settings)
+        return found._replace(gradients=[share * gradient for gradient in found.gradients])
+
+    return step
+
+
+def test_a_run_is_known_by_the_constants_and_closures_of_its_method(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(method: Any) -> advlib.LeNet:
+        model = advlib.LeNet(seed=1)
+        advlib.train(model, NOISE, method=method, epochs=1, run=tmp_path)
+        return model
+
+    first = train(shared)
+    assert same_bits(train(shared), first)
+    for other in (make_shared(1.0), make_shared(2.0)):
+        with pytest.raises(ValueError, match="run must be a new folder"):
+            train(other)
+    monkeypatch.setitem(globals(), "SHARE", 3.0)
+    with pytest.raises(ValueError, match="run must be a new folder"):
+        train(shared)
+    monkeypatch.setitem(globals(), "SHARE", torch.ones(2))
+    with pytest.raises(ValueError, match="of SHARE, which it names, the value cannot be told"):
+        train(shared)
 
 
 def test_mixed_training_is_adversarial_training_at_twice_the_rate_and_half_the_decay() -> None:

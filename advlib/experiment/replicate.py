@@ -170,7 +170,7 @@ class Measured(cluster.Task):
 
 
 @dataclass(frozen=True)
-class Evaluation(Measured):
+class Evaluate(Measured):
     """The evaluations and transfer tables of a seed's models, and how their trainings ended."""
 
     methods: tuple[str, ...]
@@ -228,7 +228,7 @@ class Exchange(Measured):
 
 
 @dataclass(frozen=True)
-class Attack(Measured):
+class AttackAll(Measured):
     """A model under the attacks of the report's stronger ones, and their worst case."""
 
     method: str
@@ -273,11 +273,11 @@ def list_tasks(seeds: Sequence[int], methods: Sequence[str]) -> list[Any]:
     pairs = dict.fromkeys((seed, seed + 1 if seed % 2 == 0 else seed - 1) for seed in seeds)
     order = sorted(methods, key=lambda method: method == "pgd")
     trainings = [Train(seed, method) for seed in seeds for method in order]
-    measured: list[Any] = [Evaluation(seed, tuple(methods)) for seed in seeds]
+    measured: list[Any] = [Evaluate(seed, tuple(methods)) for seed in seeds]
     measured += [
         Exchange(*pair, method) for pair in pairs if {*pair} <= {*seeds} for method in methods
     ]
-    measured += [Attack(seed, method) for seed in seeds for method in methods]
+    measured += [AttackAll(seed, method) for seed in seeds for method in methods]
     slow = [each for each in trainings if each.method == "pgd"]
     return measured + [each for each in trainings if each.method != "pgd"] + slow
 

@@ -30,7 +30,7 @@ from advlib.kept.code import digest_definitions
 from advlib.lenet import LeNet
 from advlib.methods import Method, find_method
 from advlib.settings import DATASETS, Experiment, OfExperiment, Origin, extend, read_origin
-from advlib.training import check_training
+from advlib.training import check_alone, check_training
 
 TRIED = 3
 """Images of the step; not two, of which all else that asks a network takes."""
@@ -305,6 +305,7 @@ def _try_network(subject: Subject) -> None:
             logits = model(few.images.clone())
         if logits.shape != wanted:
             raise ValueError(f"it returns {[*logits.shape]} and not {[*wanted]}")
+        check_alone(model, few.images)
         fgsm(model, few.images.clone(), few.labels, bounds=subject.data.bounds)
 
 

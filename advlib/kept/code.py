@@ -13,6 +13,7 @@ import json
 import symtable
 import sys
 import textwrap
+import types
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
@@ -318,11 +319,58 @@ def find_places(function: Any) -> list[Place]:
 def source_of(function: Any) -> str:
     """Return the source of a caller's function or class and of those beside it that it names.
 
-    Raises OSError, TypeError or SyntaxError if its source is not known.
+    The values of what else they name, constants of their file and variables of a function around
+    them, stand behind it.
+
+    Raises OSError, TypeError or SyntaxError if the source or a value is not known.
     """
     values = _reach_values(function)
     own = [each for each in values if getattr(each, "__module__", None) == function.__module__]
-    return "\n".join(sorted(map(inspect.getsource, own)))
+    return "\n".join(sorted([inspect.getsource(each) + _write_values(each) for each in own]))
+
+
+def _write_values(function: Any) -> str:
+    """Write the values that a function or class names; one that cannot be told is a TypeError."""
+    parts, file = [function], inspect.getfile(function)
+    if inspect.isclass(function):  # what it was given by a decorator is not its own
+        parts = [each for each in vars(function).values() if inspect.isfunction(each)]
+        parts = [each for each in parts if each.__code__.co_filename == file]
+    scope, lines = _find_scope(function), [""]
+    for part in parts:
+        code = getattr(inspect.unwrap(part), "__code__", None)
+        around = inspect.getclosurevars(part).nonlocals if inspect.isfunction(part) else {}
+        known = {name: scope[name] for name in _names_in(code) & scope.keys()} | {**around}
+        for name, value in sorted(known.items()):
+            try:
+                lines.append(f"{name} = {_write_value(value)}")
+            except TypeError as error:
+                raise TypeError(f"of {name}, which it names, {error}") from None
+    return "\n".join(lines)
+
+
+def _write_value(value: Any) -> str:
+    """Write a value so that another is written otherwise; of code the name: it is read apart."""
+    if value is None or isinstance(value, bool | int | float | str | bytes):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{k!r}: {_write_value(v)}' for k, v in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_write_value, value))}]"
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(map(_write_value, value)))}}}"
+    kind = type(value)
+    if callable(value) or inspect.ismodule(value) or kind.__module__.split(".")[0] == PACKAGE.name:
+        module = getattr(value, "__module__", kind.__module__)
+        return f"{module}.{getattr(value, '__qualname__', kind.__qualname__)}"
+    raise TypeError(f"the value cannot be told from others: {value!r:.80}")
+
+
+def _names_in(code: types.CodeType | None) -> set[str]:
+    """Return the names that code takes from its file, with those of attributes."""
+    if code is None:
+        return set()
+    inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
+    return {*code.co_names}.union(*map(_names_in, inner))
 
 
 def _reach_values(first: Any) -> set[Any]:
@@ -340,8 +388,7 @@ def _reach_values(first: Any) -> set[Any]:
 def _find_values(function: Any) -> list[Any]:
     """Return the functions and classes that a caller's function names, as they are now."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    scope = getattr(function, "__globals__", None)
-    scope = scope or vars(sys.modules.get(function.__module__, object))
+    scope = _find_scope(function)
     found = []
     for first, *attributes in _find_names(tree):
         value = scope.get(first)
@@ -350,6 +397,12 @@ def _find_values(function: Any) -> list[Any]:
         if callable(value):
             found.append(_find_definition(value))
     return found
+
+
+def _find_scope(function: Any) -> dict[str, Any]:
+    """Return the names of the file that a function or class is from."""
+    scope = getattr(function, "__globals__", None)
+    return dict(scope or vars(sys.modules.get(function.__module__, object)))
 
 
 def _find_definition(value: Any) -> Any:
