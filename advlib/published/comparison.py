@@ -66,7 +66,7 @@ def published_gaps(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         part = _pair(found[table], slides.transfer(figure, corrected=True))
         words = f"{FIGURES[figure]['words']} of the {{}} model on the {{}} model's images"
         part["where"] = [words.format(*models) for models in part.index]
-        part = part[[tested != attacked for tested, attacked in part.index]]
+        part = part.loc[[tested != attacked for tested, attacked in part.index]]
         parts.append(pd.concat({table: part}))
     gaps = pd.concat(parts).rename_axis(["table", "row", "column"])
     return gaps.assign(difference=gaps["ours"] - gaps["published"])
