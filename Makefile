@@ -142,7 +142,7 @@ $(chapters) $(matter): $(folder)/parameters.yaml requirements.lock
 	@$(run) $(python) -m advlib.experiment.runner $(source) $@ \
 	    --parameters $(folder)/parameters.yaml $(options) --newer $?
 
-$(matter): $(chapters) | tidy
+$(matter): | tidy
 
 tidy: $(chapters) # what other notebooks have left there would be read with them
 	@rm -f $(filter-out $(chapters) $(matter) %.failed.ipynb,$(wildcard $(notebooks)/*.ipynb))

@@ -29,6 +29,8 @@ class Execution:
     target: Path
     options: str = ""
     after: tuple[Path, ...] = ()
+    reads: tuple[Path, ...] = ()
+    """Executed ones whose numbers it takes: when one of them is new it is executed again."""
 
 
 def find_chapters() -> list[Path]:
@@ -53,9 +55,9 @@ def plan_chapters(folder: Path, experiment: Experiment) -> list[Execution]:
     """Return the executions of the chapters: the one with a `method` once for each method.
 
     A chapter that shows one model (it has `shown`) comes after that one's training, and those
-    behind the trainings after all of them.
+    behind the trainings after all of them. One that reads the others (it has `executed`) is last.
     """
-    found, trainings = list[Execution](), list[Path]()
+    found, trainings, readers = list[Execution](), list[Path](), list[Path]()
     for source in find_chapters():
         named = find_parameters(source)
         if "method" in named:
@@ -67,17 +69,27 @@ def plan_chapters(folder: Path, experiment: Experiment) -> list[Execution]:
             after = tuple(folder / f"{s.stem}-{experiment.shown}.ipynb" for s in training)
             options = f"-p shown {experiment.shown}"
             found.append(Execution(source, folder / source.name, options, after))
+        elif "executed" in named:
+            readers.append(source)
         else:
             found.append(Execution(source, folder / source.name, after=tuple(trainings)))
-    return found
+    others = tuple(each.target for each in found)
+    return found + [plan_reader(source, folder, others) for source in readers]
+
+
+def plan_reader(source: Path, folder: Path, executed: tuple[Path, ...]) -> Execution:
+    """Return the execution of a notebook that reads a folder's executed ones."""
+    options = f"-p executed {os.path.relpath(folder, source.parent)}"  # where it is executed
+    return Execution(source, folder / source.name, options, reads=executed)
 
 
 def write_rules(name: str, experiment: Experiment) -> list[str]:
     """Return the Makefile's variables and rules for an experiment, by the name of its folder."""
     folder = BUILD / name / "notebooks"
-    chapters, executed = plan_chapters(folder, experiment), os.path.relpath(folder, MATTER)
-    matter = [  # which reads the executed chapters
-        Execution(source, folder / source.name, f"-p executed {executed}")
+    chapters = plan_chapters(folder, experiment)
+    targets = tuple(each.target for each in chapters)
+    matter = [
+        plan_reader(source, folder, targets)
         for source in sorted(MATTER.glob("*.ipynb"), reverse=True)
     ]
     entry = PACKAGE / "report" / "__main__.py"
@@ -94,7 +106,7 @@ def write_rules(name: str, experiment: Experiment) -> list[str]:
         lines += [
             f"{target}: source := {_list([each.source])}",
             f"{target}: options := {each.options}",
-            f"{target}: {_list([each.source, *sorted(find_files(each.source))])}"
+            f"{target}: {_list([each.source, *sorted(find_files(each.source)), *each.reads])}"
             f" | {_list(each.after)}",
         ]
     return lines

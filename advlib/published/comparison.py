@@ -43,8 +43,9 @@ def published_gaps(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Set every published percentage, misprints corrected, against ours.
 
     Left out are those that repeat others: the diagonals of the transfer tables, which are the
-    evaluations', and the correctly predicted, 100 less the errors. Columns: ours, published, where
-    (in words) and difference (in points).
+    evaluations', and the correctly predicted, 100 less the errors. The index says where each
+    stands in a report: table, row and column. Columns: ours, published, where (in words) and
+    difference (in points).
     """
     parts = []
     for method in slides.METHODS:
@@ -56,13 +57,18 @@ def published_gaps(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         part["where"] = [
             f"{FIGURES[b]['words']} of {method} training on {a} images" for a, b in part.index
         ]
+        part.index = pd.MultiIndex.from_tuples(
+            ("tbl-evaluation", f"{method}, {images}", name) for images, name in part.index
+        )
         parts.append(part)
     for figure, name in {"error": "error", "confidence_error": "confidence"}.items():
-        part = _pair(found[f"tbl-transfer-{name}"], slides.transfer(figure, corrected=True))
+        table = f"tbl-transfer-{name}"
+        part = _pair(found[table], slides.transfer(figure, corrected=True))
         words = f"{FIGURES[figure]['words']} of the {{}} model on the {{}} model's images"
         part["where"] = [words.format(*models) for models in part.index]
-        parts.append(part[[tested != attacked for tested, attacked in part.index]])
-    gaps = pd.concat(parts, ignore_index=True)
+        part = part.loc[[tested != attacked for tested, attacked in part.index]]
+        parts.append(pd.concat({table: part}))
+    gaps = pd.concat(parts).rename_axis(["table", "row", "column"])
     return gaps.assign(difference=gaps["ours"] - gaps["published"])
 
 

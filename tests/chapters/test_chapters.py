@@ -78,7 +78,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Execute:
         methods = [
             read_origin(each).shown for each in settings[about].get("methods", ("standard",))
         ]
-        own = {"method": methods[-1], "shown": methods[0]}
+        own = {"method": methods[-1], "shown": methods[0], "executed": ""}
         named = find_parameters(notebook)
         chosen = {name: value for name, value in own.items() if name in named}
         return execute(notebook, folder, chosen, **settings[about])

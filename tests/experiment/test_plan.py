@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from toys import cell, write_notebook
 
 from advlib.experiment import plan
 from advlib.experiment.plan import Execution, find_chapters, find_parameters, plan_chapters
@@ -47,7 +48,7 @@ def test_chapters_are_in_the_order_of_their_numbers(
 
 def test_a_chapter_names_the_settings_that_it_takes() -> None:
     for chapter in find_chapters():
-        assert find_parameters(chapter) <= {*declared(), "method", "shown"}
+        assert find_parameters(chapter) <= {*declared(), "method", "shown", "executed"}
     assert find_parameters(NOTEBOOKS / "1-data.ipynb") == {"dataset", "images", "epsilon"}
 
 
@@ -72,3 +73,27 @@ def test_what_is_executed_after_what() -> None:
     (first,) = others["2-adversarial-examples"].after
     assert (first.stem, others[first.stem].options) == ("3-training-my-own", "-p method my-own")
     assert others["2-adversarial-examples"].options == "-p shown my-own"
+
+
+def test_a_chapter_that_reads_the_others_is_last_and_executed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Make has the others among what it is made from, not only before it."""
+    sources = {
+        "1-reads": 'executed = ""',
+        "2-training": 'method = "standard"',
+        "3-all": "epochs = 3",
+    }
+    (tmp_path / "notebooks").mkdir()
+    for name, source in sources.items():
+        write_notebook(tmp_path / "notebooks", name, cell(source=source, tags=("parameters",)))
+    for name, place in {"PROJECT": tmp_path, "NOTEBOOKS": tmp_path / "notebooks"}.items():
+        monkeypatch.setattr(plan, name, place)
+    monkeypatch.setattr(plan, "find_files", lambda _: set())
+    folder, experiment = tmp_path / "build" / "notebooks", Experiment(methods=("mixed",))
+    *others, last = plan_chapters(folder, experiment)
+    assert [each.target.stem for each in others] == ["2-training-mixed", "3-all"]
+    assert last.target == folder / "1-reads.ipynb"
+    assert last.options == "-p executed ../build/notebooks"
+    assert last.reads == tuple(each.target for each in others)
+    assert not any(each.reads for each in others)

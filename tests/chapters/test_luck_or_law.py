@@ -1,0 +1,247 @@
+"""The chapter on luck: it shows and says what is so, from whatever part of the results there is."""
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from test_chapters import check_shown
+from test_matter import put_report
+
+from advlib.kept import folders
+from advlib.kept.folders import NOTEBOOKS
+from advlib.published import slides
+from advlib.published.comparison import published_gaps
+from advlib.results import expected
+from advlib.results.expected import KEYS, collect_seed
+from advlib.results.tables import collect
+from notebooks import Cells, execute
+
+TEN = ["standard", "mixed", "adversarial", "standard-shared"]
+THREE = ["adversarial-doubled", "fast", "pgd"]
+LIKE = {"standard-shared": "standard", "adversarial-doubled": "mixed", "fast": "mixed"}
+TABLES = {"tbl-seeds", "tbl-differences", "tbl-one-cell", "tbl-independent", "tbl-doubled"}
+CELL = ("tbl-transfer-error", "standard", "adversarial")
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the results; none are there yet."""
+    for module in (expected, folders):
+        monkeypatch.setattr(module, "SEEDS", tmp_path / "seeds")
+    (tmp_path / "seeds").mkdir()
+    return tmp_path / "seeds"
+
+
+def make_up() -> pd.DataFrame:
+    """Return results over ten seeds, and three: the reference run's, moved a little at random."""
+    found: Any = collect("")
+    draw = np.random.default_rng(0)
+    seeds = dict.fromkeys(TEN, 10) | dict.fromkeys(THREE, 3)
+    rows: list[tuple[Any, ...]] = []
+
+    def add(table: str, row: str, column: str, like: float, count: int) -> None:
+        size = 0.02 * like + 0.01
+        rows.extend((table, row, column, s, like + size * draw.normal()) for s in range(count))
+
+    for method, count in seeds.items():
+        like = LIKE.get(method, method if method in TEN else "adversarial")
+        for images in ("clean", "adversarial"):
+            for column in slides.evaluation("mixed")[images]:
+                value = found["tbl-evaluation"].at[f"{like}, {images}", column]
+                add("tbl-evaluation", f"{method}, {images}", column, value, count)
+        worst = found["tbl-robustness"].at["worst case", like]
+        add("tbl-robustness", "worst case", method, worst, count)
+        for column, value in {"error": worst / 4, "confidence_error": 70.0}.items():
+            add("independent", method, column, value, count)
+        for label in ("tbl-transfer-error", "tbl-transfer-confidence"):
+            for other, number in seeds.items():
+                against = LIKE.get(other, other if other in TEN else "adversarial")
+                value = found[label].at[like, against] + 10 * (method == "standard-shared")
+                add(label, method, other, value, min(count, number))
+    made = pd.DataFrame(rows, columns=[*KEYS, "value"])
+    return made.assign(processor="p", threads=1, torch="t", commit="c")
+
+
+def show(place: Path, numbers: pd.DataFrame | None = None, executed: str = "") -> Cells:
+    """Execute the chapter; check that all of it can be typeset and nothing is undefined."""
+    if numbers is not None:
+        numbers.to_csv(place / "seed.csv", index=False)
+    cells = execute(NOTEBOOKS / "luck-or-law.ipynb", place, {"executed": executed})
+    check_shown(cells)
+    assert all("not this run's" in shown["caption"] for shown in cells.shown.values())
+    for kind, name in re.findall(r"(Figure|Table)\s\*([\w-]+)\*", cells.words):
+        assert f"{'fig' if kind == 'Figure' else 'tbl'}-{name}" in cells.shown
+    return cells
+
+
+def intervals(numbers: pd.DataFrame) -> dict[tuple[str, str, str], tuple[float, float]]:
+    """Return scipy's own prediction interval of each published number, by its place."""
+    seeds = [published_gaps(collect_seed(numbers, seed)) for seed in numbers["seed"].unique()]
+    values = pd.concat([gaps["ours"].dropna() for gaps in seeds]).groupby(level=[0, 1, 2])
+    found = {}
+    for at, group in values:
+        n = len(group)
+        scale = group.std(ddof=1) * math.sqrt(1 + 1 / n)
+        found[at] = stats.t.interval(0.95, n - 1, loc=group.mean(), scale=scale)
+    return found
+
+
+def count_outside(numbers: pd.DataFrame) -> int:
+    published, found = published_gaps(collect(""))["published"], intervals(numbers)
+    return sum(not low <= published[at] <= high for at, (low, high) in found.items())
+
+
+def replaced(numbers: pd.DataFrame, at: tuple[str, str, str], mean: float) -> pd.DataFrame:
+    """Return results in which a number has another mean over the seeds."""
+    chosen = (numbers[KEYS[:3]] == [*at]).all(axis="columns")
+    values = numbers["value"] - numbers.loc[chosen, "value"].mean() + mean
+    return numbers.assign(value=numbers["value"].where(~chosen, values))
+
+
+def test_nothing_is_shown_of_results_that_are_not_there(place: Path) -> None:
+    cells = show(place)
+    assert not cells.shown
+    assert "not there yet" in cells.words
+
+
+def test_every_published_number_stands_in_its_interval_or_outside(place: Path) -> None:
+    numbers = make_up()
+    cells = show(place, numbers)
+    assert {*cells.shown} == TABLES | {"fig-forest"}
+    table, wanted = cells.numbers("tbl-seeds"), intervals(numbers)
+    places = published_gaps(collect("")).index.tolist()
+    assert len(table) == len(wanted) == 36
+    for (_, row), at in zip(table.iterrows(), places, strict=True):
+        assert (row["low"], row["high"]) == pytest.approx(wanted[at])
+        assert row["published"] == published_gaps(collect(""))["published"][at]
+    assert (table["outside"] == "yes").sum() == count_outside(numbers)
+    forest = cells.numbers("fig-forest")
+    assert forest["published"].to_numpy() == pytest.approx(
+        ((table["published"] - table["mean"]) / table["sd"]).to_numpy()
+    )
+    half = stats.t.ppf(0.975, 9) * math.sqrt(1.1)
+    assert forest["half"].to_numpy() == pytest.approx(half)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_one_that_is_moved_outside_is_counted(sign: int, place: Path) -> None:
+    numbers = make_up()
+    published = published_gaps(collect(""))["published"]
+    for each, value in zip(published.index.tolist(), published, strict=True):
+        numbers = replaced(numbers, each, value)
+    assert not (show(place, numbers).numbers("tbl-seeds")["outside"] == "yes").any()
+    at = ("tbl-evaluation", "mixed, clean", "confidence")
+    moved = replaced(numbers, at, published[at] + sign * 50)
+    cells = show(place, moved)
+    assert count_outside(moved) == len(cells.names["away"]) == 1
+    assert (cells.numbers("tbl-seeds")["outside"] == "yes").sum() == 1
+    assert "mean confidence of mixed training on clean images" in cells.words
+
+
+SOME: dict[str, Any] = {
+    "one seed": lambda t: t["seed"] == 0,
+    "two seeds": lambda t: t["seed"] < 2,
+    "one method": lambda t: ~t["row"].str.contains("mixed|adversarial,|adversarial$"),
+    "no worst case": lambda t: ~t["table"].isin(["tbl-robustness", "independent"]),
+    "no standard": lambda t: ~t["row"].str.startswith("standard"),
+    "no variant": lambda t: ~t["row"].str.contains("shared|doubled|fast|pgd"),
+    "variants alone": lambda t: t["row"].str.contains("shared|doubled|fast|pgd"),
+    "the worst case alone": lambda t: t["table"] == "tbl-robustness",
+}
+
+
+@pytest.mark.parametrize("part", SOME)
+def test_part_of_the_results_is_shown_as_far_as_it_goes(part: str, place: Path) -> None:
+    numbers = make_up()
+    numbers = numbers[SOME[part](numbers)]
+    cells = show(place, numbers)
+    shown = {"one seed": TABLES - {"tbl-one-cell"}, "two seeds": TABLES | {"fig-forest"}}
+    shown |= {"the worst case alone": set(), "variants alone": {"tbl-independent", "tbl-one-cell"}}
+    if part in shown:
+        assert {*cells.shown} == shown[part]
+    if "tbl-seeds" in cells.shown:
+        places = numbers.set_index(KEYS[:3]).index
+        wanted = published_gaps(collect("")).index.isin(places)
+        assert len(cells.numbers("tbl-seeds")) == wanted.sum()
+
+
+@pytest.mark.parametrize(
+    ("own", "same", "said"),
+    [
+        (35, 35, "Either reading"),
+        (25, 35, "Shared initial weights can explain it"),
+        (35, 25, "No shared weights are needed"),
+        (25, 20, "Neither reading"),
+        (35, None, "is within"),
+        (25, None, "is outside"),
+    ],
+)
+def test_the_reading_that_explains_the_one_cell_is_told(
+    own: float, same: float | None, said: str, place: Path
+) -> None:
+    table, _, column = CELL
+    shared = (table, "standard-shared", column)
+    numbers = replaced(replaced(make_up(), CELL, own), shared, same or 0)
+    if same is None:
+        numbers = numbers[numbers["row"] != "standard-shared"]
+    words = show(place, numbers).words
+    assert re.search(said, words)
+    assert ("To begin alike raises" in words) == ((own, same) == (25, 35))
+    for low, high in [intervals(numbers)[CELL]]:
+        assert (low <= 34.78 <= high) == (own == 35)
+
+
+def test_methods_are_compared_seed_by_seed(place: Path) -> None:
+    numbers = make_up()
+    table = show(place, numbers).numbers("tbl-differences")
+    errors = {
+        method: numbers[
+            (numbers["row"] == f"{method}, adversarial") & (numbers["column"] == "error")
+        ]
+        for method in ("mixed", "adversarial", "standard", "pgd")
+    }
+    values = {m: found.set_index("seed")["value"] for m, found in errors.items()}
+    for first, second in [("mixed", "adversarial"), ("pgd", "standard")]:
+        found = table.loc[f"{first} less {second}"]
+        apart = (values[first] - values[second]).dropna()
+        test = stats.ttest_1samp(apart, 0).confidence_interval(0.95)
+        assert found["mean_adversarial"] == pytest.approx(apart.mean())
+        assert (found["low_adversarial"], found["high_adversarial"]) == pytest.approx(test)
+        assert found["seeds_adversarial"] == found["signed_adversarial"] == len(apart)
+
+
+@pytest.mark.parametrize(("doubled", "lands"), [(15.0, True), (21.0, False)])
+def test_whether_the_doubled_training_is_mixed_training_is_told(
+    doubled: float, lands: bool, place: Path
+) -> None:
+    numbers = make_up()
+    means = {"mixed": 15.0, "adversarial": 21.0, "adversarial-doubled": doubled}
+    for method, mean in means.items():
+        at = ("tbl-evaluation", f"{method}, adversarial", "error")
+        numbers = replaced(numbers, at, mean)
+    words = show(place, numbers).words
+    assert ("are one method" in words) == lands
+    assert ("is too small" in words) == lands
+    assert "Equation (doubled)" in words
+
+
+def test_a_run_stands_beside_only_with_the_slides_settings(tmp_path: Path, place: Path) -> None:
+    numbers = make_up()
+    others: list[dict[str, Any]] = [{"epochs": 2}, {"dataset": "/a"}, {"methods": ["fast"]}]
+    for number, settings in enumerate([{}, *others]):
+        beside, folder = not settings, tmp_path / f"report-{number}"
+        folder.mkdir()
+        put_report(folder, settings)
+        cells = show(place, numbers, str(folder))
+        assert ("run" in cells.numbers("tbl-seeds")) == beside
+        assert ("run" in cells.numbers("fig-forest")) == beside
+        assert ("Of the numbers of this run, with seed 0" in cells.words) == beside
+        if beside:
+            found = cells.numbers("tbl-seeds")["run"].tolist()
+            assert found == published_gaps(collect(""))["ours"].tolist()
+        assert ("Equation (doubled)" in cells.words) == ("methods" not in settings)
