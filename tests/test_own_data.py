@@ -1,9 +1,12 @@
 """advlib.load_data with a folder of one's own: pictures in folders, IDX files of any size."""
 
+import gzip
 import hashlib
 import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -152,6 +155,32 @@ def remove(pattern: str) -> Callable[[Path], object]:
     return removed
 
 
+def save_as(name: str, *images: Image.Image, **options: Any) -> Callable[[Path], object]:
+    first, *rest = images
+    if rest:
+        options |= {"save_all": True, "append_images": rest}
+    return lambda folder: first.save(folder / "train" / "ant" / name, **options)
+
+
+def deep_colours() -> bytes:
+    """A PNG of 16 x 12 colours with 16 bits each, which Pillow cannot write."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        whole = kind + content
+        return len(content).to_bytes(4, "big") + whole + zlib.crc32(whole).to_bytes(4, "big")
+
+    head = (16).to_bytes(4, "big") + (12).to_bytes(4, "big") + bytes([16, 2, 0, 0, 0])
+    rows = zlib.compress(12 * bytes(1 + 16 * 6))
+    parts = chunk(b"IHDR", head), chunk(b"IDAT", rows), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def hide_a_class(folder: Path) -> None:
+    for part in ("train", "test"):
+        (folder / part / "ant").rename(folder / part / ".5")
+
+
+PAGE = Image.new("RGB", (16, 12))
 MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
     "unreadable": (write(b"no picture"), r"ant/0\.png is no picture"),
     "cut": (write(b"\x89PNG\r\n\x1a\n\0\0"), r"ant/0\.png is no picture"),
@@ -159,6 +188,18 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
     "two modes": (save(Image.new("L", (16, 12))), "all grey or all colour"),
     "transparent": (save(Image.new("RGBA", (16, 12))), r"0\.png has pixels of the mode RGBA"),
     "deep": (save(Image.new("I;16", (16, 12))), r"0\.png has pixels of the mode I;16"),
+    "deep colours": (write(deep_colours()), r"0\.png has pixels of the mode RGB and 16 bits"),
+    "transparent palette": (
+        save_as("0.png", PAGE.convert("P"), transparency=0),
+        r"0\.png has pixels of the mode P",
+    ),
+    "transparent grey": (
+        save_as("0.png", PAGE.convert("L"), transparency=0),
+        r"0\.png has pixels of the mode L",
+    ),
+    "a stack": (save_as("x.tif", PAGE, PAGE), r"x\.tif is no picture .*it has 2 frames"),
+    "another ending": (save_as("x.gif", PAGE), r"x\.gif has the ending of no picture"),
+    "hidden class": (hide_a_class, r"\.5 begins with a dot"),
     "empty class": (remove("test/bee/*"), r"test/bee has no picture"),
     "class in train only": (remove("test/bee"), "the class bee"),
     "class in test only": (remove("train/bee"), "the class bee"),
@@ -208,6 +249,50 @@ def test_what_is_hidden_is_no_picture_and_no_class(tmp_path: Path) -> None:
     (folder / "train" / ".ipynb_checkpoints").mkdir()
     (folder / "train" / "ant" / "._0.png").write_bytes(b"macOS's")
     assert same(load_data(folder), data)
+
+
+def test_pictures_in_folders_below_are_of_the_class(tmp_path: Path) -> None:
+    folder = put_pictures(tmp_path)
+    data = load_data(folder)
+    (folder / "train" / "ant" / "more").mkdir()
+    for number in range(3):
+        path = folder / "train" / "ant" / f"{number}.png"
+        path.rename(path.parent / "more" / path.name)
+    assert same(load_data(folder), data)
+
+
+def test_a_picture_is_turned_as_its_camera_was_held(tmp_path: Path) -> None:
+    folder = put_pictures(tmp_path)
+    data = load_data(folder)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    for path in folder.rglob("*.png"):
+        Image.open(path).transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+    assert same(load_data(folder), data)
+
+
+@pytest.mark.parametrize("order", [(2, 0, 1), (1, 0, 2)])
+def test_an_idx_file_in_any_order_gives_each_part_each_class(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    put_idx(tmp_path, classes=3)
+    name = tmp_path / "train-labels-idx1-ubyte"
+    name.write_bytes(idx_bytes(1 + np.repeat(order, [86, 87, 87])))
+    data = load_data(tmp_path)
+    assert data.evenly == ("train",)
+    for part in (data.train.first(9), data.validation):
+        assert sorted({*part.labels.tolist()}) == [0, 1, 2]
+
+
+def test_of_a_file_and_another_unpacked_neither_is_taken(tmp_path: Path) -> None:
+    put_idx(tmp_path)
+    name = "train-labels-idx1-ubyte"
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
+    load_data(tmp_path)
+    (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content[:-1] + b"\1"))
+    with pytest.raises(ValueError, match="have different contents"):
+        load_data(tmp_path)
 
 
 def test_a_folder_goes_with_a_name_only(tmp_path: Path) -> None:

@@ -45,6 +45,10 @@ def find_files(folder: Path) -> Files:
             continue
         key = ("train" if name["part"] == "train" else "test", name["kind"])
         other = found.setdefault(key, path)
+        if path.name == f"{other.name}.gz" and unpack(path) != unpack(other):
+            raise ValueError(
+                f"{other} and {path.name} have different contents: remove the one that is not meant"
+            )
         if path.name not in (other.name, f"{other.name}.gz"):
             raise ValueError(
                 f"{folder} has two files of {' '.join(key)}, {other.name} and {path.name}; put the "

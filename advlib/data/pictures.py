@@ -1,10 +1,12 @@
 """Pictures in a folder for each class, in an order that their content fixes."""
 
 import hashlib
+import io
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageOps
 
 from advlib.data.idx import FORMS, PARTS, Bytes, Part
 from advlib.kept.files import DamagedFileError
@@ -21,7 +23,7 @@ def find_pictures(folder: Path) -> tuple[tuple[str, ...], dict[str, Samples]]:
     """Find the names of the classes and the pictures of both parts, both in the order of names."""
     if missing := [part for part in PARTS if not (folder / part).is_dir()]:
         raise FileNotFoundError(f"{folder} lacks {' and '.join(missing)}; {FORMS}")
-    train, test = ([p.name for p in _list_shown(folder / part) if p.is_dir()] for part in PARTS)
+    train, test = (_list_classes(folder / part) for part in PARTS)
     if differing := sorted({*train} ^ {*test}):
         raise ValueError(
             f"{folder} has the class {differing[0]} in one of train and test only; both must have "
@@ -32,8 +34,7 @@ def find_pictures(folder: Path) -> tuple[tuple[str, ...], dict[str, Samples]]:
     samples: dict[str, Samples] = {part: [] for part in PARTS}
     for part in PARTS:
         for label, name in enumerate(train):
-            paths = _list_shown(folder / part / name)
-            found = [(path, label) for path in paths if path.suffix.lower() in SUFFIXES]
+            found = [(path, label) for path in _list_files(folder / part / name)]
             if not found:
                 raise ValueError(
                     f"{folder / part / name} has no picture ({', '.join(SUFFIXES)}): add some, or "
@@ -43,9 +44,35 @@ def find_pictures(folder: Path) -> tuple[tuple[str, ...], dict[str, Samples]]:
     return tuple(train), samples
 
 
-def _list_shown(folder: Path) -> list[Path]:
+def _list_classes(folder: Path) -> list[str]:
+    """List the folders of the classes; a hidden one is refused if it has pictures as these have."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    for name in [name for name in names if name.startswith(".") and not _is_system(name)]:
+        if any(path.suffix.lower() in SUFFIXES for path in (folder / name).rglob("*")):
+            raise ValueError(
+                f"{folder / name} begins with a dot, as what is hidden does: rename it if it is a"
+                " class, or remove it"
+            )
+    return [name for name in names if not name.startswith(".")]
+
+
+def _is_system(name: str) -> bool:
+    """Is it a hidden folder that programs make?"""
+    return name.startswith((".ipynb_", ".git", ".DS_", ".Trash"))
+
+
+def _list_files(folder: Path) -> list[Path]:
+    """List the pictures of a class, also those in folders below; another file is refused."""
     # torchvision's make_dataset takes what is hidden, too, such as macOS's ._1.png
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    paths = [p for p in found if not any(n[0] == "." for n in p.relative_to(folder).parts)]
+    for path in paths:
+        if path.suffix.lower() not in SUFFIXES:
+            raise ValueError(
+                f"{path} has the ending of no picture that is read ({', '.join(SUFFIXES)}): save it"
+                " as one, or remove it"
+            )
+    return paths
 
 
 def read_parts(samples: dict[str, Samples]) -> tuple[Part, Part, list[str]]:
@@ -89,21 +116,43 @@ def _read(samples: Samples, first: Path) -> Part:
     return images, np.array([label for _, label in samples], np.int64)
 
 
+def open_picture(
+    content: bytes, formats: tuple[str, ...] | None = None, largest: int = 10**9
+) -> Image.Image:
+    """Read a picture of one frame and so many pixels, turned as its camera was held.
+
+    Errors are Pillow's, or a ValueError.
+    """
+    with Image.open(io.BytesIO(content), formats=formats) as picture:
+        if (frames := getattr(picture, "n_frames", 1)) != 1:
+            raise ValueError(f"it has {frames} frames, and one is wanted")
+        if picture.width * picture.height > largest:
+            raise ValueError(f"it has more than {largest // 10**6} million pixels")
+        picture.load()
+        return ImageOps.exif_transpose(picture)
+
+
 def _decode(path: Path) -> Bytes:
     """Read a picture, [C, H, W]."""
-    from PIL import Image
-
+    content = path.read_bytes()
     try:
-        with Image.open(path) as picture:
-            picture.load()
+        picture = open_picture(content)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DamagedFileError(
             f"{path} is no picture that can be read ({error}); replace it or remove it"
         ) from error
-    if picture.mode not in _MODES:
+    # Pillow cuts 16 bits of a colour to 8 without a word: a PNG has them in its 25th byte
+    bits = content[24] if content[1:4] == b"PNG" else max(_read_bits(picture))
+    if picture.mode not in _MODES or bits > 8 or "transparency" in picture.info:
         raise DamagedFileError(
-            f"{path} has pixels of the mode {picture.mode}; pictures must be grey or colour (RGB) "
-            "with 8 bits for each value and no transparency: save it so"
+            f"{path} has pixels of the mode {picture.mode} and {bits} bits; pictures must be grey"
+            " or colour (RGB) with 8 bits for each value and no transparency: save it so"
         )
     pixels = np.array(picture.convert(_MODES[picture.mode]))
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _read_bits(picture: Image.Image) -> tuple[int, ...]:
+    """Return the bits of each value, as a TIFF says them."""
+    found: tuple[int, ...] = getattr(picture, "tag_v2", {}).get(258, (8,))
+    return found

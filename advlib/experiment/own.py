@@ -16,7 +16,8 @@ def describe_own(experiment: Experiment) -> list[str]:
     folders = [experiment.dataset] * is_folder(experiment.dataset) + [experiment.weights or ""]
     for folder in filter(None, folders):
         paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-        states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+        # the time of a change cannot be set, as that of the content can (cp -p, rsync -t)
+        states = [(str(path), path.stat().st_size, path.stat().st_ctime_ns) for path in paths]
         lines.append(f"{Path(folder).name}: {_digest(repr(states).encode())}")
     return lines
 

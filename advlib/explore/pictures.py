@@ -4,7 +4,6 @@ MNIST's digits are white on black, 20 pixels high or wide, their shape kept, in 
 with their centre of mass in its middle (Y. LeCun, C. Cortes, C. J. C. Burges, the data's page).
 """
 
-import io
 import os
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from advlib.data import Dataset
+from advlib.data.pictures import open_picture
 
 SIZE, DIGIT = 28, 20
 LARGEST, ENOUGH = 40_000_000, 1000
@@ -101,9 +101,7 @@ def _decode(content: bytes, name: str) -> tuple[Pixels, tuple[int, int]]:
     A large picture is made smaller by a whole number: a square's mean takes the square's place.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
-            if picture.width * picture.height > LARGEST:
-                raise ValueError(f"it has more than {LARGEST // 10**6} million pixels")
+        with open_picture(content, ("PNG",), LARGEST) as picture:
             times = max(1, -(-max(picture.size) // ENOUGH))
             if picture.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
                 values = Image.fromarray(np.asarray(picture, dtype=np.float32)).reduce(times)
