@@ -177,8 +177,17 @@ def _read_set(path: Path) -> dict[str, Any]:
     """Read a parameter set; paths in a user's own are relative to it."""
     import yaml
 
+    class Texts(yaml.BaseLoader):
+        """Each value is a text, read as one on make's command line: YAML 1.1 takes 010 for 8."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            keys = [key.value for key, _ in node.value]
+            for key in {key for key in keys if keys.count(key) > 1}:
+                raise yaml.YAMLError(f"it gives {key!r} twice")
+            return super().construct_mapping(node, deep)
+
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = yaml.load(path.read_text(encoding="utf-8"), Texts) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
@@ -186,9 +195,9 @@ def _read_set(path: Path) -> dict[str, Any]:
     values = {}
     for name in [name for name in content if name not in CONDITIONS]:
         value = content[name]
+        value = None if value in ("null", "~", "") else value
         if isinstance(value, list):
             value = ",".join(map(str, value))
-        # as on make's command line: 1e-3 and all are texts to YAML
         if isinstance(value, str) and name in NAMES:
             value = declared()[name].metadata["rule"].parse(value, str(path.parent))
         values[name] = value

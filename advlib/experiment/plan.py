@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from advlib.experiment.parameters import folder_name, read_arguments, resolve_early
+from advlib.experiment.parameters import NAMES, folder_name, read_arguments, resolve_early
 from advlib.kept.code import find_assigned, find_files, read_cells
 from advlib.kept.folders import BUILD, MATTER, NOTEBOOKS, PACKAGE, PROJECT, STYLE
 from advlib.settings import Experiment
@@ -36,6 +36,9 @@ class Execution:
 def find_chapters() -> list[Path]:
     """Return the report's chapters: the notebooks whose names begin with a number, in its order."""
     numbered = [(re.match(r"[0-9]+", p.name), p) for p in NOTEBOOKS.glob("*.ipynb")]
+    for found, path in numbered:
+        if found and re.search(r"-Copy[0-9]*\.ipynb$", path.name):
+            raise ValueError(f"{path} is a copy that JupyterLab made: rename it, or remove it")
     return [path for _, path in sorted((int(found[0]), path) for found, path in numbered if found)]
 
 
@@ -116,8 +119,22 @@ def _list(paths: Iterable[Path]) -> str:
     return " ".join(path.relative_to(PROJECT).as_posix() for path in paths)
 
 
+def _warn_of_environment(arguments: Iterable[str]) -> None:
+    """Say which parameters stand in the environment, where none is read."""
+    given = {text.partition("=")[0] for text in arguments}
+    known = {"PARAMETERS", *map(str.upper, NAMES)}
+    if os.environ.get("ADVLIB_TURN") is None:  # once
+        for name in sorted(known & os.environ.keys() - given):
+            print(
+                f"note: {name} in the environment is not read; write"
+                f" make report {name}={os.environ[name]}",
+                file=sys.stderr,
+            )
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; see the module's docstring. Return its exit status: 0, or 2."""
+    _warn_of_environment(arguments)
     try:
         set_name, overrides = read_arguments(arguments)
         name = folder_name(set_name, overrides)

@@ -138,7 +138,10 @@ def test_what_is_not_said_is_the_sets_or_the_other() -> None:
     [
         ("[1", "is not YAML"),
         ("epsiln: 1", "there is no parameter EPSILN; there are PARAMETERS, DATASET"),
-        ("1: epsilon", "must give some of dataset"),
+        ("1: epsilon", "there is no parameter 1; there are PARAMETERS, DATASET"),
+        ("[epsilon]", "must give some of dataset"),
+        ("epochs: 3\nseed: 1\nepochs: 4", "mine.yaml is not YAML: it gives 'epochs' twice"),
+        ("epochs: 1:30", "epochs must be .*1:30"),
         ("learning_rate: 1e--3", "learning_rate must be"),
         ("epochs: 0", "epochs must be .*mine.yaml"),
         ("methods: Mixed training", "methods must be .*mine.yaml"),
@@ -150,6 +153,13 @@ def test_wrong_parameter_sets_are_named(tmp_path: Path, text: str, words: str) -
     file.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises((TypeError, ValueError), match=words):
         resolve(str(file))
+
+
+def test_a_number_of_a_set_is_that_of_the_command_line(tmp_path: Path) -> None:
+    """To YAML 1.1 010 is 8 and 1e-3 a text."""
+    file = tmp_path / "mine.yaml"
+    file.write_text("epochs: 010\nlearning_rate: 1e-3\nimages: null\nweights: ~\n")
+    assert resolve(str(file)) == Experiment(epochs=10, learning_rate=1e-3)
 
 
 def test_a_set_of_ones_own_needs_the_set_up(

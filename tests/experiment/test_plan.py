@@ -97,3 +97,23 @@ def test_a_chapter_that_reads_the_others_is_last_and_executed_again(
     assert last.options == "-p executed ../build/notebooks"
     assert last.reads == tuple(each.target for each in others)
     assert not any(each.reads for each in others)
+
+
+def test_a_parameter_in_the_environment_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EPSILON", "0.3")
+    monkeypatch.setenv("SEED", "1")
+    assert plan.main(["SEED=2"]) == 0
+    assert capsys.readouterr().err.count("note: EPSILON in the environment is not read") == 1
+
+
+def test_a_copy_that_jupyterlab_made_is_no_chapter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "NOTEBOOKS", tmp_path)
+    (tmp_path / "4-transfer.ipynb").touch()
+    assert [path.name for path in plan.find_chapters()] == ["4-transfer.ipynb"]
+    (tmp_path / "4-transfer-Copy1.ipynb").touch()
+    with pytest.raises(ValueError, match=r"4-transfer-Copy1\.ipynb is a copy"):
+        plan.find_chapters()
