@@ -131,7 +131,7 @@ def robustness(
         found[chosen.cpu()] |= ~correct
 
     def run(row: str, name: str, attack: Make, chosen: Tensor = every) -> Tensor:
-        report(f"{row} on {name}")
+        report(f"{row} on {name}", f"robustness: {row} on {name}")
         model, part = models[name], images[chosen]
         # whatever the caller's own attack does to what it is given
         kept = kept_modes(model), restored(model, images.device)
