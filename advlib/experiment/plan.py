@@ -30,6 +30,10 @@ class Execution:
     options: str = ""
     after: tuple[Path, ...] = ()
 
+    @property
+    def made_from(self) -> tuple[Path, ...]:
+        return self.source, *sorted(find_files(self.source))
+
 
 def find_chapters() -> list[Path]:
     """Return the report's chapters: the notebooks whose names begin with a number, in its order."""
@@ -72,14 +76,19 @@ def plan_chapters(folder: Path, experiment: Experiment) -> list[Execution]:
     return found
 
 
-def write_rules(name: str, experiment: Experiment) -> list[str]:
-    """Return the Makefile's variables and rules for an experiment, by the name of its folder."""
-    folder = BUILD / name / "notebooks"
-    chapters, executed = plan_chapters(folder, experiment), os.path.relpath(folder, MATTER)
-    matter = [  # which reads the executed chapters
+def plan_matter(folder: Path) -> list[Execution]:
+    """Return the executions of the front and back matter, which reads the executed chapters."""
+    executed = os.path.relpath(folder, MATTER)
+    return [
         Execution(source, folder / source.name, f"-p executed {executed}")
         for source in sorted(MATTER.glob("*.ipynb"), reverse=True)
     ]
+
+
+def write_rules(name: str, experiment: Experiment) -> list[str]:
+    """Return the Makefile's variables and rules for an experiment, by the name of its folder."""
+    folder = BUILD / name / "notebooks"
+    chapters, matter = plan_chapters(folder, experiment), plan_matter(folder)
     entry = PACKAGE / "report" / "__main__.py"
     style = {path for path in STYLE.rglob("*") if path.is_file()}
     lines = [
@@ -94,8 +103,7 @@ def write_rules(name: str, experiment: Experiment) -> list[str]:
         lines += [
             f"{target}: source := {_list([each.source])}",
             f"{target}: options := {each.options}",
-            f"{target}: {_list([each.source, *sorted(find_files(each.source))])}"
-            f" | {_list(each.after)}",
+            f"{target}: {_list(each.made_from)} | {_list(each.after)}",
         ]
     return lines
 
