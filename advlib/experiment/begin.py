@@ -18,16 +18,15 @@ from advlib.settings import Experiment
 WORK = {"5-every-epsilon": 0.07, "6-stronger-attacks": 0.17}
 """Of a notebook for each attacked image and model, measured: 1 is a thousand images trained on."""
 BESIDE = 10
-"""What each has besides, for each model."""
-MATTER = 6
+"""What each chapter has besides, for each model, and the matter at once."""
 EPOCH = 55_000, 2_500
 """Images of an epoch, where they are not limited, and what its validation is like."""
 
 
 def estimate_work(target: Path, experiment: Experiment) -> float:
-    """Return about how much work a chapter is, that trains nothing."""
-    each = BESIDE + WORK.get(target.stem, 0) * experiment.attacked
-    return each * len(experiment.origins)
+    """Return about how much work a notebook is that trains nothing."""
+    attack = WORK.get(target.stem, 0) * experiment.attacked
+    return BESIDE if target.stem.endswith("matter") else (BESIDE + attack) * len(experiment.origins)
 
 
 def find_old(
@@ -67,12 +66,11 @@ def main(arguments: Sequence[str]) -> None:
             "done": each.target not in old,
             "trains": trains,
             "stage": 2 if each in matter else 1 if each.after else 0,
-            "work": epochs if trains else MATTER if each in matter
-            else estimate_work(each.target, experiment),
-        }  # fmt: skip
+            "work": epochs if trains else estimate_work(each.target, experiment),
+        }
     if old:
         pace.begin(parameters, about)
-    words = f"{len(old)} to execute, {SIDE_BY_SIDE} at once" if old else "all up to date"
+    words = f"{len(old)} to execute, {SIDE_BY_SIDE} at once" if old else "nothing to execute"
     print(f"{folder.relative_to(PROJECT)}: {len(about)} notebooks, {words}", flush=True)
 
 

@@ -36,36 +36,30 @@ def summarize(folder: str, *methods: str) -> None:
     for method in methods:
         places = [("tbl-evaluation", f"{method}, {images}", "error") for images in IMAGES]
         places.append(("tbl-robustness", "worst case", method))
-        ours = [tables.get(place[0], {}).get(place[1:]) for place in places]
-        say(method, *("" if value is None else f"{value:.2f} %" for value in ours))
+        found = [tables.get(place[0], {}).get(place[1:]) for place in places]
+        say(method, *("" if value is None else f"{value:.2f} %" for value in found))
         if method in slides.METHODS and not other:
             printed = slides.evaluation(method, corrected=True)
             say("  slides", *(f"{printed[images]['error']:.2f} %" for images in IMAGES))
         known = [expected.get(place) for place in places]
         if any(known):
-            say(
-                "  expected",
-                *(f"{'' if x.inside else 'not '}{x.interval}" if x else "" for x in known),
-            )
+            words = (f"{'' if x.inside else 'not '}{x.interval}" if x else "" for x in known)
+            say("  expected", *words)
     print("\nworst case: of all attacks together, on the images that are attacked in every way")
     if expected:
         print("expected: the 95 % prediction interval of each number alone, for any seed")
     if other:
-        each = [
-            f"{at} = {write_setting(settings[at])} ({write_setting(x)})" for at, x in other.items()
-        ]
-        print(
-            f"Other settings than the slides' (theirs in brackets): {', '.join(each)};\n"
-            "so the numbers differ from theirs too. With the slides' settings: make report"
-        )
-    print()
-    files = ["report.html", "report.pdf", "results/numbers.csv"]
-    for words, file in zip(["to read", "", "all numbers"], files, strict=True):
-        print(f"{words:<{width}}{folder}/{file}")
-    print(f"{'to try':<{width}}make lab, to attack by hand")
+        ours = {
+            at: f"{write_setting(settings[at])} ({write_setting(x)})" for at, x in other.items()
+        }
+        print("These are not the slides' settings, and so not their numbers; in brackets theirs:")
+        print(", ".join(f"{at} = {value}" for at, value in ours.items()))
+        print("With the slides' settings: make report")
+    print(f"\nto read: {folder}/report.html\n         {folder}/report.pdf")
+    print(f"numbers: {folder}/results/numbers.csv\nto try:  make lab, to attack by hand")
     if begun := os.environ.get("ADVLIB_BEGUN"):
         minutes, seconds = divmod(round(time.time() - int(begun)), 60)
-        print(f"{'time':<{width}}{minutes} min {seconds} s")
+        print(f"time:    {minutes} min {seconds} s")
 
 
 if __name__ == "__main__":
