@@ -41,7 +41,7 @@ help:
 	@printf '\nParameters, from make'"'"'s command line only:\n'
 	@python=$$(sh .make/find-python.sh) && exec "$$python" -E -m advlib.experiment.parameters --help
 
-.PHONY: help report tidy replicate reference illusions compare lint test check bench mutation lab picture audit lock clean distclean check-python FORCE
+.PHONY: help report begun tidy replicate reference illusions compare lint test check bench mutation lab picture audit lock clean distclean check-python FORCE
 # Notebooks are executed side by side, each with its share of the cores (advlib.experiment.runner):
 # two trainings on a core each are done sooner than one after the other on two.
 MAKEFLAGS += --no-builtin-rules $(if $(ADVLIB_TURN),,--jobs=3)
@@ -126,11 +126,11 @@ notebooks := $(folder)/notebooks
 # Two makes on one report take turns: a make that has its turn decides what there is to do.
 ifneq ($(ADVLIB_TURN),$(folder))
 $(filter report report/build/%,$(goals)): FORCE | $(ready)
-	@+mkdir -p $(folder) && ADVLIB_TURN=$(folder) $(run) $(call quote,$(found)) -E \
+	@+mkdir -p $(folder) && ADVLIB_BEGUN=$$(date +%s) ADVLIB_TURN=$(folder) $(run) $(call quote,$(found)) -E \
 	    advlib/kept/parent.py $(folder)/.turn $(MAKE) --no-print-directory $@
 else
 report: $(folder)/report.html $(folder)/report.pdf
-	@exec $(python) -m advlib.results.compare --summary $(folder) $(methods)
+	@exec $(python) -m advlib.published.summary $(folder) $(methods)
 
 report/build/%/report.html report/build/%/report.pdf: $(chapters) $(matter) $(typeset_from)
 	@$(run) $(python) -m advlib.report $(notebooks) $(folder)
@@ -138,7 +138,10 @@ report/build/%/report.html report/build/%/report.pdf: $(chapters) $(matter) $(ty
 $(folder)/parameters.yaml: FORCE # rewritten only when they change
 	@exec $(python) -m advlib.experiment.parameters --yaml=$@ $(given)
 
-$(chapters) $(matter): $(folder)/parameters.yaml requirements.lock
+begun: $(folder)/parameters.yaml # says what there is to execute
+	@exec $(python) -m advlib.experiment.begin $(given)
+
+$(chapters) $(matter): $(folder)/parameters.yaml requirements.lock | $(filter begun,$(goals:report=begun))
 	@$(run) $(python) -m advlib.experiment.runner $(source) $@ \
 	    --parameters $(folder)/parameters.yaml $(options) --newer $?
 

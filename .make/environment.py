@@ -15,6 +15,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import venv
 from pathlib import Path
@@ -66,7 +67,7 @@ def make() -> None:
     if found[:2] != wanted[:2]:
         create()
     say(f"set-up: advlib into {FOLDER}")
-    options = ("--quiet", "--no-deps", "--no-build-isolation")
+    options = ("--no-deps", "--no-build-isolation")
     run(python(), "-m", "pip", "install", *options, "--editable", ".")
     READY.write_text("\n".join(wanted) + "\n", encoding="utf-8")
     say(f"set-up: done, {FOLDER} is ready")
@@ -89,10 +90,9 @@ def create() -> None:
     if has_own_index() or not pinned("uv"):
         run(*pip, *locked, hint=hint)
     else:
-        run(*pip, "--quiet", "--no-deps", *(f"uv=={version}" for version in pinned("uv")))
+        run(*pip, "--no-deps", *(f"uv=={version}" for version in pinned("uv")))
         uv = (str(FOLDER / "bin" / "uv"), "pip", "install", "--python", python())
-        # quiet, or it warns of a cache on another disk
-        run(*uv, "--quiet", "--compile-bytecode", *locked, hint=hint)
+        run(*uv, "--compile-bytecode", *locked, hint=hint)
 
 
 def has_own_index() -> bool:
@@ -122,18 +122,24 @@ def pinned(name: str) -> list[str]:
 
 
 def run(*command: str, hint: str = "") -> None:
-    """Run a command, saying twice a minute that it still does, or stop."""
+    """Run a command, saying twice a minute that it still does, or show what it said and stop."""
     start = time.monotonic()
-    # the lock goes with it
-    process = subprocess.Popen(command, env=surroundings(), close_fds=False)
-    try:
-        while process.poll() is None:
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                say(f"set-up: {time.monotonic() - start:.0f} s")
-    finally:
-        process.kill()
+    with tempfile.TemporaryFile() as said:
+        # the lock goes with it
+        process = subprocess.Popen(
+            command, env=surroundings(), close_fds=False, stdout=said, stderr=subprocess.STDOUT
+        )
+        try:
+            while process.poll() is None:
+                try:
+                    process.wait(timeout=30)
+                except subprocess.TimeoutExpired:
+                    say(f"set-up: {time.monotonic() - start:.0f} s")
+        finally:
+            process.kill()
+        said.seek(0)
+        if process.returncode:
+            say(said.read().decode(errors="replace"))
     if process.returncode:
         words = " ".join(command[1:4]) + (f" ({hint})" if hint else "")
         sys.exit(f"error: the set-up failed in {words}")

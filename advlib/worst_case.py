@@ -136,7 +136,7 @@ def robustness(
         found[chosen.cpu()] |= ~correct
 
     def run(row: str, name: str, attack: Make, chosen: Tensor = every) -> Tensor:
-        report(f"{row} on {name}")
+        report(f"{row} on {name}", f"robustness: {row} on {name}")
         model, part = models[name], images[chosen]
         with _counted(model) as (seen, counted):
             begin = time.perf_counter()

@@ -1,6 +1,5 @@
-"""What a notebook computes with, and how its log is seen."""
+"""What a notebook computes with."""
 
-import logging
 import os
 
 SIDE_BY_SIDE = 3
@@ -12,9 +11,3 @@ def share_cores() -> int:
     """Return how many threads a notebook computes with: $OMP_NUM_THREADS, or its share."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, int(asked) if asked.isdecimal() else (os.cpu_count() or 1) // SIDE_BY_SIDE)
-
-
-def show_log() -> None:
-    """Write advlib's log to the standard error, which the runner shows and no report does."""
-    logging.basicConfig(format="    %(message)s")
-    logging.getLogger("advlib").setLevel(logging.INFO)

@@ -8,7 +8,8 @@ import torch
 from IPython import get_ipython
 from IPython.display import Markdown, display
 
-from advlib.experiment.kernel import share_cores, show_log
+from advlib.experiment.kernel import share_cores
+from advlib.experiment.pace import show_log
 from advlib.experiment.parameters import resolve
 from advlib.experiment.subject import Subject, resolve_subject
 from advlib.kept.folders import NOTEBOOKS, PARAMETERS

@@ -32,6 +32,10 @@ class Execution:
     reads: tuple[Path, ...] = ()
     """Executed ones whose numbers it takes: when one of them is new it is executed again."""
 
+    @property
+    def made_from(self) -> tuple[Path, ...]:
+        return self.source, *sorted(find_files(self.source)), *self.reads
+
 
 def find_chapters() -> list[Path]:
     """Return the report's chapters: the notebooks whose names begin with a number, in its order."""
@@ -86,15 +90,18 @@ def plan_reader(source: Path, folder: Path, executed: tuple[Path, ...]) -> Execu
     return Execution(source, folder / source.name, options, reads=executed)
 
 
+def plan_matter(folder: Path, chapters: Iterable[Execution]) -> list[Execution]:
+    """Return the executions of the front and back matter, which read the executed chapters."""
+    executed = tuple(each.target for each in chapters)
+    sources = sorted(MATTER.glob("*.ipynb"), reverse=True)
+    return [plan_reader(source, folder, executed) for source in sources]
+
+
 def write_rules(name: str, experiment: Experiment) -> list[str]:
     """Return the Makefile's variables and rules for an experiment, by the name of its folder."""
     folder = BUILD / name / "notebooks"
     chapters = plan_chapters(folder, experiment)
-    targets = tuple(each.target for each in chapters)
-    matter = [
-        plan_reader(source, folder, targets)
-        for source in sorted(MATTER.glob("*.ipynb"), reverse=True)
-    ]
+    matter = plan_matter(folder, chapters)
     entry = PACKAGE / "report" / "__main__.py"
     style = {path for path in STYLE.rglob("*") if path.is_file()}
     lines = [
@@ -109,8 +116,7 @@ def write_rules(name: str, experiment: Experiment) -> list[str]:
         lines += [
             f"{target}: source := {_list([each.source])}",
             f"{target}: options := {each.options}",
-            f"{target}: {_list([each.source, *sorted(find_files(each.source)), *each.reads])}"
-            f" | {_list(each.after)}",
+            f"{target}: {_list(each.made_from)} | {_list(each.after)}",
         ]
     return lines
 

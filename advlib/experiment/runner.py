@@ -4,7 +4,7 @@
 
 The executed notebook gets its name only when it succeeded; a failed one is kept beside it as
 ``*.failed.ipynb``. What the notebook writes to the standard error, such as a training's log,
-appears on the standard output as it comes.
+appears on the standard output as it comes, and in the end a line that it is done.
 """
 
 import argparse
@@ -18,11 +18,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from advlib.experiment import pace
 from advlib.experiment.kernel import share_cores
 from advlib.experiment.plan import find_parameters, is_of_parameters
 from advlib.kept import files
 from advlib.kept.code import find_assigned, read_cells
-from advlib.kept.folders import PACKAGE, PARAMETERS
+from advlib.kept.folders import NOTEBOOK, PACKAGE, PARAMETERS
 from advlib.kept.parent import end_with_make
 from advlib.results.notebooks import digest_cells
 
@@ -157,24 +158,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--newer", nargs="*", type=Path, help="what is newer than the target")
     options = parser.parse_args(arguments)
     source, target = options.source, options.target
+    parameters = options.parameters.absolute()  # papermill changes the working directory
     begin, kept = time.time(), failed_name(target)
     if options.newer == [source] and was_made_from(target, source):  # its outputs alone are newer
-        return 0
+        with pace.hear(parameters, target.stem, done=True):
+            return 0
     if isinstance(sys.stdout, io.TextIOWrapper):  # what a notebook says may be in any letters
         sys.stdout.reconfigure(errors="backslashreplace")
-    print(target, flush=True)
     try:
+        with pace.hear(parameters, target.stem, begun=True, done=False):
+            pass
         target.parent.mkdir(parents=True, exist_ok=True)
         kept.unlink(missing_ok=True)
-        with options.parameters.open(encoding="utf-8") as file:  # its errors name the file
+        with parameters.open(encoding="utf-8") as file:  # its errors name the file
             known = yaml.safe_load(file)
-        os.environ[PARAMETERS] = str(options.parameters.absolute())
-        execute(source, target, select(source, known, dict(options.given)), known)
+        os.environ |= {PARAMETERS: str(parameters), NOTEBOOK: target.stem}
+        with pace.no_silence(parameters):
+            execute(source, target, select(source, known, dict(options.given)), known)
     except (Exception, KeyboardInterrupt) as error:
+        with pace.hear(parameters, target.stem, begun=False):
+            pass
         print(f"{error or 'interrupted'}\nerror: {source} failed", end="", file=sys.stderr)
         print(f"; as far as it went: {kept}" if kept.exists() else "", file=sys.stderr)
         return 1
-    print(f"    {time.time() - begin:.1f} s", flush=True)
+    seconds = time.time() - begin
+    with pace.hear(parameters, target.stem, done=True) as standing:
+        print(f"{standing.count} {target.stem}  done, {seconds:.1f} s{standing.left}", flush=True)
     return 0
 
 

@@ -26,6 +26,8 @@ SEEDS = REFERENCE / "seeds"
 PUBLISHED = PACKAGE / "published" / "slides.json"
 PARAMETERS = "ADVLIB_PARAMETERS"
 """Names, in the environment of a report's notebooks, the file with the report's parameters."""
+NOTEBOOK = "ADVLIB_NOTEBOOK"
+"""Is there the executed notebook's name."""
 METHOD_TEXTS = NOTEBOOKS / "methods"
 STYLE = MATTER / "style"
 

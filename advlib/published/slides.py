@@ -80,7 +80,12 @@ def settings() -> dict[str, Any]:
 
 
 def applies(settings: Mapping[str, object]) -> bool:
-    """Tell whether the published numbers are of the experiment with these settings.
+    """Tell whether the published numbers are of the experiment with these settings."""
+    return not differ(settings)
+
+
+def differ(settings: Mapping[str, object]) -> dict[str, object]:
+    """Return the published experiment's settings, of those that are other ones here.
 
     Any seed and any methods will do, and a setting that is left out does not count. One that the
     slides do not know must have its default, which is theirs.
@@ -89,4 +94,4 @@ def applies(settings: Mapping[str, object]) -> bool:
     ours = {name: settings[name] for name in theirs.keys() - ANY if name in settings}
     if ours.get("images") == CONTENT["split"]["train"]:
         ours["images"] = None
-    return all(value == theirs[name] for name, value in ours.items())
+    return {name: theirs[name] for name in theirs if name in ours and ours[name] != theirs[name]}

@@ -1,5 +1,6 @@
 """Build a report: python -m advlib.report EXECUTED_FOLDER OUTPUT_FOLDER"""
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -20,4 +21,6 @@ def main(arguments: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     end_with_make()
+    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    logging.getLogger("advlib").setLevel(logging.INFO)
     sys.exit(main(sys.argv[1:]))

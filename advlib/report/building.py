@@ -1,5 +1,6 @@
 """The report's files from executed notebooks: HTML, PDF, the numbers as CSV, and checksums."""
 
+import logging
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -9,6 +10,8 @@ from advlib.report.merge import write_html
 from advlib.report.typeset import typeset_text
 from advlib.results.notebooks import read_notebooks
 from advlib.results.tables import collect_from, write, write_numbers
+
+LOG = logging.getLogger("advlib")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ def build(executed: str | Path, output: str | Path) -> Report:
         If a notebook is not what was written.
     """
     notebooks = read_notebooks(executed)
+    LOG.info("typesetting %d notebooks", len(notebooks))
     html, pdf = typeset_text(*write_html(notebooks))
+    LOG.info("typesetting: writing the files")
     output = Path(output)
     report, results = Report(output / "report.html", output / "report.pdf"), output / "results"
     documents = {report.html: html, report.pdf: pdf}

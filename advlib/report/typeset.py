@@ -1,6 +1,7 @@
 """The merged notebooks to HTML and PDF: pandoc writes the page, typst the other document."""
 
 import json
+import logging
 import os
 import re
 import subprocess
@@ -47,6 +48,7 @@ def typeset_text(text: str, figures: dict[str, bytes]) -> tuple[bytes, bytes]:
             list(pool.map(_pandoc, PANDOC, [folder] * len(PANDOC)))
         html = _mend_html((folder / "report.html").read_text(encoding="utf-8"))
         numbers, date = _read_page(html)
+        logging.getLogger("advlib").info("typesetting: HTML is there, PDF follows")
         pdf, others = _typst(folder, date)
     if numbers != others:
         differing = dict(numbers.items() ^ others.items())

@@ -1,7 +1,6 @@
-"""Two reports' settings and numbers side by side, `make compare`; and a report's main table.
+"""Two reports' settings and numbers side by side: `make compare`.
 
     python -m advlib.results.compare A B [TOLERANCE]
-    python -m advlib.results.compare --summary FOLDER METHOD...
 
 A and B are folders of reports, such as report/build/seed, or "reference", the reference run. The
 exit status is 0 if all settings are equal and no number differs by more than TOLERANCE (0 by
@@ -188,29 +187,5 @@ def compare(a: str, b: str, tolerance: str = "") -> int:
     return int(other or different > 0)
 
 
-def summarize(folder: str, *methods: str) -> int:
-    """Print a report's main table, what is known to be expected beside it, and where it is."""
-    tables = {name: _cells(table) for name, table in read(Path(folder, "results")).items()}
-    name, changed = find_set(tables[SETTINGS])
-    expected = {} if changed else expect(tables, read_seeds(name))
-    width = max([12, *(len(method) + 1 for method in methods)])
-    beside = 26 if expected else 0
-    print(f"\n{'model':<{width}}{'error, clean':>14}{'':{beside}}{'adversarial':>14}")
-    for method in methods:
-        line = f"{method:<{width}}"
-        for images in ("clean", "adversarial"):
-            at = "tbl-evaluation", f"{method}, {images}", "error"
-            line += f"{tables[at[0]][at[1:]]:>12.2f} %"
-            known = expected.get(at)
-            words = f"{'in' if known.inside else 'not in'} {known.interval}" if known else ""
-            line += f"  {words:<{beside - 2}}" if beside else ""
-        print(line.rstrip())
-    if expected:
-        print("\n(not) in: the 95 % prediction interval of each number alone, for any seed")
-    print(f"\n{folder}/report.html\n{folder}/report.pdf")
-    return 0
-
-
 if __name__ == "__main__":
-    _, *arguments = sys.argv
-    sys.exit(summarize(*arguments[1:]) if "--summary" in arguments else compare(*arguments))
+    sys.exit(compare(*sys.argv[1:]))

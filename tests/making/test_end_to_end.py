@@ -44,7 +44,7 @@ def test_the_report_is_there_and_make_says_where(built: tuple[Path, str]) -> Non
         assert f"{REPORT}/{name}\n" in said
     for method in METHODS:
         (line,) = [line for line in said.splitlines() if line.startswith(f"{method} ")]
-        assert line.count("%") == 2
+        assert line.count("%") == 3
 
 
 def test_every_notebook_succeeded_and_nothing_is_left_over(built: tuple[Path, str]) -> None:

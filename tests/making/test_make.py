@@ -5,6 +5,7 @@ test the map and take no time; the runner itself is tested in tests/experiment/t
 """
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -45,7 +46,7 @@ case "$1 $2" in
 "-m advlib.report")
     log report
     : >"$4/report.html" && : >"$4/report.pdf" ;;
-"-m advlib.results.compare") ;;
+"-m advlib.published.summary") ;;
 *) exec {python} "$@" ;;
 esac
 """
@@ -70,10 +71,13 @@ class Project:
         return lines
 
     def made(self, *arguments: str, **changes: str) -> list[str]:
-        """Make the quick report and return what was executed, in order."""
+        """Make the quick report and return what was executed, in order; make said how many."""
         result = self.make("report", "PARAMETERS=quick", *arguments, **changes)
         assert result.returncode == 0, result.stderr
-        return [line for line in self.log() if not line.endswith(" done")]
+        made = [line for line in self.log() if not line.endswith(" done")]
+        said = re.search(r"(\d+) to execute", result.stdout)
+        assert (int(said[1]) if said else 0) == len({*made} - {"report"})
+        return made
 
     def put_python(self, name: str, script: str) -> None:
         path = self.folder / name

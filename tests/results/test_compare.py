@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from advlib.kept.folders import RESULTS
-from advlib.results.compare import compare, summarize
+from advlib.results.compare import compare
 from advlib.results.tables import write
 
 ROOT = Path(__file__).parents[2]
@@ -103,13 +103,3 @@ def test_a_misspelt_tolerance_is_not_passed_over() -> None:
     done = make("A=reference", "B=reference", "TOLERENCE=0.5")
     assert done.returncode == 2
     assert "make compare takes A, B and TOLERANCE, not TOLERENCE" in done.stderr
-
-
-def test_the_summary_is_of_the_methods_that_it_is_asked_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    mixed = (ERROR + 1).rename(lambda row: row.replace("standard", "mixed"))
-    folder = report(tmp_path, more={"tbl-evaluation": pd.concat([ERROR, mixed])})
-    summarize(str(folder), "mixed", "standard")
-    lines = [line.split() for line in capsys.readouterr().out.splitlines() if "%" in line]
-    assert lines == [["mixed", "2.50", "%", "97.92", "%"], ["standard", "1.50", "%", "96.92", "%"]]

@@ -1,0 +1,67 @@
+"""What `make report` ends with."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from advlib.kept.folders import RESULTS
+from advlib.published import slides
+from advlib.published.summary import summarize
+from advlib.results.tables import read, write
+
+
+def lines(folder: Path, capsys: pytest.CaptureFixture[str], **settings: Any) -> list[list[str]]:
+    """Return the words of the lines with numbers of the reference run, with settings changed."""
+    tables = read(RESULTS)
+    tables["tbl-settings"] = tables["tbl-settings"].assign(**settings)
+    write(tables, folder / "results")
+    summarize(str(folder), "mixed", "standard")
+    return [line.split() for line in capsys.readouterr().out.splitlines() if " % " in f"{line} "]
+
+
+def test_the_published_numbers_stand_beside_those_with_their_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluations = read(RESULTS)["tbl-evaluation"]
+    shown = [
+        words for words in lines(tmp_path, capsys) if words[0] in ("mixed", "standard", "slides")
+    ]
+    assert [words[0] for words in shown] == ["mixed", "slides", "standard", "slides"]
+    for method, ours, theirs in zip(("mixed", "standard"), shown[::2], shown[1::2], strict=True):
+        evaluation = evaluations.loc[[f"{method}, clean", f"{method}, adversarial"], "error"]
+        worst = read(RESULTS)["tbl-robustness"].at["worst case", method]
+        assert ours[1::2] == [f"{value:.2f}" for value in (*evaluation, worst)]
+        printed = slides.evaluation(method, corrected=True)
+        assert theirs[1::2] == [f"{printed[x]['error']:.2f}" for x in ("clean", "adversarial")]
+
+
+@pytest.mark.parametrize("settings", [{"epochs": 3}, {"images": 10_000}, {"dataset": "mine"}])
+def test_they_do_not_beside_those_with_others(
+    settings: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not [words for words in lines(tmp_path, capsys, **settings) if words[0] == "slides"]
+
+
+def test_a_setting_that_the_slides_have_too_does_not_differ() -> None:
+    ours = slides.settings() | {"images": 55_000, "seed": 3, "attacked": 10}
+    assert slides.differ(ours) == {}
+    assert slides.differ(ours | {"images": 300, "epochs": 3}) == {"images": None, "epochs": 30}
+
+
+def test_a_report_without_the_attacks_has_its_summary(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ["mine, clean", "mine, adversarial"]
+    tables = {
+        "tbl-settings": pd.DataFrame({"dataset": ["a"], "images": [math.nan]}, index=["value"]),
+        "tbl-evaluation": pd.DataFrame({"error": [1.5, 96.92], "n": [100, 100]}, index=rows),
+    }
+    write(tables, tmp_path / "results")
+    summarize(str(tmp_path), "mine")
+    (words,) = [
+        line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("mine ")
+    ]
+    assert words == ["mine", "1.50", "%", "96.92", "%"]
