@@ -5,6 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from advlib.kept import files
+from advlib.report.live import MIME, enliven
 from advlib.report.merge import write_html
 from advlib.report.typeset import typeset_text
 from advlib.results.notebooks import read_notebooks
@@ -36,6 +37,8 @@ def build(executed: str | Path, output: str | Path) -> Report:
     """
     notebooks = read_notebooks(executed)
     html, pdf = typeset_text(*write_html(notebooks))
+    for _, content in (each for notebook in notebooks for each in notebook.shown):
+        html = enliven(html, content[MIME]) if MIME in content else html
     output = Path(output)
     report, results = Report(output / "report.html", output / "report.pdf"), output / "results"
     documents = {report.html: html, report.pdf: pdf}
