@@ -5,9 +5,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from advlib.kept import files
-from advlib.report.live import MIME, enliven
+from advlib.report.live import MIME
 from advlib.report.merge import write_html
-from advlib.report.typeset import typeset_text
+from advlib.report.typeset import enliven, typeset_text
 from advlib.results.notebooks import read_notebooks
 from advlib.results.tables import collect_from, write, write_numbers
 

@@ -1,15 +1,12 @@
-"""The live figure: the report's own models attack and are attacked in the page's reader's browser.
+"""The live figure: the report's own models, which the page's reader attacks in the browser.
 
-`pack` writes models of simple layers with 8 bits a weight, and some test images; `enliven` puts
-them into the page with the script that computes (report/style/live.js), and lets no other run.
+`pack` writes models of simple layers with 8 bits a weight, and some test images;
+`advlib.report.typeset.enliven` puts them into the page with the script that computes.
 """
 
 import base64
-import html
-import json
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -20,8 +17,6 @@ from advlib import LeNet, fgsm
 from advlib.attacks import difference
 from advlib.data import Dataset, Split
 from advlib.experiment.subject import Subject
-from advlib.kept.folders import STYLE
-from advlib.report import ReportError
 
 MIME = "application/vnd.advlib.live+json"
 """The media type of what `pack` gives, in the output that shows the figure."""
@@ -34,12 +29,12 @@ CHECKED, MEASURED, HARD = 10, 1_000, 5
 measured what 8 bits change, and those with the smallest margins that are offered as hard."""
 
 
-def find_models(subject: Subject) -> dict[str, nn.Module]:
-    """Open an experiment's first models; none where a training is not kept any more."""
+def find_models(subject: Subject) -> tuple[Dataset, dict[str, nn.Module]]:
+    """Return an experiment's data and its first models; none where a training is not kept now."""
     methods = subject.methods[:MODELS]
     if subject.trained and not all(subject.want_training(each).is_finished for each in methods):
-        return {}
-    return {method: subject.open_training(method)[0] for method in methods}
+        return subject.data, {}
+    return subject.data, {method: subject.open_training(method)[0] for method in methods}
 
 
 def pack(
@@ -210,30 +205,3 @@ def write_layers(model: nn.Module, data: Dataset) -> list[dict[str, Any]] | None
         found = read_layers(written)(data.test.first(CHECKED).images)
     same = wanted.shape == found.shape and torch.allclose(wanted, found, rtol=1e-4, atol=1e-4)
     return written if same else None
-
-
-# ---- The page ------------------------------------------------------------------------------------
-
-
-def enliven(page: bytes, live: Mapping[str, Any]) -> bytes:
-    """Put what `pack` gives and the script into a page, whose policy then lets this script run.
-
-    Raises
-    ------
-    ReportError
-        If the page has no policy, or an end.
-    """
-    script = (STYLE / "live.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(sha256(script.encode()).digest()).decode()
-    data = html.escape(json.dumps(live, separators=(",", ":")), quote=False)
-    policy = "default-src &#39;none&#39;;"  # as pandoc writes it
-    changes = {
-        policy: f"{policy} script-src &#39;sha256-{digest}&#39;; worker-src blob:;",
-        "</body>": f'<template id="live">{data}</template>\n<script>{script}</script>\n</body>',
-    }
-    text = page.decode()
-    for old, new in changes.items():
-        if text.count(old) != 1:
-            raise ReportError(f"the page must have {old!r} once, not {text.count(old)} times")
-        text = text.replace(old, new)
-    return text.encode()

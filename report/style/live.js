@@ -254,7 +254,8 @@ function writeFigure({ models, classes, first, hard, labels, epsilon, shape, mea
     <fieldset><legend>Attack</legend>${radio('attack', 'FGSM', 'FGSM, one step', true)}
       ${radio('attack', 'PGD', `PGD, ${STEPS} steps`)}</fieldset>
     <fieldset><legend>Made against</legend>${names.map((name, at) => radio('model', at, name, !at)).join('')}</fieldset>
-    <label class="slider"><span>Size, <i>ε</i></span><input type="range" class="epsilon" max="0.5" step="0.005" value="${epsilon}"><output></output></label>
+    <label class="slider"><span>Size, <i>ε</i></span><input type="range" class="epsilon" max="${Math.max(0.5, epsilon)}" step="0.005"
+      value="${epsilon}"><output></output></label>
     <label class="slider" hidden><span>Step</span><input type="range" class="step" max="${STEPS}"><output></output></label>
     <label><input type="checkbox" class="valid" checked>Keep every pixel between black and white</label>
   </div>

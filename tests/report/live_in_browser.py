@@ -88,8 +88,9 @@ STATE = """() => {
     smallest: texts('.live tfoot td'),
   };
 }"""
+WIDTHS = (320, 768, 1366)
 PATIENCE = 120
-"""Seconds that an answer may take."""
+"""The windows that are looked at; seconds that an answer may take."""
 
 
 def wait(page: Any, script: str) -> None:
@@ -109,6 +110,16 @@ def draw(page: Any) -> None:
     page.mouse.down()
     page.mouse.move(middle, box["y"] + box["height"] - 15, steps=5)
     page.mouse.up()
+
+
+def look(page: Any, width: int) -> list[str]:
+    """Return what is wrong with the figure in a window of this width."""
+    page.set_viewport_size({"width": width, "height": 900})
+    wide = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    return ["the page scrolls to the side"] * page.evaluate(wide) + [
+        f"{each['id']}: {each['help']}: {[node['html'][:120] for node in each['nodes'][:3]]}"
+        for each in Axe().run(page, context="#fig-live").response["violations"]
+    ]
 
 
 def use(page: Any) -> dict[str, Any]:
@@ -134,10 +145,7 @@ def use(page: Any) -> dict[str, Any]:
     keep("target", lambda: page.locator(".live tbody button").nth(3).press("Enter"))
     page.locator(".live .draw").click()
     keep("drawn", lambda: draw(page))
-    states["axe"] = [
-        f"{each['id']}: {each['help']}: {[node['html'][:120] for node in each['nodes'][:3]]}"
-        for each in Axe().run(page, context="#fig-live").response["violations"]
-    ]
+    states["widths"] = {width: look(page, width) for width in WIDTHS}
     page.emulate_media(media="print")
     states["print"] = page.evaluate(STATE)["still"], page.locator(".live").is_visible()
     return states
