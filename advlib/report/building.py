@@ -6,8 +6,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from advlib.kept import files
+from advlib.report.live import MIME
 from advlib.report.merge import write_html
-from advlib.report.typeset import typeset_text
+from advlib.report.typeset import enliven, typeset_text
 from advlib.results.notebooks import read_notebooks
 from advlib.results.tables import collect_from, write, write_numbers
 
@@ -40,6 +41,8 @@ def build(executed: str | Path, output: str | Path) -> Report:
     notebooks = read_notebooks(executed)
     LOG.info("typesetting %d notebooks", len(notebooks))
     html, pdf = typeset_text(*write_html(notebooks))
+    for _, content in (each for notebook in notebooks for each in notebook.shown):
+        html = enliven(html, content[MIME]) if MIME in content else html
     LOG.info("typesetting: writing the files")
     output = Path(output)
     report, results = Report(output / "report.html", output / "report.pdf"), output / "results"

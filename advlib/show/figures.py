@@ -82,12 +82,14 @@ def show(
     alt: str,
     numbers: Numbers | pd.DataFrame | None = None,
     seconds: float | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """Display a figure, with all that the report needs to know of it, and close it.
 
     The report sets it as SVG; as PNG it shows also in a notebook that is not trusted. `label` is
     "fig-" and its name, `caption` is Markdown, `alt` is what a reader who cannot see it should
-    know, `numbers` are those that it shows, and `seconds` what the training took that gave them.
+    know, `numbers` are those that it shows, `seconds` what the training took that gave them, and
+    `more` what else there is of it, by media type.
     A ValueError says that something is missing, or that no font has one of its characters.
     """
     from matplotlib import pyplot as plt
@@ -107,6 +109,7 @@ def show(
         "image/svg+xml": svg[svg.index("<svg") :],
         "image/png": base64.b64encode(picture.getvalue()).decode(),
         "text/plain": alt,
+        **(more or {}),
     }
     shown = {"image/png": {"width": width}}
     about: dict[str, Any] = {"alt": alt, "seconds": seconds}

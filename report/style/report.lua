@@ -212,12 +212,18 @@ local function write_metadata(meta)
     tonumber(year), tonumber(month), tonumber(day)))
 end
 
+local function is_figure(block) -- as write_figure leaves it
+  local first = block.t == 'Plain' and block.content[1]
+  return block.t == 'Figure' or (first and first.t == 'RawInline' and first.text:match('^#figure'))
+end
+
 -- The section Abstract becomes the metadata's abstract.
 local function take_abstract(blocks, meta)
   local rest, abstract = pandoc.Blocks({}), nil
   local inside = false
   for _, block in ipairs(blocks) do
     if block.t == 'Header' then inside = block.identifier == 'abstract' end
+    if is_figure(block) then inside = false end -- it stands below the abstract
     if not inside then
       rest:insert(block)
     elseif block.t == 'Header' then

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from toys import cell, display, text, write_notebook
 
-from advlib.kept.folders import MATTER
+from advlib.kept.folders import MATTER, REFERENCE
+from advlib.report import live
 from advlib.results.tables import collect
 from advlib.settings import Experiment, declared
 from advlib.show.captions import split
@@ -131,3 +132,13 @@ def test_by_hand_it_tells_of_the_reference_run(tmp_path: Path) -> None:
         ],
         ["| Conclusion", "\\~80 %", "81.9 and 74.4 points"],
     ]
+
+
+def test_the_models_that_are_there_are_alive_in_the_page(tmp_path: Path) -> None:
+    settings = {"weights": str(REFERENCE)}
+    put_report(tmp_path, settings)
+    notebook, given = MATTER / "front-matter.ipynb", {"executed": str(tmp_path)}
+    front = execute(notebook, tmp_path, given, **settings)
+    packed = front.shown["fig-live"]["content"][live.MIME]
+    assert [model["name"] for model in packed["models"]] == ["standard", "mixed", "adversarial"]
+    assert "fig-live" not in execute(notebook, tmp_path, given).shown, "trainings are not kept"

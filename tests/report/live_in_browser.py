@@ -1,0 +1,180 @@
+"""What the live figure of a page does, as JSON: live_in_browser.py PAGE, in a process of its own.
+
+The engine's numbers are asked of the page's own script; then the figure is used as a reader would.
+"""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+READ = """
+  const live = JSON.parse(document.getElementById('live').content.textContent);
+  const read = readLive(live), size = live.shape[0] * live.shape[1];
+  const all = decode(live.images, Uint8Array);
+  const digits = live.labels.map((_, at) => all.subarray(at * size, (at + 1) * size));
+"""
+DRAWN = """() => {  // three drawings, of two strokes
+  const context = document.querySelector('.drawing canvas').getContext('2d');
+  const drawn = [0, 60, 120].map(shift => {
+    context.clearRect(0, 0, 280, 280);
+    context.lineWidth = 24;
+    context.beginPath();
+    context.moveTo(60, 40);
+    context.lineTo(90 + shift, 60);
+    context.lineTo(80, 230);
+    context.stroke();
+    return readDrawing(context);
+  });
+  context.clearRect(0, 0, 280, 280);
+  return drawn;
+}"""
+COMPUTED = f"""([drawn, every, epsilon, steps]) => {{{READ}
+  const images = [...digits, ...drawn], labels = [...live.labels, 7, 7, 7], times = [];
+  const models = read.networks.map(network => images.map((bytes, at) => {{
+    const image = read.toInputs(bytes), label = labels[at], aim = {{ label, target: null }};
+    const begin = performance.now();
+    network.backward(findLoss(network, image, aim).slope);
+    times.push(performance.now() - begin);
+    const {{ points }} = climb(network, image, aim, epsilon, 1, read.valid);
+    const found = {{ logits: network.forward(image), fgsm: points[1] }};
+    if (at % every === 0) {{
+      const {{ points, best }} = climb(network, image, aim, epsilon, steps, read.valid);
+      found.pgd = network.forward(points[best]);
+      const towards = {{ label, target: (label + 1) % 10 }};
+      found.targeted = climb(network, image, towards, epsilon, 1, read.free).points[1];
+    }}
+    for (const name of Object.keys(found)) found[name] = Array.from(found[name]);
+    return found;
+  }}));
+  return {{ models, milliseconds: times.sort((a, b) => a - b)[Math.floor(times.length / 2)] }};
+}}"""
+SMALLEST = f"""async few => {{{READ}
+  const found = [];
+  for (const network of read.networks) for (let at = 0; at < few; at++) {{
+    const aim = {{ label: live.labels[at], target: null }};
+    const each = await findSmallest(network, read.toInputs(digits[at]), aim, read.valid);
+    found.push(each === Infinity ? null : each);
+  }}
+  return found;
+}}"""
+SLIDE = """async value => {
+  const slider = document.querySelector('.live .epsilon'), begin = performance.now();
+  const root = document.querySelector('.live');
+  const shown = new Promise(go => root.addEventListener('shown', go, { once: true }));
+  slider.value = value;
+  slider.dispatchEvent(new Event('input', { bubbles: true }));
+  await shown;
+  return performance.now() - begin;
+}"""
+COUNT = """() => {
+  window.answers = 0;
+  document.querySelector('.live').addEventListener('shown', () => { window.answers += 1; });
+}"""
+STATE = """() => {
+  const texts = selector => [...document.querySelectorAll(selector)].map(each => each.innerText);
+  return {
+    found: document.querySelector('.live .found').textContent,
+    models: texts('.live thead th').map(text => text.split('\\n')[0]),
+    step: document.querySelector('.live .step + output').textContent,
+    pressed: texts('.live [aria-pressed=true]'),
+    still: [...document.querySelectorAll('#fig-live img')].map(each => each.checkVisibility()),
+    smallest: texts('.live tfoot td'),
+  };
+}"""
+WIDTHS = (320, 768, 1366)
+PATIENCE = 120
+"""The windows that are looked at; seconds that an answer may take."""
+
+
+def wait(page: Any, script: str) -> None:
+    """Wait until a function gives true; the page's policy forbids playwright's own way."""
+    end = time.monotonic() + PATIENCE
+    while not page.evaluate(script):
+        if time.monotonic() > end:
+            raise TimeoutError(script)
+        page.wait_for_timeout(50)
+
+
+def draw(page: Any) -> None:
+    """Draw a 1 with the mouse."""
+    box = page.locator(".live .drawing canvas").bounding_box()
+    middle = box["x"] + box["width"] / 2
+    page.mouse.move(middle, box["y"] + 15)
+    page.mouse.down()
+    page.mouse.move(middle, box["y"] + box["height"] - 15, steps=5)
+    page.mouse.up()
+
+
+def look(page: Any, width: int) -> list[str]:
+    """Return what is wrong with the figure in a window of this width."""
+    page.set_viewport_size({"width": width, "height": 900})
+    wide = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    return ["the page scrolls to the side"] * page.evaluate(wide) + [
+        f"{each['id']}: {each['help']}: {[node['html'][:120] for node in each['nodes'][:3]]}"
+        for each in Axe().run(page, context="#fig-live").response["violations"]
+    ]
+
+
+def use(page: Any) -> dict[str, Any]:
+    """Use the figure with mouse and keyboard; return what it says at each stage."""
+    states: dict[str, Any] = {}
+
+    def keep(name: str, act: Callable[[], object]) -> None:
+        before = page.evaluate("() => window.answers")
+        act()
+        wait(page, f"() => window.answers > {before}")
+        states[name] = page.evaluate(STATE)
+
+    wait(page, "() => document.querySelector('.live .found').textContent")
+    page.evaluate(COUNT)
+    keep("first", lambda: page.evaluate(SLIDE, 0.1))
+    wait(page, "() => !document.querySelector('.live tfoot').textContent.includes('…')")
+    states["searched"] = page.evaluate(STATE)["smallest"]
+    states["milliseconds"] = [page.evaluate(SLIDE, 0.05 + 0.01 * n) for n in range(9)]
+    keep("largest", lambda: page.locator(".live .epsilon").press("End"))
+    keep("usual", lambda: page.evaluate(SLIDE, 0.1))
+    keep("many steps", lambda: page.locator(".live input[value=PGD]").check())
+    keep("no step", lambda: page.locator(".live .step").press("Home"))
+    keep("target", lambda: page.locator(".live tbody button").nth(3).press("Enter"))
+    page.locator(".live .draw").click()
+    keep("drawn", lambda: draw(page))
+    states["widths"] = {width: look(page, width) for width in WIDTHS}
+    page.emulate_media(media="print")
+    states["print"] = page.evaluate(STATE)["still"], page.locator(".live").is_visible()
+    return states
+
+
+def main(path: str) -> None:
+    """Run the command line; see the module's docstring."""
+    address, said = Path(path).resolve().as_uri(), list[str]()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        page = browser.new_page(viewport={"width": 1366, "height": 900})
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: said.append(request.url))
+        page.goto(address)
+        found = {"states": use(page), "drawn": page.evaluate(DRAWN)}
+        found |= page.evaluate(COMPUTED, [found["drawn"], 4, 0.1, 20])
+        found["smallest"] = page.evaluate(SMALLEST, 3)
+        known = ("data:", "blob:", address)
+        found["wrong"] = [each for each in said if not each.startswith(known)]
+        still = browser.new_context(java_script_enabled=False).new_page()
+        still.goto(address)
+        picture, alive = still.locator("#fig-live img"), still.locator(".live")
+        found["without"] = picture.is_visible(), alive.count()
+        browser.close()
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

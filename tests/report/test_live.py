@@ -1,0 +1,316 @@
+"""The live figure: what the page's script computes is what PyTorch does, and nothing else runs."""
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from bs4 import BeautifulSoup
+from torch import Tensor, nn
+from toys import SVG, Books, books, cell, shown, write
+
+import advlib
+from advlib.attacks import log_loss, log_odds
+from advlib.explore.attacking import Sample, find_smallest_epsilon
+from advlib.kept.folders import STYLE
+from advlib.report import ReportError, live, typeset
+from advlib.report.building import build
+
+BROWSER = Path(__file__).with_name("live_in_browser.py")
+DATA = advlib.load_data("MNIST")
+FEW = replace(DATA, test=DATA.test.sample(50))
+EPSILON, STEPS, EVERY = 0.1, 20, 4
+"""As the browser is asked; of every fourth image the slow attacks are made."""
+ABOUT = {"kind": "figure", "label": "fig-live", "caption": "An attack.", "alt": "A digit."}
+
+
+def small(*more: nn.Module) -> nn.Sequential:
+    """A network of every kind of layer, with stride and padding, and without a bias."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return nn.Sequential(
+            nn.Conv2d(1, 6, (5, 3), stride=(2, 1), padding=(1, 2)),
+            nn.Sequential(nn.ReLU(), nn.MaxPool2d(3, 2)),
+            nn.Flatten(),
+            nn.Linear(6 * 6 * 14, 30, bias=False),
+            nn.ReLU(),
+            nn.Linear(30, 10),
+            *more,
+        )
+
+
+MODELS = {
+    "standard": advlib.pretrained("standard"),
+    "adversarial": advlib.pretrained("adversarial"),
+    "a <b> & c": small(),
+}
+
+
+class Exact(nn.Module):
+    """A network in double precision, of images in single, as the script has it.
+
+    Where a sign differs, the later steps do: in single precision some losses are 1 % apart.
+    """
+
+    def __init__(self, network: nn.Sequential) -> None:
+        super().__init__()
+        self.network = (network.double(),)  # hidden: the library wants one precision
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network[0](images.double())  # type: ignore[no-any-return]
+
+
+class Residual(nn.Module):
+    """A block that adds its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.ReLU())
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images + self.inner(images)  # type: ignore[no-any-return]
+
+
+def put_figure(packed: dict[str, Any] | None) -> Books:
+    """Return toy notebooks with the figure below the abstract, alive or not."""
+    content: dict[str, Any] = {"image/svg+xml": SVG, "text/plain": "x"}
+    content |= {live.MIME: packed} if packed else {}
+    found = books()
+    front = found["front-matter"]
+    place = [each["source"] for each in front].index("# Abstract") + 2
+    front.insert(place, cell(*shown(ABOUT, content), source="show_live()"))
+    return found
+
+
+# ---- What is packed ------------------------------------------------------------------------------
+
+
+def test_a_list_of_known_layers_is_packed_with_what_8_bits_change() -> None:
+    packed = live.pack({"small": small(), "LeNet": MODELS["standard"]}, FEW)
+    assert packed is not None
+    assert json.loads(json.dumps(packed)) == packed
+    assert len({*packed["labels"]}) == len(packed["first"]) == 10
+    assert packed["measured"] == 50
+    for model in packed["models"]:
+        assert all(90 <= share <= 100 for share in model["kept"])
+        name = model["name"]
+        original = small() if name == "small" else MODELS["standard"]
+        layers: list[Any] = [x for x in original.modules() if hasattr(x, "weight")]
+        known: Any = live.read_layers(model["layers"]).modules()
+        for layer, other in zip(layers, [x for x in known if hasattr(x, "weight")], strict=True):
+            rows, found = layer.weight.detach().flatten(1), other.weight.detach().flatten(1)
+            step = rows.abs().amax(1, keepdim=True) / 127
+            assert ((rows - found).abs() <= 0.501 * step).all()
+
+
+def hooked() -> nn.Module:
+    model = small()
+    next(model.children()).register_forward_hook(lambda module, given, result: 2 * result)
+    return model
+
+
+def own_forward() -> nn.Module:
+    class Twice(nn.Sequential):
+        def forward(self, images: Tensor) -> Tensor:
+            return 2 * nn.Sequential(*self)(images)  # type: ignore[no-any-return]
+
+    return Twice(*small())
+
+
+UNKNOWN: dict[str, Callable[[], nn.Module]] = {
+    "a residual block": lambda: nn.Sequential(Residual(), *small()),
+    "a layer that is not known": lambda: small(nn.Tanh()),
+    "a forward of its own": own_forward,
+    "a hook": hooked,
+    "a linear layer along the last axis": lambda: nn.Sequential(
+        nn.Linear(28, 28), nn.Flatten(), nn.Linear(784, 10)
+    ),
+    "groups": lambda: nn.Sequential(
+        nn.Conv2d(1, 4, 28), nn.Conv2d(4, 10, 1, groups=2), nn.Flatten()
+    ),
+    "padded pooling": lambda: nn.Sequential(
+        nn.MaxPool2d(3, 2, 1), nn.Flatten(), nn.Linear(196, 10)
+    ),
+    "more than a million weights": lambda: nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 1300), nn.Linear(1300, 10)
+    ),
+}
+
+
+@pytest.mark.parametrize("network", UNKNOWN)
+def test_any_other_network_has_the_static_picture(network: str) -> None:
+    models = {"standard": MODELS["standard"], "other": UNKNOWN[network]().eval()}
+    assert live.pack(models, FEW) is None
+    assert live.pack({}, FEW) is None
+
+
+def test_colour_images_have_the_static_picture() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 784, 10))
+    test = replace(FEW.test, images=FEW.test.images.expand(-1, 3, -1, -1).clone())
+    data = replace(FEW, test=test, mean_image=DATA.mean_image.expand(3, -1, -1).clone())
+    assert live.pack({"colour": network}, data) is None
+
+
+# ---- The page ------------------------------------------------------------------------------------
+
+
+def policy(page: BeautifulSoup) -> str:
+    found = page.find("meta", {"http-equiv": "Content-Security-Policy"})
+    assert found is not None
+    return str(found["content"])
+
+
+def test_a_page_with_a_static_picture_runs_nothing(tmp_path: Path) -> None:
+    report = build(write(tmp_path / "notebooks", put_figure(None)), tmp_path / "report")
+    page = BeautifulSoup(report.html.read_text(encoding="utf-8"), "html.parser")
+    assert not page.find_all(["script", "template"])
+    assert policy(page).startswith("default-src 'none'; style-src")
+    figure, abstract = page.select_one("figure"), page.select_one(".abstract")
+    assert figure is not None
+    assert figure["id"] == "fig-live"
+    assert abstract is not None
+    assert abstract.find_next_sibling() == figure, "it stands right below the abstract"
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    ["<script>0</script>", '<link rel="icon" href="x">', '<p onclick="x()">x</p>', "<form></form>"],
+)
+def test_another_script_stops_the_build(
+    foreign: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = shutil.copytree(STYLE, tmp_path / "style") / "report.html"
+    page = template.read_text(encoding="utf-8")
+    template.write_text(page.replace("$body$", f"{foreign}\n$body$"), encoding="utf-8")
+    (template.parent / "x").touch()
+    monkeypatch.setattr(typeset, "STYLE", template.parent)
+    with pytest.raises(ReportError, match="would load or run something"):
+        build(write(tmp_path / "notebooks", books()), tmp_path / "report")
+
+
+# ---- In the browser ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def packed() -> dict[str, Any]:
+    found = live.pack(MODELS, DATA)
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def found(packed: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the page's script computes in Chromium, from a file."""
+    if shutil.which("chromium") is None:
+        pytest.skip("there is no chromium here")
+    executed = write(tmp_path_factory.mktemp("executed"), put_figure(packed))
+    report = build(executed, tmp_path_factory.mktemp("built"))
+    command = [sys.executable, str(BROWSER), str(report.html)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    computed: dict[str, Any] = json.loads(done.stdout)
+    return computed
+
+
+@pytest.fixture(scope="module")
+def images(found: dict[str, Any]) -> Tensor:
+    """The page's 200 images and the drawn ones, on the training scale."""
+    drawn = torch.tensor(found["drawn"]).double().view(-1, 1, 28, 28) / 255
+    return torch.cat([DATA.test.sample(200).images, DATA.to_inputs(drawn).float()])
+
+
+@pytest.fixture(scope="module")
+def labels() -> Tensor:
+    return torch.cat([DATA.test.sample(200).labels, torch.tensor([7, 7, 7])])
+
+
+def values(computed: list[dict[str, Any]], name: str) -> Tensor:
+    """Return what the browser found of the images, as float64."""
+    return torch.tensor([each[name] for each in computed if name in each], dtype=torch.float64)
+
+
+def find_gradient(network: nn.Sequential, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the gradient of the log-odds in double precision."""
+    points = images.double().requires_grad_()
+    loss = log_odds(network.double()(points), labels).sum()
+    return torch.autograd.grad(loss, points)[0].flatten(1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", range(len(MODELS)), ids=[*MODELS])
+def test_the_script_computes_what_pytorch_does(
+    model: int, found: dict[str, Any], packed: dict[str, Any], images: Tensor, labels: Tensor
+) -> None:
+    computed, layers = found["models"][model], packed["models"][model]["layers"]
+    network = live.read_layers(layers)
+    gradient = find_gradient(live.read_layers(layers), images, labels)
+    logits = network(images).detach()
+    best = logits.topk(2).values
+    clear = best[:, 0] - best[:, 1] > 1e-4
+    ours = values(computed, "logits")
+    assert (ours.argmax(1) == logits.argmax(1))[clear].all()
+    torch.testing.assert_close(ours, logits.double(), rtol=1e-4, atol=1e-4)
+
+    strong = gradient.abs() > 1e-5 * gradient.abs().amax(1, keepdim=True)
+    step = advlib.fgsm(network, images, labels, EPSILON, bounds=DATA.bounds).flatten(1)
+    assert (values(computed, "fgsm") == step)[strong].all()
+
+    some, theirs = images[::EVERY], labels[::EVERY]
+    targets = (theirs + 1) % 10
+    strong = find_gradient(live.read_layers(layers), some, targets)
+    strong = strong.abs() > 1e-5 * strong.abs().amax(1, keepdim=True)
+    led = advlib.fgsm(network, some, theirs, EPSILON, target_labels=targets).flatten(1)
+    assert (values(computed, "targeted") == led)[strong].all()
+
+    options: dict[str, Any] = {"steps": STEPS, "random_start": False, "stop": False}
+    exact = Exact(network)
+    climbed = advlib.pgd(exact, some, theirs, EPSILON, bounds=DATA.bounds, **options)
+    reached, wanted = values(computed, "pgd"), exact(climbed).detach()
+    assert (reached.argmax(1) == wanted.argmax(1)).all()
+    losses = [log_loss(each, theirs) for each in (reached, wanted)]
+    torch.testing.assert_close(*losses, rtol=0.01, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_the_smallest_epsilon_is_the_panels(
+    found: dict[str, Any], packed: dict[str, Any], images: Tensor, labels: Tensor
+) -> None:
+    networks = [live.read_layers(each["layers"]) for each in packed["models"]]
+    samples = [Sample(images[[n]], int(labels[n]), n) for n in range(3)]
+    wanted = [find_smallest_epsilon(net, each, DATA, True) for net in networks for each in samples]
+    assert [math.inf if each is None else each for each in found["smallest"]] == wanted
+
+
+@pytest.mark.slow
+def test_it_is_used_with_mouse_and_keyboard(found: dict[str, Any]) -> None:
+    states = found["states"]
+    assert states["first"]["found"].startswith("A 0. Fooled: standard. Not fooled: adversarial.")
+    assert states["first"]["models"] == [*MODELS]
+    assert all(states["searched"])
+    assert states["largest"]["found"].startswith("A 0. Fooled: standard, adversarial.")
+    assert states["many steps"]["step"] == f"{STEPS} of {STEPS}, the largest loss"
+    assert states["no step"]["step"] == f"0 of {STEPS}"
+    assert "Not fooled: standard" in states["no step"]["found"]
+    assert states["target"]["pressed"] == ["3"]
+    assert states["target"]["found"].startswith("A 0. Not led to 3: standard")
+    assert states["drawn"]["found"].startswith("A 1.")
+    assert not any(states["widths"].values()), states["widths"]
+    print("milliseconds from slider to picture:", states["milliseconds"])
+    print("milliseconds of a gradient:", found["milliseconds"])
+
+
+@pytest.mark.slow
+def test_nothing_is_asked_for_and_without_the_script_the_picture_stands(
+    found: dict[str, Any],
+) -> None:
+    assert found["wrong"] == [], "no request, nothing on the console"
+    assert found["states"]["first"]["still"] == [False]
+    assert found["states"]["print"] == [[True], False]
+    assert found["without"] == [True, 0]
