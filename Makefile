@@ -133,6 +133,7 @@ report: $(folder)/report.html $(folder)/report.pdf
 	@exec $(python) -m advlib.published.summary $(folder) $(methods)
 
 report/build/%/report.html report/build/%/report.pdf: $(chapters) $(matter) $(typeset_from)
+	@echo typesetting
 	@$(run) $(python) -m advlib.report $(notebooks) $(folder)
 
 $(folder)/parameters.yaml: FORCE # rewritten only when they change

@@ -39,11 +39,10 @@ def build(executed: str | Path, output: str | Path) -> Report:
         If a notebook is not what was written.
     """
     notebooks = read_notebooks(executed)
-    LOG.info("typesetting %d notebooks", len(notebooks))
+    LOG.info("    %d notebooks are read", len(notebooks))
     html, pdf = typeset_text(*write_html(notebooks))
     for _, content in (each for notebook in notebooks for each in notebook.shown):
         html = enliven(html, content[MIME]) if MIME in content else html
-    LOG.info("typesetting: writing the files")
     output = Path(output)
     report, results = Report(output / "report.html", output / "report.pdf"), output / "results"
     documents = {report.html: html, report.pdf: pdf}

@@ -54,7 +54,7 @@ def typeset_text(text: str, figures: dict[str, bytes]) -> tuple[bytes, bytes]:
             list(pool.map(_pandoc, PANDOC, [folder] * len(PANDOC)))
         html = _mend_html((folder / "report.html").read_text(encoding="utf-8"))
         numbers, date = _read_page(html)
-        logging.getLogger("advlib").info("typesetting: HTML is there, PDF follows")
+        logging.getLogger("advlib").info("    the HTML is there, the PDF follows")
         pdf, others = _typst(folder, date)
     if numbers != others:
         differing = dict(numbers.items() ^ others.items())
