@@ -181,6 +181,7 @@ def compute(
                     future.add_done_callback(lambda _, name=task.name: ended.put(name))
                     ready.remove(task)
                 progress.wait(ended)
+                _replace_lost(client)
             name = ended.get()
             task, future = running.pop(name)
             try:
@@ -234,6 +235,18 @@ def _prepare(client: Client, place: Place) -> None:
 
 def _see_refusal(dask_worker: Any) -> str:
     return str(dask_worker.plugins[TOPIC].refusal)
+
+
+def _replace_lost(client: Client) -> None:
+    """Start workers anew here that were lost while they started: Dask itself gives these up."""
+    cluster: Any = client.cluster
+    if cluster is None:  # of a scheduler outside
+        return
+    lost = {name for name, nanny in cluster.workers.items() if not nanny.is_alive()}
+    for name in lost & getattr(cluster, "lost", set()):  # twice: not just between two processes
+        cluster.worker_spec.pop(name, None)
+    cluster.lost = lost
+    cluster.scale(os.cpu_count() or 1)
 
 
 def _count_workers(client: Client) -> int:

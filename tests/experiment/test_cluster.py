@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import Note, Outside, unpack, wait_for
+from clusters import Note, Outside, unpack, unpack_or_die, wait_for
 
 from advlib.experiment import cluster
 
@@ -23,7 +23,8 @@ def compute(*tasks: Note, **options: Any) -> dict[str, str]:
     def find() -> list[Note]:
         return [task for task in tasks if not task.kept.exists()]
 
-    return cluster.compute(find, "HERE", sent="here", unpack=unpack, **options)
+    given: dict[str, Any] = {"sent": "here", "unpack": unpack, **options}
+    return cluster.compute(find, "HERE", **given)
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_task_done_again(
         os.kill(int(dict(line.split() for line in lines)["long"]), signal.SIGKILL)
 
     in_background(kill_once)
-    failed = compute(*tasks)
+    failed = compute(*tasks, sent=str(tmp_path), unpack=unpack_or_die)
     assert failed.keys() == {"wrong", "fatal"}
     assert failed["wrong"] == "ValueError: it is wrong"
     assert failed["fatal"].startswith("KilledWorker")
