@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 _MINIBATCH: ContextVar[tuple[int, ...]] = ContextVar("minibatch", default=())
+_TRAINING: ContextVar[bool] = ContextVar("training", default=False)
 
 
 def derived_seed(*parts: object) -> int:
@@ -34,8 +35,18 @@ def minibatch(*number: int) -> Iterator[None]:
 
 
 def is_training() -> bool:
-    """Is this called from within a training's step?"""
-    return bool(_MINIBATCH.get())
+    """Is this called from within a training?"""
+    return _TRAINING.get()
+
+
+@contextmanager
+def within_training() -> Iterator[None]:
+    """Let what is inside know that it is a training's: a model in training mode is right there."""
+    token = _TRAINING.set(True)
+    try:
+        yield
+    finally:
+        _TRAINING.reset(token)
 
 
 @contextmanager

@@ -16,7 +16,14 @@ from torch import Tensor, nn
 
 from advlib import _checks
 from advlib._progress import show_progress
-from advlib._state import derived_seed, frozen, kept_modes, minibatch, seeded
+from advlib._state import (
+    derived_seed,
+    frozen,
+    kept_modes,
+    minibatch,
+    seeded,
+    within_training,
+)
 from advlib.data import Dataset
 from advlib.evaluation import BATCH_SIZE, Errors, errors
 from advlib.kept import checkpoints
@@ -227,7 +234,7 @@ def train_epoch(
     totals = torch.zeros(2, 3, dtype=torch.float64, device=images.device)
     counts = [0, 0]
     order = seed_order(settings.seed, epoch)
-    with seeded(derived_seed(settings.seed, epoch, "noise"), images.device):
+    with within_training(), seeded(derived_seed(settings.seed, epoch, "noise"), images.device):
         batches = method.batches(model, images, labels, settings, order)
         for number, batch in enumerate(batches):
             # whatever the last step left: a mode, or gradients that backward() would add to
