@@ -24,7 +24,7 @@
 ##                                 of a core; stopped, it goes on. Without FASHION, a folder
 ##                                 with Fashion-MNIST's files, they are downloaded
 ## make lab                        JupyterLab on the notebooks, at the panel to attack by hand
-## make picture                    README's picture of the panel anew, in Chromium
+## make picture                    README's pictures of the report and the panel anew, in Chromium
 ## make bench                      the benchmark against other libraries: tests/benchmarks/results.md
 ## make mutation                   mutants of attacks, methods and evaluation that no test notices
 ## make audit                      the pinned packages against the known vulnerabilities

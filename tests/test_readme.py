@@ -1,4 +1,4 @@
-"""The README's snippets run, in order, and what it names is there."""
+"""The snippets of README and docs/ run, and what they name is there."""
 
 import re
 import subprocess
@@ -12,8 +12,12 @@ from advlib.kept.folders import REFERENCE_REPORT
 from advlib.results import tables as results
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-MINE, PYTHON = "# mine.py\n", re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
+}
+TEXT = "\n".join(PAGES.values())
+MINE, PYTHON = "# mine.py\n", re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 SNIPPETS = [text for text in PYTHON if not text.startswith(MINE)]
 
 
@@ -34,7 +38,7 @@ def test_the_file_of_ones_own_passes_makes_door(tmp_path: Path) -> None:
     (mine,) = (text for text in PYTHON if text.startswith(MINE))
     (tmp_path / "mine.py").write_text(mine, encoding="utf-8")
     data = put_idx(tmp_path / "data", classes=3, size=(28, 28))
-    (text,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    (text,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
     experiment = tmp_path / "experiment.yaml"
     experiment.write_text(text.replace("../pictures", data.name), encoding="utf-8")
     given = [f"--yaml={tmp_path / 'all.yaml'}", f"PARAMETERS={experiment}"]
@@ -43,14 +47,21 @@ def test_the_file_of_ones_own_passes_makes_door(tmp_path: Path) -> None:
     assert f"network: {tmp_path}/mine.py:SmallResNet\n" in (tmp_path / "all.yaml").read_text()
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\((?!http)([^)]+)\)", README))
-def test_a_link_leads_somewhere(path: str) -> None:
-    assert (ROOT / path).exists()
+@pytest.mark.parametrize(
+    ("page", "link"),
+    [(page, link) for page in PAGES for link in re.findall(r"\]\((?!http)([^)]+)\)", PAGES[page])],
+)
+def test_a_link_leads_somewhere(page: str, link: str) -> None:
+    path, _, heading = link.partition("#")
+    there = ROOT / Path(page).parent / path
+    assert there.exists()
+    lines = there.read_text(encoding="utf-8").lower().splitlines() if heading else []
+    assert not heading or f"## {heading}" in lines
 
 
 def read_tables(heading: str) -> list[list[str]]:
-    """Return the cells of the README's table whose heading begins so, row by row."""
-    table = README.partition(f"\n{heading}")[2].partition("\n\n")[0]
+    """Return the cells of the table whose heading begins so, row by row."""
+    table = TEXT.partition(f"\n{heading}")[2].partition("\n\n")[0]
     lines = [line.strip("| ").split("|") for line in table.splitlines()[2:]]
     return [[cell.strip() for cell in line] for line in lines]
 
@@ -60,23 +71,14 @@ def numbers(row: list[str]) -> list[float]:
     return [float(cell.partition(" (")[0]) for cell in row[1:]]
 
 
-def test_its_tables_are_those_of_the_reference_run() -> None:
+def test_its_table_is_of_the_reference_run() -> None:
     found = results.collect("")
-    cells = [("clean", "error")]
-    cells += [
-        ("adversarial", column)
-        for column in ("error", "confidence", "confidence_correct", "confidence_error")
-    ]
-    for row in read_tables("| model | error, clean"):
-        evaluation = found["tbl-evaluation"]
-        expected = [evaluation.loc[f"{row[0]}, {images}", column] for images, column in cells]
-        assert numbers(row) == pytest.approx(expected, abs=0.005)
-    for row in read_tables("| | standard | mixed | adversarial"):
-        table = found["tbl-transfer-error"][["standard", "mixed", "adversarial"]]
-        assert numbers(row) == pytest.approx([*table.loc[row[0]]], abs=0.005)
-    (step, worst) = read_tables("| valid images | standard")
-    assert numbers(step) == [*found["tbl-robustness"].loc["FGSM"]]
-    assert numbers(worst) == [*found["tbl-robustness"].loc["worst case"]]
+    errors, attacks = found["tbl-evaluation"]["error"], found["tbl-robustness"]
+    for row in read_tables("| model | clean"):
+        clean, step, one, worst = numbers(row)
+        expected = errors[f"{row[0]}, clean"], errors[f"{row[0]}, adversarial"]
+        assert (clean, step) == pytest.approx(expected, abs=0.005)
+        assert [one, worst] == [*attacks.loc[["FGSM", "worst case"], row[0]]]
 
 
 def test_its_table_of_fashion_mnist_is_in_the_reference_results() -> None:
@@ -91,5 +93,5 @@ def test_its_table_of_fashion_mnist_is_in_the_reference_results() -> None:
 
 def test_the_make_commands_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for goal in re.findall(r"^(?:PYTHON=\S+ )?make ([a-z-]+)", README, re.MULTILINE):
+    for goal in re.findall(r"^(?:PYTHON=\S+ )?make ([a-z-]+)", TEXT, re.MULTILINE):
         assert re.search(rf"^{goal}:", makefile, re.MULTILINE), goal

@@ -55,9 +55,6 @@ def renew(report: Path) -> None:
     write(tables, RESULTS)
     for name in ("report.html", "report.pdf"):
         files.write_bytes(REFERENCE_REPORT / name, (report / name).read_bytes())
-    shown = {about["label"]: data for each in notebooks for about, data in each.shown}
-    picture = "".join(shown["fig-curves"]["image/svg+xml"])  # which the README shows
-    files.write_bytes(REFERENCE_REPORT / "curves.svg", picture.encode())
 
 
 if __name__ == "__main__":
