@@ -16,6 +16,7 @@
 ##                                 those of other seeds? Exit status: 0 yes, 1 no, 2 not comparable
 ## make test                       everything that is checked: linter, types, tests, notebooks
 ## make check                      linter, types and the tests that are not slow
+## make format                     the code as the linter wants it
 ## make replicate SEEDS=10          the experiment over many seeds, on Dask: how many from 0 on, 3-7 or
 ##                                 0,4,5; parameters as for the report. What is there is added to.
 ##                                 SCHEDULER=tcp://...: on a cluster of your own
@@ -32,7 +33,9 @@
 ## make clean                      removes report/build; asks before finished trainings go
 ## make distclean                  removes .venv as well
 ##
-## The environment is .venv, made when it is needed (some minutes, once). To use one that is active
+## The environment is .venv, made when it is needed (some minutes, once). On Linux torch comes with
+## CUDA from the package index, and without it where its own index can be reached and no GPU is
+## there; TORCH=cpu wants the latter, TORCH=index the former. To use an environment that is active
 ## already, installed by `pip install -r requirements.lock && pip install -e .`:
 ##   PYTHON=python make report
 
@@ -41,7 +44,7 @@ help:
 	@printf '\nParameters, from make'"'"'s command line only:\n'
 	@python=$$(sh .make/find-python.sh) && exec "$$python" -E -m advlib.experiment.parameters --help
 
-.PHONY: help report begun tidy replicate reference illusions compare lint test check bench mutation lab picture audit lock clean distclean check-python FORCE
+.PHONY: help report begun tidy replicate reference illusions compare format lint test check bench mutation lab picture audit lock clean distclean check-python FORCE
 # Notebooks are executed side by side, each with its share of the cores (advlib.experiment.runner):
 # two trainings on a core each are done sooner than one after the other on two.
 MAKEFLAGS += --no-builtin-rules $(if $(ADVLIB_TURN),,--jobs=3)
@@ -58,7 +61,7 @@ endif
 
 # What stands on the command line, quoted for the shell: a value may have spaces. (override: so that
 # nothing given there, by mistake, replaces these variables.)
-override given := $(foreach v,$(filter-out PYTHON,$(.VARIABLES)),$(if \
+override given := $(foreach v,$(filter-out PYTHON TORCH,$(.VARIABLES)),$(if \
     $(filter command,$(origin $v)),'$(subst ','\'',$v=$(value $v))'))
 override quote = '$(subst ','\'',$1)'
 override stop = $(error stopped before any work)
@@ -89,7 +92,7 @@ $(if $(shell $(call quote,$(found)) -E -m advlib.experiment.parameters --replica
     && echo right),,$(stop))
 else ifneq ($(takes.$(goals)),)
 override comma := ,
-override known := PYTHON $(subst $(comma),,$(takes.$(goals)))
+override known := PYTHON TORCH $(subst $(comma),,$(takes.$(goals)))
 override unknown := $(foreach v,$(filter-out $(known),$(.VARIABLES)),$(if \
     $(filter command,$(origin $v)),$v))
 $(if $(strip $(unknown)),$(error make $(goals) takes $(takes.$(goals)), not $(strip $(unknown))))
@@ -107,11 +110,15 @@ python := $(call quote,$(PYTHON))
 ready := check-python
 endif
 
+override extras := report $(if $(filter format lint check test bench picture mutation,$(goals)),test) \
+    $(if $(filter mutation,$(goals)),mutation) $(if $(filter audit,$(goals)),setup)
 .venv/ready: requirements.lock pyproject.toml
-	@$(run) $(call quote,$(found)) .make/environment.py make
+	@$(run) $(call quote,$(found)) .make/environment.py make $(extras)
 
 ifneq ($(found),.venv/bin/python)
 .venv/ready: FORCE # .venv is missing, half made, moved or broken
+else ifneq ($(TORCH)$(filter-out $(shell sed -n 4p .venv/ready),$(extras)),)
+.venv/ready: FORCE # it may lack something
 endif
 
 check-python:
@@ -181,6 +188,10 @@ lint: | $(ready)
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 
+format: | $(ready)
+	$(python) -m ruff check --fix .
+	$(python) -m ruff format .
+
 check: lint
 	$(pytest) -m "not slow" tests
 
@@ -214,7 +225,7 @@ lock:
 # what $(shell) prints is taken, so that the comparison writes where this make does.
 ifeq ($(goals),compare)
 override status := $(shell out=/proc/$$PPID/fd/1; { true >>$$out; } 2>/dev/null || out=/dev/stderr; \
-    { $(if $(PYTHON),,$(call quote,$(found)) -E .make/environment.py make &&) $(python) \
+    { $(if $(PYTHON),,$(call quote,$(found)) -E .make/environment.py make $(extras) &&) $(python) \
     $(if $(PYTHON),,-E) -m advlib.results.compare $(call quote,$(A)) $(call quote,$(B)) \
     $(call quote,$(TOLERANCE)); } >>$$out; echo $$?)
 $(if $(filter 0 1,$(status)),,$(stop))

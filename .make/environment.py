@@ -1,11 +1,16 @@
 """Make the environment `.venv`, or check the one that is active. Standard library only.
 
-    python3 .make/environment.py make      .venv from requirements.lock, with advlib in it
-    python .make/environment.py check      is what advlib needs in this Python?
+    python3 .make/environment.py make report test    .venv with advlib and what these extras need
+    python .make/environment.py check                is what advlib needs in this Python?
 
-The file `.venv/ready` is written last and says what the environment was made from, so a half-made
-one is known. Whatever this program starts ends with it, and with the make that started it. uv
-installs the packages, in a third of pip's time; where pip is told an index of its own, pip does.
+Versions are those of requirements.lock. The file `.venv/ready` is written last and says what the
+environment was made from, so a half-made one is known. Whatever this program starts ends with it,
+and with the make that started it. uv installs the packages, in a third of pip's time; where pip is
+told an index of its own, pip does.
+
+On Linux the package index has torch with the libraries of CUDA alone. Without a GPU, and where pip
+is told no index, uv is asked for torch's build for the CPU first. TORCH=cpu wants that one in any
+case, TORCH=index never.
 """
 
 import hashlib
@@ -28,6 +33,16 @@ READY = FOLDER / "ready"
 LOCK = Path("requirements.lock")
 PROJECT = Path("pyproject.toml")
 CHECKED = ("torch", "torchvision", "numpy", "pandas", "papermill", "nbconvert", "ipykernel")
+CPU = ("--torch-backend", "cpu", "--no-deps", "torch", "torchvision")
+"""A pair, from one place."""
+GPU = ("/dev/nvidiactl", "/proc/driver/nvidia", "/dev/dxg")
+"""One of these is there where a GPU of NVIDIA's is; the last on Windows' Linux."""
+LOCKED = ("--constraint", str(LOCK))
+EDITABLE = ("--no-build-isolation", "--editable")
+HINT = (
+    "torch 2.14.1 has wheels for Python 3.11 to 3.14 on Linux and on Macs with Apple's"
+    " processors; the download needs a network, and the disk its place"
+)
 UNWANTED = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
 OWN_INDEX = r"(?m)^(global|install|:env:)\.((extra-)?index-url|find-links|no-index|proxy|cert)="
 
@@ -36,72 +51,93 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def made_from() -> tuple[str, str, str]:
+def made_from() -> list[str]:
     """Return what decides the environment: its folder, the lock, the project's metadata."""
     digests = (hashlib.sha256(path.read_bytes()).hexdigest() for path in (LOCK, PROJECT))
-    return (str(Path.cwd().resolve()), *digests)  # type: ignore[return-value]
+    return [str(Path.cwd().resolve()), *digests]
 
 
-def made() -> tuple[str, ...]:
-    """Return what the environment that is there was made from; nothing when it is half made."""
+def made() -> list[str]:
+    """Return what `.venv/ready` says of the environment that is there; of a half-made one nothing.
+
+    Line by line: what `made_from` gives, the extras, and where torch is from.
+    """
     try:
-        found = tuple(READY.read_text(encoding="utf-8").splitlines())
+        found = READY.read_text(encoding="utf-8").splitlines()
         works = subprocess.run([python(), "-c", "import pip"], capture_output=True, check=False)
     except OSError:
-        return ()
-    return found if works.returncode == 0 else ()
+        return []
+    return found if works.returncode == 0 and len(found) == 5 else []
 
 
 def python() -> str:
     return str(FOLDER.absolute() / "bin" / "python")
 
 
-def make() -> None:
+def uv() -> tuple[str, ...]:
+    return str(FOLDER / "bin" / "uv"), "pip", "install", "--python", python(), "--compile-bytecode"
+
+
+def make(*extras: str) -> None:
     """Make or renew the environment, unless another make has done it meanwhile."""
+    asked = os.environ.get("TORCH", "")
+    if asked not in ("", "cpu", "index"):
+        sys.exit(f"error: TORCH must be cpu or index, not {asked!r}")
     take_turn(".venv.lock")  # a killed set-up's pip, which may still write, has the turn too
     wanted, found = made_from(), made()
-    if found == wanted:
+    fits = found[:2] == wanted[:2] and asked in ("", found[4])
+    there = set(found[3].split()) if fits else set()
+    if found[:3] == wanted and fits and there >= set(extras):
         READY.touch()
         return
     READY.unlink(missing_ok=True)
-    if found[:2] != wanted[:2]:
-        create()
-    say(f"set-up: advlib into {FOLDER}")
-    options = ("--no-deps", "--no-build-isolation")
-    run(python(), "-m", "pip", "install", *options, "--editable", ".")
-    READY.write_text("\n".join(wanted) + "\n", encoding="utf-8")
+    torch = found[4] if fits else create(asked)
+    everything = sorted(there | set(extras))
+    say(f"set-up: advlib into {FOLDER}, with what {' and '.join(everything)} need")
+    install(*EDITABLE, f".[{','.join(everything)}]", hint=HINT)
+    READY.write_text("\n".join([*wanted, " ".join(everything), torch, ""]), encoding="utf-8")
     say(f"set-up: done, {FOLDER} is ready")
 
 
-def create() -> None:
-    """Make the environment from nothing and install what the lock names."""
-    # on Linux torch brings CUDA; elsewhere it is small
-    gigabytes = 7 if sys.platform == "linux" else 2
-    say(
-        f"set-up: making {FOLDER} with Python {sys.version.split()[0]}: once, about"
-        f" {gigabytes} GB on disk, 1 to 5 minutes and the time of the download"
-    )
+def create(asked: str) -> str:
+    """Make an environment in which only advlib and what it needs are missing.
+
+    Return where torch is from: "cpu" if its build for the CPU is there, "index" if it is to come.
+    """
+    say(f"set-up: making {FOLDER} with Python {sys.version.split()[0]}: once, some minutes")
     make_empty()
-    pip, locked = (python(), "-m", "pip", "install"), ("--requirement", str(LOCK))
-    hint = (
-        "torch 2.14.1 has wheels for Python 3.11 to 3.14 on Linux and on Macs with Apple's"
-        " processors; the download needs a network, and the disk its place"
+    pip, cuda = by_pip(), sys.platform == "linux"
+    automatic = not asked and not pip and cuda and not any(map(os.path.exists, GPU))
+    if asked == "cpu" or not pip:
+        run(python(), "-m", "pip", "install", "--no-deps", *(f"uv=={v}" for v in pinned("uv")))
+    for name in ("setuptools",) if pinned("setuptools") else ():  # which builds advlib
+        install(name)
+    if asked == "cpu" or (automatic and answers(*uv(), *CPU, "--dry-run", *LOCKED)):
+        say("set-up: torch for the CPU; 2 GB on disk in the end")
+        run(*uv(), *CPU, *LOCKED, hint="TORCH=index takes torch from the package index")
+        return "cpu"
+    if automatic:
+        say("set-up: torch's build for the CPU cannot be reached")
+    say(
+        "set-up: "
+        + ("3.3 GB to download, 7 GB on disk: torch with CUDA" if cuda else "2 GB on disk")
     )
-    if has_own_index() or not pinned("uv"):
-        run(*pip, *locked, hint=hint)
-    else:
-        run(*pip, "--no-deps", *(f"uv=={version}" for version in pinned("uv")))
-        uv = (str(FOLDER / "bin" / "uv"), "pip", "install", "--python", python())
-        run(*uv, "--compile-bytecode", *locked, hint=hint)
+    return "index"
 
 
-def has_own_index() -> bool:
+def install(*what: str, hint: str = "") -> None:
+    """Install packages in the lock's versions."""
+    tool = (python(), "-m", "pip", "install") if by_pip() else uv()
+    run(*tool, *LOCKED, *what, hint=hint)
+
+
+def by_pip() -> bool:
     """Tell whether pip is told where to take packages from, which uv would not hear."""
     command = [python(), "-m", "pip", "config", "list"]
     listed = subprocess.run(
         command, env=surroundings(), stdout=subprocess.PIPE, text=True, check=False
     )
-    return re.search(OWN_INDEX, listed.stdout) is not None
+    return re.search(OWN_INDEX, listed.stdout) is not None or not pinned("uv")
 
 
 def make_empty() -> None:
@@ -145,6 +181,12 @@ def run(*command: str, hint: str = "") -> None:
         sys.exit(f"error: the set-up failed in {words}")
 
 
+def answers(*command: str) -> bool:
+    """Tell whether a command that changes nothing succeeds within seconds."""
+    quick = {**surroundings(), "UV_HTTP_TIMEOUT": "5", "UV_HTTP_RETRIES": "0"}
+    return subprocess.run(command, env=quick, capture_output=True, check=False).returncode == 0
+
+
 def surroundings() -> dict[str, str]:
     """Return the environment variables without those that would send pip or Python elsewhere."""
     kept = {name: value for name, value in os.environ.items() if name not in UNWANTED}
@@ -174,4 +216,4 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what runs is ended first
     signal.signal(signal.SIGINT, lambda *_: sys.exit(1))
     end_with_make(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    {"make": make, "check": check}[sys.argv[1]]()
+    {"make": make, "check": check}[sys.argv[1]](*sys.argv[2:])

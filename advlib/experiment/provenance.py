@@ -26,6 +26,7 @@ def environment() -> dict[str, str]:
         "Device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "Python": platform.python_version(),
         **{package: package_version(package) for package in PACKAGES},
+        "torch": str(torch.__version__),  # names the build, too: for CUDA or for the CPU
         "Typst": typst_version(),
         "Commit": commit(),
         "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -32,7 +32,8 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
     name = "toy-1.0-py3-none-any.whl"
     with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
         wheel.writestr("toy.pth", os.getcwd())
-        wheel.writestr("toy-1.0.dist-info/METADATA", METADATA)
+        needs = open("needs").read() if os.path.exists("needs") else ""
+        wheel.writestr("toy-1.0.dist-info/METADATA", METADATA + needs)
         wheel.writestr("toy-1.0.dist-info/WHEEL", WHEEL)
         wheel.writestr("toy-1.0.dist-info/RECORD", "")
     return name
@@ -61,7 +62,9 @@ def toy(tmp_path: Path) -> Path:
     return folder
 
 
-def set_up(folder: Path, *launcher: str, **changes: str) -> subprocess.Popen[str]:
+def set_up(
+    folder: Path, *launcher: str, extra: str = "report", **changes: str
+) -> subprocess.Popen[str]:
     """Start a set-up that hears of no index and no cache but a test's own."""
     python = getattr(sys, "_base_executable", sys.executable)
     of_tools = ("PIP_", "UV_", "REQUESTS_CA_BUNDLE", "ADVLIB_MAKE")
@@ -72,7 +75,7 @@ def set_up(folder: Path, *launcher: str, **changes: str) -> subprocess.Popen[str
         "UV_CACHE_DIR": str(folder / "cache"),
     }
     return subprocess.Popen(
-        [*launcher, python, ".make/environment.py", "make"],
+        [*launcher, python, ".make/environment.py", "make", extra],
         cwd=folder,
         env=kept | own | changes,
         stdout=subprocess.PIPE,
@@ -105,6 +108,10 @@ def test_set_up_and_renewal(toy: Path) -> None:
     assert works(toy)
 
     assert finish(set_up(toy)) == ""  # up to date
+    out = finish(set_up(toy, extra="test"))
+    assert "making .venv" not in out
+    assert "report and test need" in out
+    assert finish(set_up(toy)) == ""
 
     (toy / "pyproject.toml").write_text(PYPROJECT + "# changed\n")
     out = finish(set_up(toy))
@@ -129,7 +136,7 @@ def test_set_up_and_renewal(toy: Path) -> None:
 
 
 def test_a_failed_set_up_says_why_and_is_not_taken_for_done(toy: Path) -> None:
-    (toy / "requirements.lock").write_text("no-such-package-of-advlib==1.0\n")
+    (toy / "needs").write_text("Requires-Dist: no-such-package-of-advlib\n")
     process = set_up(toy, PIP_NO_INDEX="1")
     out, _ = process.communicate()
     assert process.returncode == 1
@@ -176,29 +183,49 @@ def test_what_runs_ends_with_a_killed_make(toy: Path) -> None:
     killed.communicate()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch is small")
 @pytest.mark.parametrize(
-    ("listed", "own"),
-    [
-        ("global.timeout='9'\ndownload.index-url='a'", False),
-        ("global.timeout='9'\n:env:.find-links='a'", True),
+    ("listed", "asked", "gpu", "reached", "torch", "tool"),
+    [  # TORCH is for the CPU where nobody has said otherwise, and it is to be had
+        ("", "", False, True, "cpu", "uv"),
+        ("", "", False, False, "index", "uv"),
+        ("", "", True, True, "index", "uv"),
+        ("", "index", False, True, "index", "uv"),
+        ("", "cpu", True, False, "cpu", "uv"),
+        ("global.index-url='a'", "", False, True, "index", "pip"),
+        ("global.index-url='a'", "cpu", False, True, "cpu", "pip"),
+        ("global.timeout='9'\ndownload.index-url='a'", "", False, True, "cpu", "uv"),
     ],
 )
-def test_pip_installs_where_it_is_told_an_index_and_uv_elsewhere(
-    listed: str, own: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_where_torch_is_from_and_what_installs_the_rest(
+    listed: str,
+    asked: str,
+    gpu: bool,
+    reached: bool,
+    torch: str,
+    tool: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\ncat <<'.'\n{listed}\n.\n")
-    python.chmod(0o755)
-    (tmp_path / "requirements.lock").write_text("uv==1.0\n")
-    commands: list[str] = []
+    """With an installer of the test's own: what it is asked for, in order."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(environment, "python", lambda: str(python))
+    for name in ("python", "uv"):
+        answer = f"cat <<'.'\n{listed}\n." if name == "python" else f"exit {int(not reached)}"
+        Path(name).write_text(f"#!/bin/sh\n{answer}\n")
+        Path(name).chmod(0o755)
+    Path("requirements.lock").write_text("uv==1.0\n")
+    commands: list[tuple[str, ...]] = []
+    monkeypatch.setattr(environment, "python", lambda: str(tmp_path / "python"))
+    monkeypatch.setattr(environment, "uv", lambda: (str(tmp_path / "uv"),))
     monkeypatch.setattr(environment, "make_empty", lambda: None)
-    monkeypatch.setattr(environment, "run", lambda *words, **_: commands.append(" ".join(words)))
-    environment.create()
-    by_pip = f"{python} -m pip install --requirement requirements.lock"
-    assert (commands == [by_pip]) is own
-    assert commands[-1].startswith(".venv/bin/uv pip install") is not own
+    monkeypatch.setattr(environment, "GPU", [str(tmp_path if gpu else tmp_path / "no")])
+    monkeypatch.setattr(environment, "run", lambda *words, **_: commands.append(words))
+    assert environment.create(asked) == torch
+    environment.install("all")
+    pairs = [each for each in commands if "torchvision" in each]
+    assert len(pairs) == (torch == "cpu")
+    assert all("torch" in each and "cpu" in each and each[0].endswith("uv") for each in pairs)
+    assert commands[-1][0] == str(tmp_path / ("python" if tool == "pip" else "uv"))
 
 
 @pytest.mark.parametrize(
