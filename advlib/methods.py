@@ -18,11 +18,13 @@ class Batch(NamedTuple):
     """A minibatch: images [N, ...], labels int64 [N].
 
     `perturbed`, bool [N], says which images are adversarial ones, where both are shuffled together.
+    `epoch` is the training's, the first being 1.
     """
 
     images: Tensor
     labels: Tensor
     perturbed: Tensor | None = None
+    epoch: int = 1
 
 
 class Outcome(NamedTuple):

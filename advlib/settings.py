@@ -247,9 +247,16 @@ class Training(Settings):
     epochs: int = setting(30, WHOLE, "Epochs")
     batch_size: int = setting(100, WHOLE, "Clean images in a minibatch", "$m$")
     learning_rate: float = setting(1e-3, RATE, "Learning rate", r"$\rho$")
+    schedule: str = setting("constant", one_of(("constant", "cosine")), "Learning rate by epoch")
     momentum: float = setting(0.9, DECAY, "Momentum", r"$\mu$")
     weight_decay: float = setting(5e-4, SIZE, "Weight decay", r"$\lambda$")
     seed: int = setting(0, SEED, "Seed")
+
+    def rate(self, epoch: int) -> float:
+        """Return an epoch's learning rate, the first being 1; cosine: towards 0 after the last."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        return self.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / self.epochs)) / 2
 
     def deciding(self, uses: Iterable[str]) -> dict[str, Any]:
         """Return the settings that a method's numbers depend on: its `uses` and those of all."""

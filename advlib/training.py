@@ -57,6 +57,7 @@ def train(
     alpha: float = 0.5,
     batch_size: int = 100,
     learning_rate: float = 1e-3,
+    schedule: str = "constant",
     momentum: float = 0.9,
     weight_decay: float = 5e-4,
     seed: int = 0,
@@ -94,6 +95,8 @@ def train(
         FGSM's step, at least 0, in the images' unit; the weight of the clean gradient, in [0, 1].
     learning_rate, momentum, weight_decay : float, optional
         v <- momentum v - weight_decay w - g; w <- w + learning_rate v, on biases too.
+    schedule : {"constant", "cosine"}, optional
+        With ``"cosine"`` epoch e has the learning rate times (1 + cos(pi (e - 1) / epochs)) / 2.
     seed : int, optional
         Of the shuffles (and of dropout's noise); the initial weights are the model's.
     others
@@ -134,6 +137,7 @@ def train(
         alpha=alpha,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        schedule=schedule,
         momentum=momentum,
         weight_decay=weight_decay,
         seed=seed,
@@ -223,7 +227,7 @@ def train_epoch(
     contiguous = all(parameter.is_contiguous() for parameter in parameters)
     optimizer = torch.optim.SGD(
         parameters,
-        lr=settings.learning_rate,
+        lr=settings.rate(epoch),
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
         foreach=not contiguous,
@@ -240,7 +244,7 @@ def train_epoch(
             # whatever the last step left: a mode, or gradients that backward() would add to
             model.train().zero_grad(set_to_none=True)
             with minibatch(settings.seed, epoch, number):
-                step = method.step(model, batch, settings)
+                step = method.step(model, batch._replace(epoch=epoch), settings)
             with _explained(method.step):
                 outcomes = step.clean, step.adversarial
                 for parameter, gradient in zip(parameters, step.gradients, strict=True):

@@ -374,6 +374,28 @@ def test_a_row_is_a_method_of_ones_own_with_its_settings(tmp_path: Path) -> None
         advlib.train(Noisy(), NOISE, method=row, epochs=1, scale=4.0, run=tmp_path / "run")
 
 
+def test_a_cosine_schedule_is_torchs_and_each_batch_says_its_epoch() -> None:
+    seen: dict[int, float] = {}
+
+    def moved(model: nn.Module, batch: Batch, settings: Training) -> Step:
+        seen.setdefault(batch.epoch, float(next(model.parameters()).sum()))
+        ones = [torch.ones_like(parameter) for parameter in model.parameters()]
+        return Step(ones, methods.differentiate(model, batch).outcome)
+
+    model = advlib.LeNet(seed=0).double()
+    size, data = next(model.parameters()).numel(), doubled(100)
+    settings: dict[str, Any] = {"weight_decay": 0.0, "schedule": "cosine"}
+    advlib.train(model, data, method=moved, epochs=4, learning_rate=0.5, **settings)
+    seen[5] = float(next(model.parameters()).sum())
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.5)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=4)
+    for epoch in range(1, 5):
+        rate = theirs.get_last_lr()[0]
+        assert (seen[epoch] - seen[epoch + 1]) / size == pytest.approx(rate, rel=1e-9)
+        optimizer.step()
+        theirs.step()
+
+
 def with_backward(model: nn.Module, batch: Batch, settings: Training) -> Step:
     """Standard training by `backward()`, which adds to what is there; it ends in another mode."""
     model.eval()
