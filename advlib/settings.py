@@ -151,7 +151,7 @@ def _find_own(text: str, folder: str) -> str:
 
 
 def _find_methods(text: str, folder: str) -> tuple[str, ...]:
-    return tuple(_find_own(part, folder) for part in text.split(","))
+    return tuple(_find_own(part.strip(), folder) for part in text.split(","))
 
 
 def _are_methods(values: tuple[Any, ...]) -> bool:
@@ -189,6 +189,8 @@ NETWORK = Rule(
     read=_find_own,
 )
 FOLDER = Rule(str, "a folder", bool, none="none", read=find_path)
+FILE = Rule(str, "a file", bool, none="none", read=find_path)
+LINE = Rule(str, "a line of text", lambda s: bool(s.strip()) and s.isprintable(), none="none")
 PLAIN = {
     int: Rule(int, "a whole number", lambda n: True),
     float: Rule(float, "a finite number", lambda x: True),
@@ -275,7 +277,16 @@ class _Subject(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Experiment(Training, _Subject):
+class Words(Settings):
+    """What a report says of itself; no number depends on it."""
+
+    title: str | None = setting(None, LINE, "Title")
+    author: str | None = setting(None, LINE, "Author")
+    text: str | None = setting(None, FILE, "A text of one's own, in Markdown")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment(Words, Training, _Subject):
     """The settings of a report: make's parameters, by default the slides'."""
 
     attack_epsilon: float = setting(None, SIZE_OR_SAME, "Size of the perturbation in attacks")

@@ -1,8 +1,30 @@
-"""Each test begins with the same random numbers, whatever ran before it in its process."""
+"""What all tests begin with, and what a figure or a table is when it is shown."""
+
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 
+from advlib.show import captions
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let each begin with the same random numbers, whatever ran before it in its process."""
     torch.manual_seed(0)
+
+
+class Output(NamedTuple):
+    data: dict[str, str]
+    about: dict[str, Any]
+
+
+@pytest.fixture
+def outputs(monkeypatch: pytest.MonkeyPatch) -> list[Output]:
+    """What is displayed: the contents by media type, and the metadata."""
+    displayed: list[Output] = []
+    monkeypatch.setattr(
+        captions,
+        "publish_display_data",
+        lambda data, metadata: displayed.append(Output(data, metadata["advlib"])),
+    )
+    return displayed

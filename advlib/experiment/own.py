@@ -13,6 +13,8 @@ def describe_own(experiment: Experiment) -> list[str]:
     """Return a line for each thing of the user's own, which changes where its content does."""
     named = {each: read_origin(each).file for each in (*experiment.methods, experiment.network)}
     lines = [f"{file.name}: {digest_own(file)}" for file in named.values() if file]
+    if experiment.text:
+        lines.append(f"{Path(experiment.text).name}: {_digest(Path(experiment.text).read_bytes())}")
     folders = [experiment.dataset] * is_folder(experiment.dataset) + [experiment.weights or ""]
     for folder in filter(None, folders):
         paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())

@@ -42,7 +42,7 @@ NAMES = tuple(declared(Experiment))
 """The parameters of an experiment, in their order."""
 CONDITIONS = tuple(Experiment().conditions)
 """What a written file says beside them: what `make` found the experiment to be."""
-LONGEST = 160
+LONGEST = 60
 """Letters of the longest name of a report's folder."""
 
 
@@ -87,10 +87,12 @@ def folder_name(set_name: str, overrides: Mapping[str, object]) -> str:
     (``0.20`` and ``0.2`` are the same folder).
     """
     path = _find_set(set_name)
-    parts = [set_name if set_name in sets() else _name_paths(path.stem, str(path))]
+    # a user's own set by its content, which is the same on everybody's machine
+    content = path.read_text(encoding="utf-8", errors="surrogateescape")
+    parts = [set_name if set_name in sets() else _name_paths(path.stem, content)]
     for name in sorted(overrides):
         value: Any = overrides[name]
-        if name not in NAMES:  # a method's own
+        if name not in NAMES or name in ("title", "author"):  # a method's own, or words
             safe = re.fullmatch("[A-Za-z0-9_.+-]+", str(value))
             parts.append(name + (str(value) if safe else _name_paths(str(value), str(value))))
             continue
@@ -102,7 +104,7 @@ def folder_name(set_name: str, overrides: Mapping[str, object]) -> str:
             named = {each: read_origin(each) for each in ([value] if name == "network" else value)}
             own = [each for each, origin in named.items() if origin.file]
             text = _name_paths("+".join(origin.shown for origin in named.values()), *own)
-        elif value is not None and (name == "weights" or is_folder(str(value))):
+        elif value is not None and (name in ("weights", "text") or is_folder(str(value))):
             text = _name_paths(Path(value).name, value)
         parts.append(name + text)
     name = "-".join(parts)
@@ -121,14 +123,18 @@ def resolve(set_name: str, overrides: Mapping[str, Any] | None = None) -> Experi
 
     Where a name is none of `NAMES` the methods are loaded, whose own it must be.
     """
-    path = _find_set(set_name)
-    values = {**_read_set(path), **(overrides or {})}
+    path, overrides = _find_set(set_name), overrides or {}
+    found, lines = _read_set(path)
+    values = {**found, **overrides}
     try:
         experiment = Experiment(**{name: values[name] for name in NAMES if name in values})
+        check_methods(experiment)
+        return _add_own(experiment, values) if values.keys() - {*NAMES} else experiment
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{error} (parameter set {path})") from None
-    check_methods(experiment)
-    return _add_own(experiment, values) if values.keys() - {*NAMES} else experiment
+        words = re.findall("[a-z_]+", str(error).lower())
+        wrong = next((name for name in words if name in lines.keys() - overrides.keys()), "")
+        place = f" ({path}, line {lines[wrong]})" if wrong else ""
+        raise type(error)(f"{error}{place}") from None
 
 
 def _add_own(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
@@ -173,9 +179,11 @@ def check_methods(experiment: Experiment) -> None:
             )
 
 
-def _read_set(path: Path) -> dict[str, Any]:
-    """Read a parameter set; paths in a user's own are relative to it."""
+def _read_set(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """Read a parameter set, and in which line each name is; paths in it are relative to it."""
     import yaml
+
+    lines: dict[str, int] = {}
 
     class Texts(yaml.BaseLoader):
         """Each value is a text, read as one on make's command line: YAML 1.1 takes 010 for 8."""
@@ -184,6 +192,7 @@ def _read_set(path: Path) -> dict[str, Any]:
             keys = [key.value for key, _ in node.value]
             for key in {key for key in keys if keys.count(key) > 1}:
                 raise yaml.YAMLError(f"it gives {key!r} twice")
+            lines.update((key.value, key.start_mark.line + 1) for key, _ in node.value)
             return super().construct_mapping(node, deep)
 
     try:
@@ -201,7 +210,7 @@ def _read_set(path: Path) -> dict[str, Any]:
         if isinstance(value, str) and name in NAMES:
             value = declared()[name].metadata["rule"].parse(value, str(path.parent))
         values[name] = value
-    return values
+    return values, lines
 
 
 def _write(path: Path, experiment: Experiment) -> None:
@@ -216,6 +225,8 @@ def _write(path: Path, experiment: Experiment) -> None:
     text = comments + yaml.safe_dump(plain, sort_keys=False)
     if path.exists() and path.read_bytes().startswith(text.encode()):
         return
+    if experiment.text:
+        Path(experiment.text).read_text(encoding="utf-8")
     if comments or experiment.dataset != Experiment.dataset:
         from advlib.experiment.subject import resolve_subject, try_subject
 
@@ -259,7 +270,9 @@ def read_replication(arguments: Iterable[str]) -> Replication:
 
 def read_seeds(text: str) -> tuple[int, ...]:
     """Read seeds: how many from 0 on, a range such as 3-7, or a list such as 0,4,5."""
-    parts = [re.fullmatch(r"([0-9]{1,18})(?:-([0-9]{1,18}))?", part) for part in text.split(",")]
+    parts = [
+        re.fullmatch(r" *([0-9]{1,18})(?:-([0-9]{1,18}))? *", part) for part in text.split(",")
+    ]
     seeds: list[int] = []
     for part in parts:
         first, last = (part[1], part[2] or part[1]) if part else ("1", "0")

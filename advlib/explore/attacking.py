@@ -30,6 +30,8 @@ class Sample:
     label: int
     source: int | str
     """A test image's number, or the name of a picture's file."""
+    told_by: str = ""
+    """The network that the class is from, where nobody has said it."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,14 @@ class Choice:
     steps: int = 20
     valid: bool = False
     """Whether the adversarial image is to have valid pixels."""
+    target: int | None = None
+    """The class that the image is to be taken for."""
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The attack's arguments beside the bounds."""
-        steps = {"steps": self.steps} if ATTACKS[self.attack].takes_steps else {}
-        return {"epsilon": self.epsilon, **steps}
+        """The attack's arguments beside bounds and target; it goes on after an image is turned."""
+        many = {"steps": self.steps, "stop": False} if ATTACKS[self.attack].takes_steps else {}
+        return {"epsilon": self.epsilon, **many}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +62,8 @@ class Outcome:
     """The true class."""
     probabilities: Tensor
     """float64 [2, classes]: of the image, and of the adversarial one."""
-    smallest: float | None
-    """See `find_smallest_epsilon`; None until it has been looked for."""
+    sweep: "Sweep | None"
+    """Of this network under FGSM; None until it has been looked for."""
 
     @property
     def before(self) -> int:
@@ -80,6 +84,16 @@ class Outcome:
 
 
 @dataclass(frozen=True, eq=False)
+class Sweep:
+    """What a network makes of one image under FGSM, made on it, as epsilon grows."""
+
+    smallest: float
+    """The smallest epsilon that turns it; see `sweep_epsilon`."""
+    probabilities: Tensor
+    """float64 [101, 2]: of the true class and of the likeliest other one, at 0, 0.01, ... 1."""
+
+
+@dataclass(frozen=True, eq=False)
 class Result:
     """An attack on one image, and by network what it makes of it, or the words of its error."""
 
@@ -91,11 +105,11 @@ class Result:
 
 @dataclass
 class Workshop:
-    """The data, the networks, and the smallest epsilons found so far."""
+    """The data, the networks, and the sweeps made so far."""
 
     data: Dataset
     models: dict[str, nn.Module]
-    _smallest: dict[object, float] = field(default_factory=dict)
+    _sweeps: dict[object, Sweep] = field(default_factory=dict)
 
     def take_test_image(self, index: int) -> Sample:
         """Return a test image by its number."""
@@ -109,25 +123,25 @@ class Workshop:
         adversarial = make_adversarial(model, sample.image, labels, choice, self.data)
         both, outcomes = torch.cat([sample.image, adversarial]), dict[str, Outcome | str]()
         for name, model in self.models.items():
-            smallest = self._smallest.get(_key(model, sample, choice))
+            sweep = self._sweeps.get(_key(model, sample, choice))
             try:
                 probabilities = predict(model, both, len(self.data.classes))
-                outcomes[name] = Outcome(sample.label, probabilities, smallest)
+                outcomes[name] = Outcome(sample.label, probabilities, sweep)
             except Exception as error:  # of any kind: the network may be anybody's
                 outcomes[name] = describe(error)
         return Result(sample, choice, adversarial, outcomes)
 
     def complete(self, result: Result, give_up: Callable[[], bool] = lambda: False) -> Result:
-        """Look for the smallest epsilons that a result lacks; `give_up` is asked before each."""
+        """Make the sweeps that a result lacks; `give_up` is asked before each."""
         outcomes, sample, choice = dict(result.outcomes), result.sample, result.choice
         for name, outcome in result.outcomes.items():
-            if isinstance(outcome, str) or outcome.smallest is not None or give_up():
+            if isinstance(outcome, str) or outcome.sweep is not None or give_up():
                 continue
             model = self.models[name]
             try:
-                found = find_smallest_epsilon(model, sample, self.data, choice.valid)
-                self._smallest[_key(model, sample, choice)] = found
-                outcomes[name] = replace(outcome, smallest=found)
+                found = sweep_epsilon(model, sample, self.data, choice.valid)
+                self._sweeps[_key(model, sample, choice)] = found
+                outcomes[name] = replace(outcome, sweep=found)
             except Exception as error:
                 outcomes[name] = describe(error)
         return replace(result, outcomes=outcomes)
@@ -161,7 +175,7 @@ class Workshop:
 
 
 def _key(model: nn.Module, sample: Sample, choice: Choice) -> object:
-    """What a smallest epsilon depends on."""
+    """What a sweep depends on."""
     return model, sample.image.numpy().tobytes(), sample.label, choice.valid
 
 
@@ -169,8 +183,10 @@ def make_adversarial(
     model: nn.Module, images: Tensor, labels: Tensor, choice: Choice, data: Dataset
 ) -> Tensor:
     """Attack images [N, 1, 28, 28] as chosen; the same as the call that the panel shows."""
-    bounds = {"bounds": data.bounds} if choice.valid else {}
-    return ATTACKS[choice.attack].make(model, images, labels, **choice.settings, **bounds)
+    given: dict[str, Any] = {"bounds": data.bounds} if choice.valid else {}
+    if choice.target is not None:
+        given["target_labels"] = torch.full_like(labels, choice.target)
+    return ATTACKS[choice.attack].make(model, images, labels, **choice.settings, **given)
 
 
 def predict(model: nn.Module, images: Tensor, classes: int) -> Tensor:
@@ -190,8 +206,8 @@ def predict(model: nn.Module, images: Tensor, classes: int) -> Tensor:
     return probabilities
 
 
-def find_smallest_epsilon(model: nn.Module, sample: Sample, data: Dataset, valid: bool) -> float:
-    """Find the smallest epsilon at which FGSM, made on this network, turns its prediction.
+def sweep_epsilon(model: nn.Module, sample: Sample, data: Dataset, valid: bool) -> Sweep:
+    """Attack a network with FGSM of many sizes, and find the smallest that turns its prediction.
 
     The multiples of 0.01 up to 1 are tried; then, below the first that turns it, those of 0.001.
     FGSM is not monotone: the prediction may turn and turn back in between. 0 where it is wrong
@@ -201,17 +217,26 @@ def find_smallest_epsilon(model: nn.Module, sample: Sample, data: Dataset, valid
     # it does not depend on epsilon, so that one gradient serves all
     direction = fgsm(model, sample.image, labels, epsilon=1.0) - sample.image
 
-    def first_wrong(thousandths: Sequence[int]) -> int | None:
+    def ask(thousandths: Sequence[int]) -> Tensor:
         images = torch.cat([perturb(sample.image, direction, n / 1000) for n in thousandths])
         images = images.clamp(*data.bounds) if valid else images
-        wrong = predict(model, images, len(data.classes)).argmax(1) != sample.label
+        return predict(model, images, len(data.classes))
+
+    def first_wrong(thousandths: Sequence[int], probabilities: Tensor) -> int | None:
+        wrong = probabilities.argmax(1) != sample.label
         return thousandths[int(wrong.int().argmax())] if wrong.any() else None
 
-    coarse = first_wrong(range(0, LARGEST + 1, COARSE))
+    hundredths = range(0, LARGEST + 1, COARSE)
+    found = ask(hundredths)
+    others = found.clone()
+    others[:, sample.label] = 0
+    probabilities = torch.stack([found[:, sample.label], others.amax(1)], 1)
+    coarse = first_wrong(hundredths, found)
     if not coarse:
-        return inf if coarse is None else 0.0
-    fine = first_wrong(range(coarse - COARSE + 1, coarse + 1))
-    return (coarse if fine is None else fine) / 1000
+        return Sweep(inf if coarse is None else 0.0, probabilities)
+    between = range(coarse - COARSE + 1, coarse + 1)
+    fine = first_wrong(between, ask(between))
+    return Sweep((coarse if fine is None else fine) / 1000, probabilities)
 
 
 def describe(error: BaseException) -> str:
@@ -239,6 +264,9 @@ def write_lines(result: Result, data: Dataset, sources: Mapping[str, str]) -> li
     given = {**getattr(make, "keywords", {}), **choice.settings}
     arguments = [f"{name}={value!r}" for name, value in given.items()]
     arguments += ["bounds=data.bounds"] * choice.valid
+    if choice.target is not None:
+        imports |= {"torch"}
+        arguments.append(f"target_labels=torch.tensor([{choice.target}])")
     call = ", ".join(["model", image, label, *arguments])
     return [
         f"import {', '.join(sorted(imports))}",

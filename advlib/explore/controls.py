@@ -20,13 +20,16 @@ from ipywidgets import (
 
 from advlib.explore.attacking import ATTACKS
 
+UNSAID = PICTURE = -1
+"""Of a class: none; as a test image's number: a picture of one's own is shown."""
 LABELLED = BoundedIntText, Dropdown, FloatSlider, IntSlider
 """Those with their label beside them, which takes the room that it needs."""
 
 
 def make_controls(classes: Sequence[str], images: int, models: Sequence[str]) -> Any:
     """Make the controls by name, of so many test images; their values are the panel's state."""
-    true_classes = [("… what the network says", None), *((c, n) for n, c in enumerate(classes))]
+    numbered = [(name, n) for n, name in enumerate(classes)]
+    # None would be "nothing is chosen" to a Dropdown
     return SimpleNamespace(
         digits=[_make(Button, name, f"The next test image of class {name}") for name in classes],
         another=_make(Button, "Random", "A test image at random"),
@@ -36,6 +39,7 @@ def make_controls(classes: Sequence[str], images: int, models: Sequence[str]) ->
             "Test image",
             f"The number of the test image, 0 to {images - 1}",
             "140px",
+            min=PICTURE,
             max=images - 1,
         ),
         model=_make(Dropdown, "Network", "The network that is attacked", "210px", options=models),
@@ -67,10 +71,18 @@ def make_controls(classes: Sequence[str], images: int, models: Sequence[str]) ->
             "It is a",
             "The true class of the picture, which the attack leads away from",
             "240px",
-            options=true_classes,
+            options=[("… what the network says", UNSAID), *numbered],
         ),
+        target=_make(
+            Dropdown,
+            "Towards",
+            "The class that the image is to be taken for; also by a click on a class below",
+            "150px",
+            options=[("any other", UNSAID), *numbered],
+        ).add_class("advx-target"),
         run=_make(Dropdown, "From report/build", "A training that make report has kept", "480px"),
         add_run=_make(Button, "Put it beside ours", "Add the chosen network"),
+        remove=_make(Button, "Remove the attacked one", "Show the other networks alone"),
     )
 
 
@@ -89,13 +101,13 @@ def lay_out(controls: Any, parts: dict[str, Any], style: str) -> Any:
     chosen = VBox(
         [
             _row("Image", digits, c.another, c.fooled, c.index),
-            _row("Attack", c.model, c.attack, c.steps),
+            _row("Attack", c.model, c.attack, c.target, c.steps),
             _row("Size", c.epsilon, c.in_pixels, c.valid),
         ]
     )
     sections = {
         c.picture_shown: VBox([_row("", c.picture, c.true_class), parts["steps"]]),
-        c.networks_shown: VBox([_row("", c.run, c.add_run), parts["runs"]]),
+        c.networks_shown: VBox([_row("", c.run, c.add_run, c.remove), parts["runs"]]),
         c.code_shown: VBox([parts["code"]]),
     }
     for opener, section in sections.items():

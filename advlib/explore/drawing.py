@@ -13,19 +13,22 @@ from PIL import Image
 from torch import Tensor
 
 from advlib.data import Dataset
-from advlib.explore.attacking import LARGEST, Outcome, Result
+from advlib.explore.attacking import LARGEST, Choice, Outcome, Result
 from advlib.explore.pictures import Picture
 from advlib.show.figures import BLUE, VERMILLION
 from advlib.show.words import percent
 
 STYLE = f"<style>{Path(__file__).with_name('panel.css').read_text(encoding='utf-8')}</style>"
-ROW, WIDTH, LABEL = 17, 250, 16
+ROW, WIDTH, LABEL = 15, 250, 16
 """Of the bars: the height of a class, the width, and what of it the class's name takes."""
+SWEEP, SHOWN = 40, 0.5
+"""Of the curves over epsilon: their height, and the largest epsilon, the slider's."""
+CHOOSE = "attack towards this class"
 
 Pixels = npt.NDArray[np.float64]
 
 
-def draw_image(pixels: Pixels, words: str, side: int = 168) -> str:
+def draw_image(pixels: Pixels, words: str, side: int = 132) -> str:
     """Return pixels [H, W] or [H, W, 3] of [0, 1] as an HTML image, with words in its place."""
     values = (pixels.clip(0, 1) * 255).round().astype(np.uint8)
     file = io.BytesIO()
@@ -45,9 +48,9 @@ def as_printed(pixels: Tensor) -> Pixels:
     return np.asarray(1 - pixels.reshape(pixels.shape[-2:]).double().numpy().clip(0, 1))
 
 
-def colour_change(change: Pixels) -> Pixels:
+def colour_change(change: Pixels, largest: float) -> Pixels:
     """Return a change of pixels [H, W] as colours: lighter blue, darker vermillion, none white."""
-    share = change / (np.abs(change).max() or 1)
+    share = (change / (largest or 1)).clip(-1, 1)
     ends = [np.array([int(c[n : n + 2], 16) / 255 for n in (1, 3, 5)]) for c in (VERMILLION, BLUE)]
     colour = np.where(share[..., None] > 0, *ends)
     return np.asarray(1 - np.abs(share)[..., None] * (1 - colour))
@@ -59,14 +62,15 @@ def draw_images(result: Result, data: Dataset) -> str:
         data.to_pixels(each) for each in (result.sample.image, result.adversarial)
     )
     change = (adversarial - clean).reshape(clean.shape[-2:]).double().numpy()
-    true, choice = data.classes[result.sample.label], result.choice
+    sample, choice = result.sample, result.choice
     largest = f"{100 * float(np.abs(change).max()):.1f}"
-    source = result.sample.source
-    place = f"test image {source}" if isinstance(source, int) else source
-    size = f"ε = {choice.epsilon:.3f}: {largest} % of black to white"
+    place = f"test image {sample.source}" if isinstance(sample.source, int) else sample.source
+    true = f"class {data.classes[sample.label]}" + f", says {sample.told_by}" * bool(sample.told_by)
+    size = f"ε = {choice.epsilon:.3f}: {largest} % of black to white; blue lighter, red darker"
+    scale = data.epsilon_in_pixels(choice.epsilon)
     images = (
-        ("image", as_printed(clean), f"{place}, class {true}"),
-        ("+ perturbation", colour_change(change), size),
+        ("image", as_printed(clean), f"{place}, {true}"),
+        ("+ perturbation", colour_change(change, scale), size),
         ("= adversarial image", as_printed(adversarial), f"{choice.attack} on {choice.model}"),
     )
     return "".join(
@@ -79,7 +83,7 @@ def draw_images(result: Result, data: Dataset) -> str:
 def draw_result(result: Result, data: Dataset) -> str:
     """Return all that an attack leads to as HTML."""
     cards = "".join(
-        draw_card(name, outcome, data.classes, name == result.choice.model)
+        draw_card(name, outcome, data.classes, result.choice)
         for name, outcome in result.outcomes.items()
     )
     return (
@@ -108,8 +112,9 @@ def summarize(result: Result) -> str:
     return ". ".join(words) + "."
 
 
-def draw_card(name: str, outcome: Outcome | str, classes: tuple[str, ...], attacked: bool) -> str:
+def draw_card(name: str, outcome: Outcome | str, classes: tuple[str, ...], choice: Choice) -> str:
     """Return what one network makes of the image as HTML."""
+    attacked = name == choice.model
     mark = " <small>attacked</small>" * attacked
     head = f'<div class="advx-name">{escape(name)}{mark}</div>'
     start = f'<section class="advx-card{" attacked" * attacked}" aria-label="{escape(name)}">'
@@ -126,15 +131,24 @@ def draw_card(name: str, outcome: Outcome | str, classes: tuple[str, ...], attac
     return (
         f'{start}{head}<span class="advx-verdict {kind}">{outcome.verdict}</span>{lines}'
         f"{_draw_bars(outcome, classes)}{_write_table(outcome, classes)}"
+        f"{_draw_sweep(outcome, choice)}"
         f'<p class="advx-smallest" title="{SMALLEST}">{write_smallest(outcome)}</p></section>'
     )
 
 
-# ipywidgets gives its sliders no name that a screen reader finds; this does, once they are there.
+# What ipywidgets leaves undone, once the panel is there: a name for each slider that a screen
+# reader finds; no shortcuts of JupyterLab within it, where "d d" deletes the cell; a click on a
+# class makes it the attack's target.
 NAME_SLIDERS = (
-    '<img class="advx-hidden" alt="" src="data:," onerror="this.closest(\'.advx-panel\')'
-    "?.querySelectorAll('.widget-slider').forEach(each => each.querySelector('[role=slider]')"
-    "?.setAttribute('aria-label', each.querySelector('label').textContent))\">"
+    '<img class="advx-hidden" alt="" src="data:," onerror="'
+    "const panel = this.closest('.advx-panel'); if (panel) {"
+    " panel.dataset.lmSuppressShortcuts = 'true';"
+    " panel.querySelectorAll('.widget-slider').forEach(each => each.querySelector('[role=slider]')"
+    "?.setAttribute('aria-label', each.querySelector('label').textContent));"
+    " const target = panel.querySelector('.advx-target select');"
+    " panel.querySelectorAll('[data-class]').forEach(each => each.onclick = () => {"
+    " target.selectedIndex = 1 + Number(each.dataset.class);"
+    " target.dispatchEvent(new Event('change', {bubbles: true})); }); }\">"
 )
 SMALLEST = (
     "FGSM made on this network, looked for in steps of 0.01 up to 1 and then of 0.001; FGSM is not"
@@ -144,13 +158,43 @@ SMALLEST = (
 
 def write_smallest(outcome: Outcome) -> str:
     """Say the smallest epsilon at which FGSM fools a network."""
-    if outcome.smallest is None:
+    if outcome.sweep is None:
         return "FGSM fools it from ε = …"
-    if outcome.smallest == inf:
+    if outcome.sweep.smallest == inf:
         return f"FGSM fools it at no ε up to {LARGEST / 1000:g}"
-    if outcome.smallest == 0:
+    if outcome.sweep.smallest == 0:
         return "it is wrong without an attack"
-    return f"FGSM fools it from ε = <b>{outcome.smallest:.3f}</b>"
+    return f"FGSM fools it from ε = <b>{outcome.sweep.smallest:.3f}</b>"
+
+
+def _draw_sweep(outcome: Outcome, choice: Choice) -> str:
+    """The probabilities of the true class and the likeliest other against epsilon, under FGSM.
+
+    A line stands where the prediction turns, another at the chosen epsilon.
+    """
+    if outcome.sweep is None:
+        return f'<svg viewBox="0 0 {WIDTH} {SWEEP}" aria-hidden="true"></svg>'
+    shown = outcome.sweep.probabilities[: int(100 * SHOWN) + 1].tolist()
+    across = WIDTH / (len(shown) - 1)
+    lines = "".join(
+        f'<polyline class="{when}" points="'
+        + " ".join(
+            f"{n * across:.1f},{(SWEEP - 2) * (1 - each) + 1:.1f}" for n, each in enumerate(row)
+        )
+        + '"/>'
+        for when, row in zip(("before", "after"), zip(*shown, strict=True), strict=True)
+    )
+    marks = "".join(
+        f'<line class="{kind}" x1="{at}" x2="{at}" y1="0" y2="{SWEEP}"/>'
+        for kind, place in (("turn", outcome.sweep.smallest), ("now", choice.epsilon))
+        if 0 < place <= SHOWN
+        for at in [round(WIDTH * place / SHOWN, 1)]
+    )
+    return (
+        f'<svg class="advx-sweep" viewBox="0 0 {WIDTH} {SWEEP}" aria-hidden="true">'
+        f"<title>under FGSM, ε from 0 to {SHOWN:g}: the probability of the true class (blue) and of"
+        f" the likeliest other (red)</title>{marks}{lines}</svg>"
+    )
 
 
 def _draw_bars(outcome: Outcome, classes: tuple[str, ...]) -> str:
@@ -159,13 +203,17 @@ def _draw_bars(outcome: Outcome, classes: tuple[str, ...]) -> str:
     parts = [f'<rect class="true" y="{outcome.label * ROW}" width="{WIDTH}" height="{ROW}"/>']
     for n, name in enumerate(classes):
         weight = ' class="label"' if n == outcome.label else ""
-        parts.append(f'<text{weight} x="{label - 5}" y="{n * ROW + 12.5}">{escape(name)}</text>')
+        parts.append(f'<text{weight} x="{label - 5}" y="{n * ROW + 11.5}">{escape(name)}</text>')
         for shift, when, row in zip(
-            (2, 9), ("before", "after"), outcome.probabilities, strict=True
+            (1.5, 8), ("before", "after"), outcome.probabilities, strict=True
         ):
             width = max(float(row[n]) * (WIDTH - label - 2), 0.5)
             place = f'x="{label}" y="{n * ROW + shift}" width="{width:.1f}" height="6"'
             parts.append(f'<rect class="{when}" {place}/>')
+        place = f'y="{n * ROW}" width="{WIDTH}" height="{ROW}"'
+        parts.append(
+            f'<rect class="choose" data-class="{n}" {place}><title>{CHOOSE}</title></rect>'
+        )
     height = ROW * len(classes)
     return f'<svg viewBox="0 0 {WIDTH} {height}" aria-hidden="true">{"".join(parts)}</svg>'
 

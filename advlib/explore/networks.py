@@ -60,7 +60,7 @@ def _describe(record: Any, folder: Path) -> str:
     epochs = settings["epochs"]
     of_all = f"{done} of {epochs}" if done < epochs else f"{epochs}"
     words = [settings["method"], f"{of_all} epoch{'s' * (epochs != 1)}"]
-    shown = {"epsilon": "ε", "alpha": "α", "learning_rate": "rate"}
+    shown = {"epsilon": "ε", "alpha": "α", "learning_rate": "rate", "seed": "seed"}
     words += [f"{word} {settings[name]:g}" for name, word in shown.items() if name in settings]
     return ", ".join([*words, folder.name.rpartition("-")[2][:6]])
 

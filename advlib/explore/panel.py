@@ -23,7 +23,7 @@ from advlib.explore.attacking import (
     predict,
     write_lines,
 )
-from advlib.explore.controls import lay_out, make_controls
+from advlib.explore.controls import PICTURE, UNSAID, lay_out, make_controls
 from advlib.explore.networks import find_runs, open_run, take
 from advlib.explore.newest import NewestFirst
 from advlib.explore.pictures import COMPARED, Picture, bring_to_form, judge
@@ -106,22 +106,25 @@ class Panel:
         c.another.on_click(lambda _: self._take(random.randrange(len(self.data.test))))
         c.fooled.on_click(lambda _: self._find_fooled())
         c.index.observe(lambda change: self._take(change["new"]), "value")
-        for control in (c.model, c.attack, c.epsilon, c.steps, c.valid, c.true_class):
+        for control in (c.model, c.attack, c.target, c.epsilon, c.steps, c.valid, c.true_class):
             control.observe(lambda _: self._go_on(), "value")
         c.attack.observe(lambda _: self._allow_steps(), "value")
         c.epsilon.observe(lambda _: self._show_epsilon(), "value")
         c.picture.observe(lambda change: self._load(change["new"]), "value")
         c.networks_shown.observe(lambda _: self._list_runs(), "value")
         c.add_run.on_click(lambda _: self._add_run())
+        c.remove.on_click(lambda _: self._remove(c.model.value))
 
     def _choice(self) -> Choice:
         c = self.controls
         epsilon, steps = round(c.epsilon.value, 3), c.steps.value
-        return Choice(c.model.value, c.attack.value, epsilon, steps, c.valid.value)
+        target = None if c.target.value == UNSAID else c.target.value
+        return Choice(c.model.value, c.attack.value, epsilon, steps, c.valid.value, target)
 
     def _ask(self) -> None:
         """Have what is chosen now computed, if nothing newer comes."""
-        true_class = self.controls.true_class.value
+        value = self.controls.true_class.value
+        true_class = None if value == UNSAID else value
         self.newest.ask(partial(self._update, self._sample, self._choice(), true_class))
 
     def _go_on(self) -> None:
@@ -131,6 +134,9 @@ class Panel:
 
     def _take(self, index: int) -> None:
         """Choose a test image."""
+        if index == PICTURE:
+            return
+        self.parts["steps"].value = ""  # of a picture
         self._sample = self.workshop.take_test_image(index)
         if self.controls.index.value == index:
             self._ask()
@@ -155,6 +161,8 @@ class Panel:
     def _load(self, files: tuple[Any, ...]) -> None:
         for file in files[-1:]:
             self.newest.ask(partial(self._read, bytes(file["content"]), str(file["name"])))
+        if files:
+            self.controls.picture.value = ()  # so that the same file can be chosen again
 
     # ---- What is computed: on the thread of `newest` ---------------------------------------------
 
@@ -181,10 +189,11 @@ class Panel:
 
     def _label(self, picture: Picture, choice: Choice, true_class: int | None) -> Sample:
         """Take a picture's class from its owner, or else what the network says."""
-        if true_class is None:
-            model = self.models[choice.model]
-            true_class = int(predict(model, picture.image, len(self.data.classes)).argmax())
-        return Sample(picture.image, true_class, picture.name)
+        if true_class is not None:
+            return Sample(picture.image, true_class, picture.name)
+        model = self.models[choice.model]
+        said = int(predict(model, picture.image, len(self.data.classes)).argmax())
+        return Sample(picture.image, said, picture.name, told_by=choice.model)
 
     def _show(self, result: Result) -> None:
         self.result = result
@@ -227,6 +236,7 @@ class Panel:
             return
         self.parts["steps"].value = drawing.draw_steps(picture, word, similar)
         self._sample = picture
+        self.controls.index.value = PICTURE
         self._ask()
 
     # ---- Networks --------------------------------------------------------------------------------
@@ -253,6 +263,13 @@ class Panel:
         words += "".join(f" Beware: {word}." for word in sorted({str(w.message) for w in warned}))
         self.parts["runs"].value = drawing.write_note(words)
         self._ask()
+
+    def _remove(self, name: str) -> None:
+        """Show the other networks alone."""
+        if len(self.models) > 1:
+            self.workshop.models = {each: m for each, m in self.models.items() if each != name}
+            self.controls.model.options = list(self.models)
+            self._ask()
 
     def _list_runs(self) -> None:
         """List the trainings that are kept now."""

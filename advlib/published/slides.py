@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from advlib.kept.folders import PUBLISHED
-from advlib.settings import declared
+from advlib.settings import Words, declared
 
 CONTENT: dict[str, Any] = json.loads(PUBLISHED.read_text(encoding="utf-8"))
 """All of `slides.json`, to be read only."""
@@ -91,6 +91,7 @@ def differ(settings: Mapping[str, object]) -> dict[str, object]:
     slides do not know must have its default, which is theirs.
     """
     theirs = {name: each.default for name, each in declared().items()} | CONTENT["settings"]
+    theirs = {name: value for name, value in theirs.items() if name not in declared(Words)}
     ours = {name: settings[name] for name in theirs.keys() - ANY if name in settings}
     if ours.get("images") == CONTENT["split"]["train"]:
         ours["images"] = None

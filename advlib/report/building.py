@@ -12,6 +12,7 @@ from advlib.report.typeset import enliven, typeset_text
 from advlib.results.notebooks import read_notebooks
 from advlib.results.tables import collect_from, write, write_numbers
 
+SVG = "image/svg+xml"
 LOG = logging.getLogger("advlib")
 
 
@@ -26,10 +27,10 @@ class Report:
 def build(executed: str | Path, output: str | Path) -> Report:
     """Typeset a folder's executed notebooks.
 
-    Into `output`, made if it is not there, go report.html, report.pdf and results/: a CSV file for
-    each table and figure, and all numbers together (`advlib.results.tables`), each folder with
-    SHA256SUMS; other CSV files in results/ are removed. Nothing is replaced unless all of it
-    succeeds. One process at a time.
+    Into `output`, made if it is not there, go report.html, report.pdf, figures/, an SVG file for
+    each figure, and results/: a CSV file for each table and figure, and all numbers together
+    (`advlib.results.tables`), with SHA256SUMS; other SVG and CSV files there are removed. Nothing
+    is replaced unless all of it succeeds. One process at a time.
 
     Raises
     ------
@@ -41,17 +42,23 @@ def build(executed: str | Path, output: str | Path) -> Report:
     notebooks = read_notebooks(executed)
     LOG.info("    %d notebooks are read", len(notebooks))
     html, pdf = typeset_text(*write_html(notebooks))
-    for _, content in (each for notebook in notebooks for each in notebook.shown):
-        html = enliven(html, content[MIME]) if MIME in content else html
     output = Path(output)
     report, results = Report(output / "report.html", output / "report.pdf"), output / "results"
+    pictures: dict[Path, bytes] = {}
+    for about, content in (each for notebook in notebooks for each in notebook.shown):
+        html = enliven(html, content[MIME]) if MIME in content else html
+        if SVG in content:
+            picture = output / "figures" / f"{about['label']}.svg"
+            pictures[picture] = "".join(content[SVG]).encode()
     documents = {report.html: html, report.pdf: pdf}
     digests = {path.name: sha256(text).hexdigest() for path, text in documents.items()}
     sums = {output / "SHA256SUMS": files.checksum_lines(digests)}
-    results.mkdir(parents=True, exist_ok=True)
-    for folder in (output, results):
+    for folder in (output, results, output / "figures"):
+        folder.mkdir(parents=True, exist_ok=True)
         files.remove_temporaries(folder)
     # the documents last: while they are old, make knows that there is something to do
-    with files.replace_files({**sums, **documents}):
+    with files.replace_files({**pictures, **sums, **documents}):
         write(collect_from(notebooks), results, write_numbers(notebooks))
+    for path in {*(output / "figures").glob("*.svg")} - pictures.keys():
+        path.unlink()
     return report

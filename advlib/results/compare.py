@@ -23,7 +23,7 @@ from advlib.kept import folders
 from advlib.kept.folders import PARAMETER_SETS
 from advlib.results.expected import Cells, expect, read_seeds
 from advlib.results.tables import read
-from advlib.settings import SIZE, declared, extend
+from advlib.settings import SIZE, Words, declared, extend
 from advlib.show.words import write_setting
 
 SETTINGS = "tbl-settings"
@@ -128,7 +128,7 @@ def find_set(settings: Cells) -> tuple[str, list[tuple[str, str, Any, Any]]]:
         compared = {
             at: math.nan if value is None else value
             for at, value in values.items()
-            if at[1] not in ("seed", "methods", "weights")
+            if at[1] not in ("seed", "methods", "weights", *declared(Words))
             and (at in settings or at[1] in declared())
         }
         ours = {at: value for at, value in settings.items() if at in compared}

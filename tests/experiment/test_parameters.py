@@ -76,6 +76,7 @@ def test_parse_reads_what_python_writes(value: float) -> None:
         ("quick", {"images": None, "dataset": "KMNIST"}, "quick-datasetKMNIST-imagesall"),
         ("seed", {"epsilon": -0.0}, "seed-epsilon0"),
         ("quick", {"methods": ("standard", "mixed")}, "quick-methodsstandard+mixed"),
+        ("quick", {"author": "Ada"}, "quick-authorAda"),
     ],
 )
 def test_folder_name(set_name: str, overrides: dict[str, Any], expected: str) -> None:
@@ -143,8 +144,9 @@ def test_what_is_not_said_is_the_sets_or_the_other() -> None:
         ("epochs: 3\nseed: 1\nepochs: 4", "mine.yaml is not YAML: it gives 'epochs' twice"),
         ("epochs: 1:30", "epochs must be .*1:30"),
         ("learning_rate: 1e--3", "learning_rate must be"),
-        ("epochs: 0", "epochs must be .*mine.yaml"),
-        ("methods: Mixed training", "methods must be .*mine.yaml"),
+        ("seed: 1\nepochs: 0", "epochs must be .*mine.yaml, line 2"),
+        ("methods: Mixed training", "methods must be .*mine.yaml, line 1"),
+        ("\n\nnonsense: 1\nepochs: 1", "no parameter NONSENSE.*mine.yaml, line 3"),
         ("\udcff", "is not YAML"),
     ],
 )
@@ -193,26 +195,32 @@ def test_paths_are_those_of_the_file_or_of_where_make_runs(
     assert parse("METHODS", "a/b.py:free") == ("methods", (f"{tmp_path}/a/b.py:free",))
     file = tmp_path / "mine" / "experiment.yaml"
     # YAML 1.1 takes 1e-3 for a text
-    file.write_text("methods: standard,a/b.py:free\nnetwork: a/b.py:Net\nlearning_rate: 1e-3\n")
+    file.write_text("methods: standard, a/b.py:free\nnetwork: a/b.py:Net\nlearning_rate: 1e-3\n")
     found, own = resolve(str(file)), f"{tmp_path}/mine/a/b.py"
     assert (found.methods, found.network) == (("standard", f"{own}:free"), f"{own}:Net")
     assert found.learning_rate == 1e-3
-    assert folder_name(str(file), {}).startswith("experiment-")
+    there = folder_name(str(file), {})
+    assert there.startswith("experiment-")
+    assert folder_name(str(file.rename(tmp_path / "experiment.yaml")), {}) == there
     with pytest.raises(ValueError, match="is no such file"):
         resolve("none.yaml")
 
 
 def test_the_folder_of_what_is_ones_own_has_a_safe_name() -> None:
-    def name(place: str) -> str:
-        given = {"dataset": f"{place}/a: b%/c d#", "network": f"{place}/y z.py:My_Net"}
-        return folder_name("seed", given | {"methods": ("mixed", f"{place}/c:%d.py:my_own")})
+    def name(place: str, **more: str) -> str:
+        given: dict[str, Any] = {
+            "dataset": f"{place}/a: b%/c d#",
+            "methods": ("mixed", f"{place}/c:%d.py:my_own"),
+        }
+        return folder_name("seed", given | more)
 
     one, other = name("/x"), name("/y")
     assert one != other
-    assert re.fullmatch(
-        "seed-datasetc_d-[0-9a-f]{8}-methodsmixed[+]my-own-[0-9a-f]{8}-networkMy-Net-[0-9a-f]{8}",
-        one,
-    )
+    digest = "[0-9a-f]{8}"
+    assert re.fullmatch(f"seed-datasetc_d-{digest}-methodsmixed[+]my-own-{digest}", one)
+    long = [name(place, network=f"{place}/y.py:Net") for place in ("/x", "/y")]
+    assert long[0] != long[1]
+    assert max(map(len, long)) <= 60
 
 
 def test_help_says_what_each_parameter_may_be(capsys: pytest.CaptureFixture[str]) -> None:

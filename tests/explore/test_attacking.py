@@ -16,7 +16,7 @@ from advlib.explore.attacking import (
     Choice,
     Outcome,
     Workshop,
-    find_smallest_epsilon,
+    sweep_epsilon,
     write_lines,
 )
 from advlib.runs import PRETRAINED
@@ -50,6 +50,7 @@ class Constant(nn.Module):
         Choice("mixed", "PGD", 0.15, 7),
         Choice("mixed", "APGD", 0.12, 9, True),
         Choice("mixed", "new", steps=3),
+        Choice("standard", target=3),
     ],
 )
 def test_an_attack_is_the_librarys_in_three_lines(
@@ -94,14 +95,41 @@ def test_the_smallest_epsilon_is_where_fgsm_begins_to_fool(
 
     coarse = next(n for n in range(0, 1001, 10) if fools(n))
     fine = next(n for n in range(coarse - 9, coarse + 1) if fools(n))
-    assert find_smallest_epsilon(OURS[name], sample, DATA, valid) == fine / 1000
+    found = sweep_epsilon(OURS[name], sample, DATA, valid)
+    assert found.smallest == fine / 1000
+    images = torch.cat(
+        [
+            advlib.fgsm(OURS[name], sample.image, labels, epsilon=n / 100, bounds=bounds)
+            for n in (0, 7, 100)
+        ]
+    )
+    with torch.no_grad():
+        shares = OURS[name](images).double().softmax(1)
+    assert torch.allclose(found.probabilities[[0, 7, 100], 0], shares[:, sample.label], atol=1e-5)
+    others = shares.index_fill(1, labels, 0).amax(1)
+    assert torch.allclose(found.probabilities[[0, 7, 100], 1], others, atol=1e-5)
+
+
+def test_what_goes_on_is_no_weaker_than_one_step_and_goes_where_it_is_told(
+    workshop: Workshop,
+) -> None:
+    sample = workshop.take_test_image(8)
+    outcomes: Any = [
+        workshop.attack(
+            sample, Choice("standard", attack, 0.15, valid=True, target=target)
+        ).outcomes
+        for attack, target in (("FGSM", None), ("PGD", None), ("PGD", 3))
+    ]
+    one, many, towards = (each["standard"].probabilities[1] for each in outcomes)
+    assert many[sample.label] <= one[sample.label]
+    assert int(towards.argmax()) == 3
 
 
 def test_the_smallest_epsilon_at_the_ends(workshop: Workshop) -> None:
     sample = workshop.take_test_image(8)
     right, wrong = (Constant(10 * torch.eye(10)[n]) for n in (sample.label, 0))
-    assert find_smallest_epsilon(right, sample, DATA, False) == math.inf
-    assert find_smallest_epsilon(wrong, sample, DATA, False) == 0
+    assert sweep_epsilon(right, sample, DATA, False).smallest == math.inf
+    assert sweep_epsilon(wrong, sample, DATA, False).smallest == 0
 
 
 def test_the_smallest_epsilon_is_looked_for_once(
@@ -109,10 +137,10 @@ def test_the_smallest_epsilon_is_looked_for_once(
 ) -> None:
     sample = workshop.take_test_image(8)
     completed = workshop.complete(workshop.attack(sample, Choice("standard")))
-    monkeypatch.setattr(attacking, "find_smallest_epsilon", lambda *_: pytest.fail("again"))
+    monkeypatch.setattr(attacking, "sweep_epsilon", lambda *_: pytest.fail("again"))
     again = workshop.complete(workshop.attack(sample, Choice("standard", epsilon=0.2)))
     first, second = (
-        [each.smallest for each in cast(dict[str, Outcome], result.outcomes).values()]
+        [each.sweep for each in cast(dict[str, Outcome], result.outcomes).values()]
         for result in (completed, again)
     )
     assert first == second
@@ -169,4 +197,4 @@ def test_torchs_state_and_default_device_make_no_difference(workshop: Workshop) 
     outcomes: Any = found.outcomes
     for name, outcome in cast(dict[str, Outcome], expected.outcomes).items():
         assert torch.equal(outcomes[name].probabilities, outcome.probabilities)
-        assert outcomes[name].smallest == outcome.smallest
+        assert outcomes[name].sweep.smallest == outcome.sweep.smallest  # type: ignore[union-attr]

@@ -59,7 +59,7 @@ def test_it_begins_with_a_result(panel: Panel) -> None:
     assert result is not None
     assert result.choice == Choice("standard", "FGSM", 0.1, 20, False)
     outcomes: Any = result.outcomes
-    assert all(each.smallest for each in outcomes.values())
+    assert all(each.sweep for each in outcomes.values())
     verdicts = {name: each.verdict for name, each in outcomes.items()}
     assert verdicts == {"standard": "fooled", "mixed": "holds", "adversarial": "fooled"}
 
@@ -73,6 +73,9 @@ def test_each_control_changes_the_choice(panel: Panel) -> None:
     result = settle(panel)
     assert result.choice == Choice("mixed", "PGD", 0.15, 3, True)
     assert (result.sample.source, result.sample.label) == (17, 7)
+    c.target.value = 2
+    assert settle(panel).choice.target == 2
+    c.target.value = -1
     c.digits[3].click()
     assert settle(panel).sample.source == 18
     c.digits[3].click()
@@ -98,6 +101,13 @@ def test_a_picture_of_ones_own(panel: Panel, tmp_path: Path, monkeypatch: Any) -
     assert torch.equal(names["adversarial"], result.adversarial)
     panel.controls.true_class.value = 1
     assert settle(panel).sample.label == 1
+    panel.controls.true_class.value = -1
+    assert settle(panel).sample.told_by == "standard"
+    panel.controls.index.value = 8
+    assert settle(panel).sample.source == 8
+    assert panel.parts["steps"].value == ""
+    upload(panel, content, "mine's.png")  # the same once more
+    assert settle(panel).sample.source == "mine's.png"
 
 
 def test_errors_are_in_the_panel(panel: Panel) -> None:
@@ -139,7 +149,7 @@ def test_a_network_that_breaks_says_so_and_the_panel_goes_on(panel: Panel) -> No
     assert settle(panel) is None
     assert "NaN" in text(panel.parts["note"])
     panel.controls.model.value = "mixed"
-    assert settle(panel).outcomes["mixed"].smallest
+    assert settle(panel).outcomes["mixed"].sweep
     assert panel.parts["note"].value == ""
 
 
@@ -182,6 +192,8 @@ def test_a_reports_runs_are_listed_and_added(
     assert torch.equal(names["adversarial"], result.adversarial)
     expected = advlib.fgsm(run.model, DATA.test.images[[8]], DATA.test.labels[[8]], 0.1)
     assert torch.equal(result.adversarial, expected)
+    panel.controls.remove.click()
+    assert [*settle(panel).outcomes] == ["standard", "mixed", "adversarial"]
 
 
 def test_a_damaged_run_and_one_of_another_network_say_so(
