@@ -44,7 +44,9 @@ def test_collects_from_notebooks_in_the_reports_order(tmp_path: Path) -> None:
     assert_frame_equal(found["tbl-z"], ARCHITECTURE, check_index_type=False)
 
 
-@pytest.mark.parametrize("content", ["", '"","a"\n"x",1\n"', '"","a"\n"x"\n', '"","a"\n"x",1,\n', '"","a"\n"x",o\n'])
+@pytest.mark.parametrize(
+    "content", ["", '"","a"\n"x",1\n"', '"","a"\n"x"\n', '"","a"\n"x",1,\n', '"","a"\n"x",o\n']
+)
 def test_a_damaged_file_is_named(content: str, tmp_path: Path) -> None:
     (tmp_path / "tbl-a.csv").write_text(content)
     with pytest.raises(ValueError, match=r"tbl-a\.csv is damaged"):
