@@ -2,6 +2,7 @@
 
 import copy
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -39,7 +40,7 @@ def take(name: object, model: object, data: Dataset) -> tuple[nn.Module, float]:
 
 def _copy(model: nn.Module) -> nn.Module:
     """Copy a network that may keep an output, which torch does not copy with its history."""
-    copy_tensor = torch.Tensor.__deepcopy__
+    copy_tensor: Callable[[Tensor, dict[int, Any]], Tensor] = torch.Tensor.__deepcopy__
 
     def copy_value(tensor: Tensor, memo: dict[int, Any]) -> Tensor:
         return copy_tensor(tensor if tensor.is_leaf else tensor.detach(), memo)

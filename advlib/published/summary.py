@@ -57,8 +57,8 @@ def summarize(folder: str, *methods: str) -> None:
         print("These are not the slides' settings, and so not their numbers; in brackets theirs:")
         print(", ".join(f"{at} = {value}" for at, value in ours.items()))
         print("With the slides' settings: make report")
-    for words in find_warnings(read_chapters(Path(folder, "notebooks"))):
-        print(f"beware: {words}")
+    for warned in find_warnings(read_chapters(Path(folder, "notebooks"))):
+        print(f"beware: {warned}")
     print(f"\nto read: {folder}/report.html\n         {folder}/report.pdf")
     print(f"numbers: {folder}/results/numbers.csv\nto try:  make lab, to attack by hand")
     if begun := os.environ.get("ADVLIB_BEGUN"):
