@@ -20,6 +20,7 @@ from advlib._checks import (
     check_work,
     count_classes,
     logits_of,
+    warn,
 )
 from advlib._state import derived_seed, kept_modes, restored
 from advlib.attacks import fgsm
@@ -335,6 +336,29 @@ def check_models(models: object, images: Tensor, labels: Tensor) -> None:
     if len(set(classes.values())) > 1:
         raise ValueError(f"models must have the same number of classes, not {classes}")
     check_classes(labels, next(iter(classes.values())))
+
+
+def warn_of_order(
+    model: nn.Module, images: Tensor, labels: Tensor, classes: Sequence[str], name: str
+) -> None:
+    """Warn where most images of each class are taken for one class, in another order than ours.
+
+    The images are at least five of each class, else nothing is said; `name` is the model's.
+    """
+    logits = _measure(model, images, labels, BATCH_SIZE, lambda z, _: z, len(classes))
+    counts = torch.zeros(len(classes), len(classes), dtype=torch.int64)
+    counts.index_put_((labels, logits.argmax(1)), torch.tensor(1), accumulate=True)
+    most, place = counts.max(1)
+    if counts.sum(1).min() < 5 or (2 * most <= counts.sum(1)).any():
+        return
+    order = place.argsort().tolist()
+    if sorted(place.tolist()) == [*range(len(classes))] != order:
+        theirs = ", ".join(classes[label] for label in order)
+        warn(
+            f"the outputs of the model {name} fit the classes in another order, {theirs}, than this"
+            f" one, {', '.join(classes)}: was it trained on them in that order? Its errors here say"
+            " nothing"
+        )
 
 
 def measure_reliability(confidence: Tensor, correct: Tensor, least: int = 1) -> pd.DataFrame:

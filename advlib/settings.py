@@ -23,7 +23,8 @@ class KnownData(NamedTuple):
     place: str = ""
     """The address of the folder of its four IDX files, named as MNIST's and gzipped."""
     md5: tuple[str, ...] = ()
-    """Theirs: of the images and labels to train, and of those to test."""
+    """Theirs: of the images and labels to train, and of those to test. By them make knows
+    a user's folder that has the files as they are published."""
     training_images: int = 55_000
     """How many it has for training; 5,000 more validate."""
 
@@ -35,7 +36,15 @@ DATASETS = {
         classes=tuple("0123456789"),
     ),
     "FashionMNIST": KnownData("grey pictures of articles of clothing"),
-    "KMNIST": KnownData("scans of handwritten Japanese characters in cursive"),
+    "KMNIST": KnownData(
+        "scans of handwritten Japanese characters in cursive",
+        md5=(
+            "bdb82020997e1d708af4cf47b453dcf7",
+            "e144d726b3acfaa3e44228e80efcd344",
+            "5c965bf0a639b31b8f53240b1b52f4d7",
+            "7320c461ea6c1c855c0b718fb2a4b134",
+        ),
+    ),
 }
 """Those without a place are torchvision's, whose class of that name knows it; MNIST is bundled."""
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -105,7 +106,8 @@ def execute(notebook: Path, folder: Path, given: Mapping[str, Any], **settings: 
     threads = torch.get_num_threads()
     surroundings = mock.patch.dict(os.environ, {PARAMETERS: str(file), "OMP_NUM_THREADS": "1"})
     few = mock.patch.object(subject, "load_data", _load_few)
-    with surroundings, few, contextlib.chdir(notebook.parent), executing({}) as cells:
+    place = contextlib.chdir(notebook.parent)
+    with surroundings, few, place, warnings.catch_warnings(), executing({}) as cells:
         try:
             for cell in read_cells(notebook):
                 tags = set(cell["metadata"].get("tags", []))

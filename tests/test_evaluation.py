@@ -1,6 +1,7 @@
 """advlib.evaluation: against NumPy, SciPy and its identities."""
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from advlib.evaluation import (
     measure_reliability,
     measure_risk,
     transfer,
+    warn_of_order,
     wilson_interval,
 )
 
@@ -123,6 +125,25 @@ def test_model_images_and_random_state_are_left_as_found(
     run(model, images, labels)
     torch.testing.assert_close(state(), before, rtol=0, atol=0)
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize(
+    ("order", "right", "told"),
+    [("bca", 1.0, "b, c, a"), ("acb", 0.6, "a, c, b"), ("abc", 1.0, ""), ("bca", 0.4, "")],
+)
+def test_a_model_that_has_the_classes_in_another_order_is_told(
+    order: str, right: float, told: str
+) -> None:
+    """Its output j is for the class order[j]; of each class it knows a share of the images."""
+    labels = torch.arange(60) % 3
+    said = torch.tensor([order.index("abc"[label]) for label in labels])
+    said = torch.where(torch.arange(60) < 60 * right, said, 0)
+    images = torch.nn.functional.one_hot(said, 3) - 0.5
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        warn_of_order(torch.nn.Flatten(), images, labels, "abc", "mine")
+        warn_of_order(torch.nn.Flatten(), images[:3], labels[:3], "abc", "mine")  # too few
+    assert [f"order, {told}, than" in str(each.message) for each in warned] == [True] * bool(told)
 
 
 @pytest.mark.parametrize("run", [evaluate, errors])

@@ -28,6 +28,15 @@ def find_name(checksums: Iterable[str]) -> str | None:
     return DIGESTS.get(hashlib.sha256("\n".join(checksums).encode()).hexdigest())
 
 
+def find_published(folder: Path) -> str | None:
+    """Return the data set whose files a folder has, gzipped as they are published."""
+    paths = [folder / f"{file}.gz" for file in FILES.values()]
+    if not all(path.is_file() for path in paths):
+        return None
+    sums = tuple(hashlib.md5(path.read_bytes()).hexdigest() for path in paths)
+    return next((name for name, row in DATASETS.items() if row.md5 == sums), None)
+
+
 def name_classes(name: str) -> tuple[str, ...]:
     """Return the names of a data set's classes."""
     return DATASETS[name].classes or _find_source(name).classes

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import torch
 from IPython import get_ipython
-from IPython.display import Markdown, display
+from IPython.display import Markdown, display, publish_display_data
 
 from advlib.experiment.kernel import share_cores
-from advlib.experiment.pace import show_log
+from advlib.experiment.pace import hear_warnings, show_log
 from advlib.experiment.parameters import resolve
 from advlib.experiment.subject import Subject, resolve_subject
 from advlib.kept.folders import NOTEBOOKS, PARAMETERS
@@ -40,6 +40,7 @@ def open_experiment(names: Mapping[str, object]) -> Subject:
     experiment = resolve(report or "quick", named)
     if report:
         show_log()
+        hear_warnings(publish_warning)
         if changed := _differ(experiment, resolve(report)):
             raise ValueError(f"{', '.join(changed)}: another value than the report's")
     elif shell:
@@ -48,6 +49,12 @@ def open_experiment(names: Mapping[str, object]) -> Subject:
         told = f"All other settings are those of `parameters/quick.yaml`: {said}"
         display(Markdown(f"{told}; the rest is as in the slides."))
     return resolve_subject(experiment)
+
+
+def publish_warning(said: str) -> None:
+    """Display a warning where it is heard; the report has all of them in its abstract."""
+    text, about = f"**Beware:** {words.escape(said)}.", {"kind": "warning", "words": said}
+    publish_display_data({"text/markdown": text, "text/plain": text}, metadata={"advlib": about})
 
 
 def _differ(one: Experiment, other: Experiment) -> list[str]:

@@ -14,7 +14,8 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +144,25 @@ class _Terminal(logging.Handler):
             if share == 1 or time.monotonic() - self.said > SELDOM:
                 self.said = time.monotonic()
                 print(f"    {words}{standing.left}", file=sys.stderr, flush=True)
+
+
+def hear_warnings(tell: Callable[[str], None]) -> None:
+    """Have what advlib warns of told in a sentence, each once; other warnings are as they were."""
+    show, told = warnings.showwarning, set[str]()
+
+    def show_or_tell(message: Warning | str, *about: Any, **others: Any) -> None:
+        frame = sys._getframe(1)  # of what calls this, in the module warnings
+        while frame.f_back and frame.f_globals["__name__"] in ("warnings", "_py_warnings"):
+            frame = frame.f_back
+        if frame.f_globals["__name__"] != "advlib._checks":
+            return show(message, *about, **others)
+        words = re.sub(r"^models?(\[.*?\])? ", "a model ", str(message))
+        if words not in told:
+            told.add(words)
+            tell(words)
+        return None
+
+    warnings.showwarning = show_or_tell
 
 
 def show_log() -> None:

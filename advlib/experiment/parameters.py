@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -228,10 +229,13 @@ def _write(path: Path, experiment: Experiment) -> None:
     if experiment.text:
         Path(experiment.text).read_text(encoding="utf-8")
     if comments or experiment.dataset != Experiment.dataset:
+        from advlib.experiment.pace import hear_warnings
         from advlib.experiment.subject import resolve_subject, try_subject
 
         subject = resolve_subject(experiment)
-        try_subject(subject)
+        with warnings.catch_warnings():
+            hear_warnings(lambda words: print(f"beware: {words}", file=sys.stderr))
+            try_subject(subject)
         experiment = subject.experiment
     text += yaml.safe_dump(experiment.conditions, sort_keys=False)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,17 +19,26 @@ import pandas as pd
 import safetensors
 import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from advlib import runs
 from advlib.attacks import fgsm
 from advlib.data import Dataset, load_data
-from advlib.evaluation import evaluate
+from advlib.data.known import find_published
+from advlib.evaluation import evaluate, warn_of_order
 from advlib.experiment.own import digest_own, find_own
 from advlib.kept.code import digest_definitions
 from advlib.lenet import LeNet
 from advlib.methods import Method, find_method
-from advlib.settings import DATASETS, Experiment, OfExperiment, Origin, extend, read_origin
+from advlib.settings import (
+    DATASETS,
+    Experiment,
+    OfExperiment,
+    Origin,
+    extend,
+    is_folder,
+    read_origin,
+)
 from advlib.training import check_alone, check_training
 
 TRIED = 3
@@ -83,8 +92,10 @@ class Subject(OfExperiment):
         """
         if not self.trained:
             model = runs.build_network(self.network, self.data, 0)
-            load_weights(model, self.find_weights(method))
-            return model.eval(), None
+            load_weights(model.eval(), self.find_weights(method))
+            few = self.data.test.sample(1000)
+            warn_of_order(model, few.images, few.labels, self.data.classes, method)
+            return model, None
         run = self.want_training(method, runs=folder).train()
         return run.model, run.history
 
@@ -132,7 +143,7 @@ def resolve_subject(experiment: Experiment, data: Dataset | None = None) -> Subj
     ValueError, OSError
         If something is missing, or does not fit. The message names it and what is expected.
     """
-    data = data or load_data(experiment.dataset, images=experiment.images)
+    data = data or _load_data(experiment)
     if data.name in DATASETS:  # in whatever folder it lies
         experiment = replace(experiment, dataset=data.name)
     if len(data.train) < (experiment.images or 0):
@@ -141,6 +152,14 @@ def resolve_subject(experiment: Experiment, data: Dataset | None = None) -> Subj
     network = load_own(origin) if origin.file else LeNet
     experiment = find_kind(experiment)(**vars(experiment))
     return Subject(experiment, data, network, _load_methods(experiment))
+
+
+def _load_data(experiment: Experiment) -> Dataset:
+    """Load its data: also of a folder with the files of a data set that are known by themselves."""
+    given = experiment.dataset
+    if found := find_published(Path(given)) if is_folder(given) else None:
+        return load_data(found, given, experiment.images)
+    return load_data(given, images=experiment.images)
 
 
 def find_kind(experiment: Experiment) -> type[Experiment]:
@@ -184,9 +203,10 @@ def _run_file(path: Path) -> ModuleType:
             )
         return module
     module = ModuleType(name)
-    vars(module).update(__file__=str(path), __digest__=digest)
-    sys.modules[name] = module
     folder, written = str(path.parent), sys.dont_write_bytecode
+    # as if a package of its folder: from .beside import it
+    vars(module).update(__file__=str(path), __digest__=digest, __path__=[folder])
+    sys.modules[name] = module
     sys.path.insert(0, folder)
     sys.dont_write_bytecode = True
     try:
@@ -194,7 +214,8 @@ def _run_file(path: Path) -> ModuleType:
             exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), vars(module))
             _check_beside(path)
     except BaseException:
-        del sys.modules[name]
+        for each in [each for each in sys.modules if each.partition(".")[0] == name]:
+            del sys.modules[each]
         raise
     finally:
         sys.dont_write_bytecode = written
@@ -242,10 +263,20 @@ def _find_place(error: BaseException, file: Path) -> str:
 def load_weights(model: nn.Module, path: Path) -> None:
     """Load weights that were trained elsewhere into a network. Reading runs no code."""
     try:
-        safetensors.torch.load_model(model, path)
-        state = model.state_dict()
+        state, given = model.state_dict(), safetensors.torch.load_file(path)
+        parallel = all(name.startswith("module.") for name in given) and not {*given} & {*state}
+        whole = nn.ModuleDict({"module": model}) if parallel else model  # saved by DataParallel
+        state = whole.state_dict()
+        kinds = [
+            f"{name} ({tensor.dtype})"
+            for name, tensor in given.items()
+            if name in state and not _is_alike(tensor, state[name])
+        ]
+        if not kinds:
+            safetensors.torch.load_model(whole, path)
         broken = [name for name, tensor in state.items() if not tensor.isfinite().all()]
         problem = f"values are not finite in {', '.join(broken)}" if broken else ""
+        problem = f"values are of another kind in {', '.join(kinds)}" if kinds else problem
     except (safetensors.SafetensorError, OSError, RuntimeError) as error:
         problem = " ".join(str(error).split())
     if problem:
@@ -253,6 +284,11 @@ def load_weights(model: nn.Module, path: Path) -> None:
             f"{path} must have the weights of this network, and finite ones, as"
             f" safetensors.torch.save_model saves them: {problem}"
         )
+
+
+def _is_alike(one: Tensor, other: Tensor) -> bool:
+    """May one's values stand for the other's? Whole numbers for weights are scaled ones."""
+    return one.dtype == other.dtype or (one.is_floating_point() and other.is_floating_point())
 
 
 def try_subject(subject: Subject) -> None:
@@ -285,7 +321,8 @@ def try_subject(subject: Subject) -> None:
             if subject.trained:
                 model, passes = subject.build_network(), subject.find_method(method).passes
                 check_training(model, subject.data, subject.experiment.batch_size, passes)
-            model, _ = small.open_training(method, folder)
+            whole = small if subject.trained else subject
+            model, _ = whole.open_training(method, folder)
             evaluate(model, few.images, few.labels)
 
 
@@ -301,10 +338,20 @@ def _try_network(subject: Subject) -> None:
                 "it has other weights each time, with the same seed: draw them from torch's random"
                 " numbers, or take an argument seed"
             )
+        seed = subject.experiment.seed ^ 1
+        other = runs.build_network(subject.network, subject.data, seed).eval()
+        other.load_state_dict(model.state_dict())
         with torch.no_grad():
-            logits = model(few.images.clone())
+            logits, repeated, others = (m(few.images.clone()) for m in (model, model, other))
         if logits.shape != wanted:
             raise ValueError(f"it returns {[*logits.shape]} and not {[*wanted]}")
+        same = torch.allclose(logits, others, rtol=1e-3, atol=1e-3, equal_nan=True)
+        if not same and torch.equal(logits, repeated):  # else it draws at random
+            raise ValueError(
+                "with another seed and the same state_dict() it says another thing: it has weights"
+                " that its state does not hold, as layers in a Python list, where"
+                " torch.nn.ModuleList holds them"
+            )
         check_alone(model, few.images)
         fgsm(model, few.images.clone(), few.labels, bounds=subject.data.bounds)
 

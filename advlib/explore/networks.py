@@ -2,11 +2,13 @@
 
 import copy
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from advlib.data import Dataset
 from advlib.evaluation import evaluate
@@ -29,11 +31,22 @@ def take(name: object, model: object, data: Dataset) -> tuple[nn.Module, float]:
         raise TypeError(f"name must be a word or two, not {name!r}")
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {model!r} ({type(model).__name__})")
-    own = copy.deepcopy(model).cpu().eval()
+    own = _copy(model).cpu().eval()
     few = data.test.sample(MEASURED)
     predict(own, few.images[:2], len(data.classes))
     with torch.random.fork_rng([]):
         return own, evaluate(own, few.images, few.labels).error
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    """Copy a network that may keep an output, which torch does not copy with its history."""
+    copy_tensor: Callable[[Tensor, dict[int, Any]], Tensor] = torch.Tensor.__deepcopy__
+
+    def copy_value(tensor: Tensor, memo: dict[int, Any]) -> Tensor:
+        return copy_tensor(tensor if tensor.is_leaf else tensor.detach(), memo)
+
+    with mock.patch.object(torch.Tensor, "__deepcopy__", copy_value):
+        return copy.deepcopy(model)
 
 
 def find_runs() -> dict[str, Path]:

@@ -7,10 +7,12 @@ import math
 import os
 import sys
 import time
+from pathlib import Path
 
 from advlib.published import slides
 from advlib.results.compare import SETTINGS, find_set, read_report
 from advlib.results.expected import expect, read_seeds
+from advlib.results.notebooks import find_warnings, read_chapters
 from advlib.show.words import write_setting
 
 IMAGES = "clean", "adversarial"
@@ -55,6 +57,8 @@ def summarize(folder: str, *methods: str) -> None:
         print("These are not the slides' settings, and so not their numbers; in brackets theirs:")
         print(", ".join(f"{at} = {value}" for at, value in ours.items()))
         print("With the slides' settings: make report")
+    for warned in find_warnings(read_chapters(Path(folder, "notebooks"))):
+        print(f"beware: {warned}")
     print(f"\nto read: {folder}/report.html\n         {folder}/report.pdf")
     print(f"numbers: {folder}/results/numbers.csv\nto try:  make lab, to attack by hand")
     if begun := os.environ.get("ADVLIB_BEGUN"):

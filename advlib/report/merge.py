@@ -94,7 +94,7 @@ def _write_output(output: dict[str, Any], about: dict[str, Any]) -> str:
             return f'<div class="advlib-table" label="{about["label"]}">{shown}</div>'
         case "title":
             return _write_title(about)
-        case "caption":
+        case "caption" | "warning":
             return ""
     for media in ("text/markdown", "text/latex"):
         if media in data:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -34,6 +35,8 @@ class Notebook:
     """How long its execution took."""
     cells: list[tuple[int, dict[str, Any]]]
     """The cells that the report shows, as they are in the file, with their numbers from 1."""
+    warnings: tuple[str, ...] = ()
+    """What advlib warned of, in whatever cell."""
 
     @property
     def shown(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -62,6 +65,15 @@ def read_chapters(folder: str | os.PathLike[str]) -> list[Notebook]:
         _without_once(notebook) if notebook.source in sources[:index] else notebook
         for index, notebook in enumerate(read)
     ]
+
+
+def find_warnings(notebooks: Iterable[Notebook]) -> dict[str, list[str]]:
+    """Return what advlib warned of, each sentence once, with the sources of its notebooks."""
+    found: dict[str, dict[str, None]] = {}
+    for notebook in notebooks:
+        for words in notebook.warnings:
+            found.setdefault(words, {})[notebook.source] = None
+    return {words: [*sources] for words, sources in found.items()}
 
 
 def digest_cells(content: bytes) -> str:
@@ -97,6 +109,12 @@ def _read(path: Path) -> Notebook:
                 for number, cell in enumerate(content["cells"], start=1)
                 if not LEFT_OUT & _tags(cell)
             ],
+            warnings=tuple(
+                said["words"]
+                for cell in content["cells"]
+                for output in cell.get("outputs", [])
+                if (said := output.get("metadata", {}).get("advlib", {})).get("kind") == "warning"
+            ),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedFileError(

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from advlib.methods import METHODS
-from advlib.results.notebooks import Notebook
+from advlib.results.notebooks import Notebook, find_warnings
 from advlib.settings import Experiment, OfExperiment
-from advlib.show.words import percent, write_list
+from advlib.show.words import escape, percent, write_list
 
 
 class Section(NamedTuple):
@@ -50,6 +50,15 @@ class Results(OfExperiment):
         rows = found[(found[["data", "rates", "method"]] == wanted).all(axis="columns")]
         hidden = rows["worst case"] > (3 * rows["FGSM"]).clip(lower=50)
         return rows.iloc[0] if hidden.any() else None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What advlib warned of, and in which sections: Markdown, a sentence each."""
+        return [
+            f"{escape(words[:1].upper() + words[1:])}"
+            f" ({write_list(f'[{source}]({source}.ipynb)' for source in sources)})."
+            for words, sources in find_warnings(self.notebooks).items()
+        ]
 
     @property
     def attacked(self) -> int:

@@ -6,6 +6,7 @@ Each figure and table has a CSV file; numbers.csv and numbers.json have all numb
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,7 @@ from advlib.kept import files, folders
 from advlib.results.notebooks import Notebook, read_chapters
 from advlib.settings import declared
 
+_CELLS = re.compile(r'("(?:[^"]|"")*"|[^",\n]*)(,|\r?\n)')
 COLUMNS = ("table", "row", "column", "value", "unit", "images", "low", "high")
 
 
@@ -47,7 +49,7 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
     found = {}
     for path in sorted([*folder.glob("fig-*.csv"), *folder.glob("tbl-*.csv")]):
         try:
-            found[path.stem] = from_csv(path.read_text(encoding="utf-8"))
+            found[path.stem] = from_csv(path.read_bytes().decode())
         except ValueError as error:
             raise ValueError(f"{path} is damaged: {error}") from error
     if not found:
@@ -110,7 +112,7 @@ def _rows(about: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
     frame = _frame(about["data"])
     for index, cells in zip(frame.index, frame.to_dict("records"), strict=True):
         row = ", ".join(str(cells[column]) for column in about["rows"]) or str(index)
-        n = cells.get("n", about.get("images"))
+        n = about.get("images") or cells.get("n")  # a column of this name may be a model's
         for column, value in cells.items():
             if column in about["rows"] or isinstance(value, str):
                 continue
@@ -130,28 +132,33 @@ def _defined(value: Any) -> Any:
 def to_csv(frame: pd.DataFrame) -> str:
     """Return a DataFrame as CSV from which `from_csv` makes the same again.
 
-    Strings are quoted and numbers are not, so that "3" and 3 stay apart; floats have all their
-    digits; what is undefined is NaN. The first column is the index. Within a string, quotation
-    marks and the like are written as JSON does, with a backslash. A cell that is neither a string
-    nor a number is a TypeError.
+    As RFC 4180 has it, but for the ends of lines. Strings are quoted and numbers are not, so that
+    "3" and 3 stay apart; floats have all their digits; what is undefined is NaN. The first column
+    is the index. A cell that is neither a string nor a number is a TypeError.
     """
     rows: list[list[Any]] = [["", *frame.columns]]
     cells = frame.astype(object).to_numpy().tolist()
     rows += [[index, *row] for index, row in zip(frame.index.tolist(), cells, strict=True)]
-    return "".join(f"{_line(row)}\n" for row in rows)
+    return "".join(f"{','.join(map(_write_cell, row))}\n" for row in rows)
 
 
-def _line(row: list[Any]) -> str:
-    for value in row:
-        if not isinstance(value, str | int | float) or isinstance(value, bool):
-            raise TypeError(f"a cell must be a string or a number, got {value!r}")
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":"))[1:-1]
+def _write_cell(value: Any) -> str:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise TypeError(f"a cell must be a string or a number, got {value!r}")
+    doubled = str(value).replace('"', '""')
+    return f'"{doubled}"' if isinstance(value, str) else json.dumps(value)
 
 
 def from_csv(text: str) -> pd.DataFrame:
     """Return the DataFrame that `to_csv` wrote; another text is a ValueError."""
-    rows = [json.loads(f"[{line}]") for line in text.removesuffix("\n").split("\n")]
-    if not rows[0] or any(len(row) != len(rows[0]) for row in rows):
+    found, rows = _CELLS.findall(text), list[list[Any]]([[]])
+    for cell, end in found:
+        quoted = cell.startswith('"')
+        rows[-1].append(cell[1:-1].replace('""', '"') if quoted else json.loads(cell))
+        if end != ",":
+            rows.append([])
+    whole = rows.pop() == [] and "".join(map("".join, found)) == text
+    if not whole or not rows or any(len(row) != len(rows[0]) for row in rows):
         raise ValueError("no heading, or rows of different lengths")
     (_, *columns), *rest = rows
     return _frame(

@@ -27,7 +27,7 @@ class Numbers:
     shares: Sequence[str] = ()
     """Columns (patterns) that are shares of images: they get an interval."""
     images: int | None = None
-    """Of how many images, where no column `n` says it."""
+    """Of how many images; without it a column `n` says it."""
     rows: Sequence[str] = ()
     """Columns that say which row it is, where the index does not."""
 

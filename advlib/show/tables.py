@@ -45,7 +45,7 @@ def lay_out(
 ) -> pd.DataFrame:
     """Lay out numbers as `write` writes them; the index becomes the first column."""
     body = frame.map(write)
-    body.insert(0, heading, [str(name) for name in frame.index])
+    body.insert(0, heading, [str(name) for name in frame.index], allow_duplicates=True)
     return body
 
 

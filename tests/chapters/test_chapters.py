@@ -33,9 +33,9 @@ QUICK = {"epochs": 1, "attacked": 4}
 
 def bring_weights(folder: Path) -> dict[str, Any]:
     folder.mkdir()
-    for name, theirs in {"first": "standard", "second": "mixed"}.items():
+    for name, theirs in {"n": "standard", "Holds": "mixed"}.items():  # as columns are named
         shutil.copy(REFERENCE / f"{theirs}.safetensors", folder / f"{name}.safetensors")
-    return {"methods": ("first", "second"), "weights": str(folder), "images": 200}
+    return {"methods": ("n", "Holds"), "weights": str(folder), "images": 200}
 
 
 SUBJECTS: dict[str, Callable[[Path], dict[str, Any]]] = {

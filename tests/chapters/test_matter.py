@@ -10,6 +10,7 @@ from toys import cell, display, text, write_notebook
 
 from advlib.kept.folders import MATTER, REFERENCE
 from advlib.report import live
+from advlib.results.notebooks import read_chapters
 from advlib.results.tables import collect
 from advlib.settings import Experiment, declared
 from advlib.show.captions import split
@@ -80,6 +81,20 @@ def test_it_tells_of_any_subject(subject: str, tmp_path: Path) -> None:
     assert ("Hollow" in front.shown["fig-errors"]["caption"]) == (subject == "one of their methods")
     first, *_ = back.shown["tbl-stages"]["content"]["text/markdown"].splitlines()[2:]
     assert " | 12.5 | \N{EN DASH} | Table *transfer-error*, " in first
+
+
+def test_what_was_warned_of_is_in_the_abstract(tmp_path: Path) -> None:
+    """Once, with the sections in which it was; also of a cell that the report leaves out."""
+    put_report(tmp_path, SUBJECTS["weights"])
+    said = display({}, {"kind": "warning", "words": "a model *fails*"})
+    about = read_chapters(tmp_path)[0].experiment
+    for name in ("4-a", "5-b"):
+        cells = [cell(said), cell(said, tags=("notebook-only",))]
+        write_notebook(tmp_path, name, *cells, advlib={"experiment": about})
+    abstract, introduction = matter("front", str(tmp_path), tmp_path).said[2:4]
+    expected = r"**Beware:** A model \*fails\* ([4-a](4-a.ipynb) and [5-b](5-b.ipynb))."
+    assert abstract.strip() == expected
+    assert introduction.startswith("# Introduction")
 
 
 @pytest.mark.parametrize("alpha", [0.5, 0.4])

@@ -1,5 +1,6 @@
 """What a chapter begins with."""
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from advlib.experiment import kernel
 from advlib.experiment.opening import open_experiment
 from advlib.experiment.parameters import resolve
 from advlib.kept.folders import PARAMETERS
+from notebooks import executing
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +44,31 @@ def test_in_a_report_what_a_notebook_does_not_name_is_the_report_s(
     assert (experiment.epochs, experiment.learning_rate, experiment.seed) == (2, 0.5, 7)
     with pytest.raises(ValueError, match="seed"):
         open_experiment({"images": 60, "seed": 0})
+
+
+def test_in_a_report_what_advlib_warns_of_is_displayed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each sentence once, whatever model; what others warn of goes where it goes."""
+    (tmp_path / "report.yaml").write_text("images: 50\n")
+    monkeypatch.setenv(PARAMETERS, str(tmp_path / "report.yaml"))
+    code = """
+import warnings, advlib
+from torch import nn
+from advlib.experiment.opening import open_experiment
+test = open_experiment({}).data.test.first(60)
+models = {name: nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.Sigmoid()) for name in "ab"}
+advlib.transfer(models, test.images, test.labels)
+advlib.evaluate(models["a"], test.images, test.labels)
+warnings.warn("another")
+"""
+    with warnings.catch_warnings(record=True) as others, executing({}) as cells:
+        cells.run(code)
+        (shown,) = cells.outputs
+    about = shown["metadata"]["advlib"]
+    assert about["kind"] == "warning"
+    assert about["words"].startswith("a model returns numbers from 0 to 1 alone")
+    assert [str(each.message) for each in others] == ["another"]
 
 
 def test_by_hand_it_is_the_quick_set_s() -> None:

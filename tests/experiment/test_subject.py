@@ -1,7 +1,10 @@
 """What an experiment names: loaded once, tried by a real step, or told with its file and line."""
 
+import copy
+import hashlib
 import re
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,16 +12,19 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+import torchvision
 import yaml
 from folders import put_idx, put_pictures
+from torch import nn
 
 from advlib import evaluate
+from advlib.data.idx import FILES
 from advlib.experiment import parameters
 from advlib.experiment.own import digest_own, find_own
-from advlib.experiment.subject import OwnCodeError, load_own, resolve_subject
+from advlib.experiment.subject import OwnCodeError, load_own, load_weights, resolve_subject
 from advlib.kept.folders import MNIST
 from advlib.runs import build_network
-from advlib.settings import Experiment, read_origin
+from advlib.settings import DATASETS, Experiment, read_origin
 
 HEAD = """\
 import torch
@@ -144,6 +150,14 @@ def test_what_is_right_passes(say: Say, given: list[str]) -> None:
             "it has other weights each time",
         ),
         (
+            "class Listed(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+            "        self.head, self.layers = nn.Linear(9, 3), [nn.Linear(784, 9)]\n"
+            "    def forward(self, images):\n"
+            "        return self.head(self.layers[0](images.flatten(1)))",
+            "NETWORK=mine.py:Listed",
+            "it has weights that its state does not hold",
+        ),
+        (
             "class Bad(Net):\n    def forward(self, images):\n"
             "        return super().forward(images.detach())",
             "NETWORK=mine.py:Bad",
@@ -171,6 +185,11 @@ def test_the_last_minibatch_is_tried_too(say: Say) -> None:
         ("Net", {"9.weight": torch.ones(2)}, "Unexpected .*9.weight"),
         ("Net", {"1.weight": torch.ones(2, 2)}, "size mismatch for 1.weight"),
         ("Net", {"3.bias": torch.full((3,), torch.nan)}, "values are not finite in 3.bias"),
+        ("Net", {"3.bias": torch.ones(3, dtype=torch.int8)}, "another kind.*3.bias.*int8"),
+        ("Net", {"3.bias": torch.ones(3, dtype=torch.uint8)}, "another kind.*3.bias.*uint8"),
+        ("Net", {"3.bias": torch.ones(3, dtype=torch.bool)}, "another kind.*3.bias.*bool"),
+        ("Net", {"3.bias": torch.ones(3, dtype=torch.complex64)}, "another kind.*complex64"),
+        ("Net", {"3.bias": torch.ones(3, dtype=torch.float16)}, ""),
         ("Tied", {"a.weight": None}, ""),  # b.weight is the same
         ("Tied", {"a.weight": None, "a.bias": None}, "Missing .*a.bias"),
     ],
@@ -187,6 +206,49 @@ def test_weights(
     said = say("", *given, "METHODS=my_own")
     expected = f"error: my_own.safetensors must have the weights .*{words}.*" if words else ""
     assert re.fullmatch(expected, said, re.DOTALL)
+
+
+def test_weights_may_be_those_of_data_parallel(tmp_path: Path) -> None:
+    model = nn.Linear(3, 2)
+    for name, network in {"a": model, "b": nn.Sequential(OrderedDict(module=model))}.items():
+        for each in (network, nn.DataParallel(network)):
+            safetensors.torch.save_file(each.state_dict(), tmp_path / name)
+            loaded = copy.deepcopy(network)
+            nn.init.zeros_(next(loaded.parameters()))
+            load_weights(loaded, tmp_path / name)
+            assert torch.equal(next(loaded.parameters()), model.weight)
+
+
+def test_a_softmax_is_told_without_a_path(say: Say, tmp_path: Path) -> None:
+    code = "def Soft(shape, classes): return nn.Sequential(Net(classes, shape), nn.Softmax(1))"
+    (said,) = say(code, "NETWORK=mine.py:Soft").splitlines()
+    assert said.startswith("beware: a model returns numbers from 0 to 1 alone")
+
+
+def test_a_file_may_import_what_lies_beside_it(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "blocks.py").write_text("from torch import nn\nbody = nn.Flatten\n")
+    code = (
+        "from .blocks import body\n{}\ndef Own(): return nn.Sequential(body(), nn.Linear(784, 3))"
+    )
+    assert "ZeroDivisionError" in say(code.format("1 / 0"), "NETWORK=mine.py:Own")
+    assert say(code.format(""), "NETWORK=mine.py:Own") == ""
+    assert tmp_path / "blocks.py" in find_own(tmp_path / "mine.py")
+
+
+def test_a_folder_with_published_files_is_that_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_idx(tmp_path, classes=9, train=5010, size=(28, 28), gzipped=True)
+    sums = [
+        hashlib.md5((tmp_path / f"{name}.gz").read_bytes()).hexdigest() for name in FILES.values()
+    ]
+    assert resolve_subject(Experiment(dataset=str(tmp_path))).data.classes[0] == "1"
+    row = DATASETS["KMNIST"]
+    assert [*row.md5] == [md5 for _, md5 in torchvision.datasets.KMNIST.resources]
+    monkeypatch.setitem(DATASETS, "KMNIST", row._replace(md5=tuple(sums)))
+    subject = resolve_subject(Experiment(dataset=str(tmp_path), images=7))
+    assert (subject.data.name, subject.experiment.dataset) == ("KMNIST", "KMNIST")
+    assert subject.data.classes == tuple(torchvision.datasets.KMNIST.classes)
 
 
 def test_weights_that_cannot_be_read(say: Say, tmp_path: Path) -> None:

@@ -137,6 +137,22 @@ class Sick(nn.Module):
         return logits * torch.nan if self.broken else logits
 
 
+class Keeping(Sick):
+    """Keeps what it says, with its history."""
+
+    def forward(self, images: Tensor) -> Any:
+        self.kept = [super().forward(images)]
+        return self.kept[0]
+
+
+def test_a_network_that_keeps_an_output_is_copied_as_well(panel: Panel) -> None:
+    model = Keeping()
+    model(DATA.test.images[:2])
+    panel.add("keeping", model)
+    assert "keeping" in panel.models
+    assert model.kept[0].requires_grad
+
+
 def test_a_network_that_breaks_says_so_and_the_panel_goes_on(panel: Panel) -> None:
     panel.add("sick", Sick())
     settle(panel)

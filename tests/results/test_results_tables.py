@@ -44,7 +44,9 @@ def test_collects_from_notebooks_in_the_reports_order(tmp_path: Path) -> None:
     assert_frame_equal(found["tbl-z"], ARCHITECTURE, check_index_type=False)
 
 
-@pytest.mark.parametrize("content", ["", '"","a"\n"x"\n', '"","a"\n"x",1,\n', '"","a"\n"x",o\n'])
+@pytest.mark.parametrize(
+    "content", ["", '"","a"\n"x",1\n"', '"","a"\n"x"\n', '"","a"\n"x",1,\n', '"","a"\n"x",o\n']
+)
 def test_a_damaged_file_is_named(content: str, tmp_path: Path) -> None:
     (tmp_path / "tbl-a.csv").write_text(content)
     with pytest.raises(ValueError, match=r"tbl-a\.csv is damaged"):
@@ -80,9 +82,12 @@ def test_csv_gives_the_same_frame_again(frame: pd.DataFrame) -> None:
 
 
 def test_csv_is_what_pandas_reads_too(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text(to_csv(EVALUATION), encoding="utf-8")
-    read = pd.read_csv(tmp_path / "a.csv", index_col=0)
-    assert_frame_equal(read, EVALUATION, check_exact=True, check_names=False)
+    """As RFC 4180 has it: a class may have any name."""
+    frame = EVALUATION.assign(**{'5", double': ['a "b"', "two\nlines, one \\"]})
+    (tmp_path / "tbl-a.csv").write_text(to_csv(frame), encoding="utf-8", newline="")
+    read = pd.read_csv(tmp_path / "tbl-a.csv", index_col=0)
+    assert_frame_equal(read, frame, check_exact=True, check_names=False, check_dtype=False)
+    assert_frame_equal(results.read(tmp_path)["tbl-a"], frame, check_exact=True)
 
 
 @pytest.mark.parametrize("value", [True, None, [1], pd.Timestamp("2026-11-22")])
@@ -108,7 +113,7 @@ def test_the_reference_results_have_no_seconds_and_their_checksums() -> None:
 
 SETTINGS = pd.DataFrame({"dataset": ["MNIST"], "epsilon": [0.1], "images": [math.nan]})
 SWEEP = pd.DataFrame({"model": ["mixed"], "attack": ["FGSM"], "epsilon": [0.1], "error": [25.0]})
-TRANSFER = pd.DataFrame({"mixed": [10.0]}, index=["standard"])
+TRANSFER = pd.DataFrame({"mixed": [10.0], "n": [20.0]}, index=["standard"])  # a model's name
 SHOWN = {
     "tbl-settings": Numbers(SETTINGS),
     "tbl-evaluation-mixed": Numbers(EVALUATION, {"n": "images", "*": "%"}, shares=["error"]),
@@ -153,6 +158,7 @@ def test_a_share_of_images_has_its_interval(written: dict[str, bytes]) -> None:
         (("tbl-evaluation-mixed", "adversarial", "error"), 10_000, 9680),
         (("fig-epsilons", "mixed, FGSM, 0.1", "error"), 200, 50),
         (("tbl-transfer-error", "standard", "mixed"), 1000, 100),
+        (("tbl-transfer-error", "standard", "n"), 1000, 200),
     ):
         found = find(rows, *at)
         low, high = binomtest(hits, n).proportion_ci(method="wilson")
