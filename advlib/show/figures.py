@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from cycler import cycler
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
 
-from advlib.show.captions import Numbers, publish
+from advlib.kept.folders import FONTS
+from advlib.show.captions import WIDTH, Numbers, publish
 
-WIDTH = 6.3
-"""Width of the report's text in inches."""
 SHOWN = 65
 """Of so many classes there are images in a figure."""
 HIGHEST = 8.0
@@ -42,10 +42,20 @@ CURVES = tuple(
 ABREAST = 4
 """Panels beside each other; more go into further rows."""
 
-# STIX comes with matplotlib, so that a figure looks the same on every machine.
+FONT = "Libertinus Serif"
+"""The report's typeface. It comes with advlib, so that a figure looks the same on every machine."""
+for _file in sorted(FONTS.glob("*.otf")):
+    font_manager.fontManager.addfont(_file)
+    # before one of the same name that the system may have
+    font_manager.fontManager.ttflist.insert(0, font_manager.fontManager.ttflist.pop())
+
 STYLE: dict[Any, Any] = {
-    "font.family": "STIXGeneral",
-    "mathtext.fontset": "stix",
+    "font.family": [FONT, "STIXGeneral"],  # which has letters of other scripts
+    "mathtext.fontset": "custom",
+    **dict.fromkeys(("mathtext.rm", "mathtext.cal"), FONT),
+    "mathtext.it": f"{FONT}:italic",
+    "mathtext.bf": f"{FONT}:bold",
+    "mathtext.fallback": "stix",
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.labelsize": 9,
