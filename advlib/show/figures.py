@@ -25,6 +25,8 @@ SHOWN = 65
 """Of so many classes there are images in a figure."""
 HIGHEST = 8.0
 """What fits on a page, in inches."""
+SMALLEST = 8
+"""Letters of fewer points are not read with ease."""
 SCREEN, SHARPNESS = 96, 1.5
 """Pixels to an inch in a browser, and how many the PNG has for each."""
 
@@ -59,8 +61,8 @@ STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.labelsize": 9,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
+    "xtick.labelsize": SMALLEST,
+    "ytick.labelsize": SMALLEST,
     "legend.fontsize": 9,
     "legend.frameon": False,
     "axes.spines.top": False,
@@ -100,10 +102,14 @@ def show(
     "fig-" and its name, `caption` is Markdown, `alt` is what a reader who cannot see it should
     know, `numbers` are those that it shows, `seconds` what the training took that gave them, and
     `more` what else there is of it, by media type.
-    A ValueError says that something is missing, or that no font has one of its characters.
+    A ValueError says that something is missing, that no font has one of its characters, or that
+    some are too small to read.
     """
     from matplotlib import pyplot as plt
 
+    sizes = [text.get_fontsize() for text in figure.findobj(Text) if text.get_text()]
+    if min(sizes, default=SMALLEST) < SMALLEST:
+        raise ValueError(f"{label}: no letter under {SMALLEST} points, not {min(sizes):g}")
     file, picture = io.StringIO(), io.BytesIO()
     with mpl.style.context(LOOK), warnings.catch_warnings():
         warnings.filterwarnings("error", r"Glyph \d+ .*missing from")
