@@ -43,7 +43,9 @@ PANDOC = {
 
 MARGIN = 32 / 25.4 * 72
 PAGE = 297 / 25.4 * 72 - 2 * MARGIN
-"""What is above a page's text, and the height of it, in points, as report.typ has them."""
+BELOW = 1.8 * 11
+"""What is above a page's text, the height of it, and the space below a float, in points, as
+report.typ has them."""
 
 
 def typeset_text(text: str, figures: dict[str, bytes]) -> tuple[bytes, bytes]:
@@ -172,8 +174,8 @@ def _name_cell(error: Exception, text: Path) -> str:
 
 
 Unit = tuple[str, float]
-"""A part of the text that no float may split, or a float: what it is (text, section, which a
-heading begins, or float), and its height."""
+"""A part of the text that nothing may split: what it is (text, section or subsection, which its
+heading begins, figure, or table), and its height."""
 
 
 def _place_floats(text: str, marks: Sequence[tuple[str, float]]) -> str:
@@ -189,32 +191,44 @@ def _place_floats(text: str, marks: Sequence[tuple[str, float]]) -> str:
     return "".join([head, *(parts[index] for index in order), parts[-1]])
 
 
-def order_units(units: Sequence[Unit], filled: float = 0, page: float = PAGE) -> list[int]:
+def order_units(
+    units: Sequence[Unit], filled: float = 0, page: float = PAGE, below: float = BELOW
+) -> list[int]:
     """Return the order of a text's units in which no figure and no table leaves a page early.
 
-    One for which a page has no room waits until the next has; it stays in its section, and behind
-    those before it. The units begin where so much of a page is `filled`.
+    One for which a page has no room waits until the next has; it stays in its section, in its
+    subsection where that leaves hardly any room, and behind those of its kind before it. The units
+    begin where so much of a page is `filled`.
     """
     order: list[int] = []
     waiting: list[int] = []
 
-    def put(index: int) -> None:
+    def put(index: int, *, turn: bool = False) -> None:
         nonlocal filled
-        kind, height = units[index]
-        begin = 0 if kind == "float" and filled + height > page >= height else filled
-        filled = (begin + height) % page
+        filled = ((0 if turn else filled) + units[index][1]) % page
         order.append(index)
 
-    for index, (kind, height) in enumerate(units):
-        if kind == "float" and (waiting or filled + height > page >= height):
-            waiting.append(index)
-            continue
-        if kind == "section":
+    def put_waiting() -> None:
+        behind = set()
+        for index in [*waiting]:
+            kind, height = units[index]
+            breaks = height - below > page
+            if kind not in behind and (breaks or filled + height - below <= page):
+                waiting.remove(index)
+                put(index)
+            else:
+                behind.add(kind)
+
+    for index, (kind, _) in enumerate(units):
+        if kind == "section" or (kind == "subsection" and page - filled < page / 6):
             while waiting:
-                put(waiting.pop(0))
-        put(index)
-        while waiting and filled + units[waiting[0]][1] <= page:
-            put(waiting.pop(0))
+                put(waiting.pop(0), turn=True)
+                put_waiting()
+        if kind in ("figure", "table"):
+            waiting.append(index)
+        else:
+            put(index)
+        put_waiting()
     return order + waiting
 
 

@@ -237,16 +237,17 @@ local function announce_cell(place)
 end
 
 -- For typst: a mark begins each unit, which no figure or table may split: a heading with what follows it, and text up
--- to the end of a sentence. typeset.py moves those that are `float`, between the units of their section.
+-- to the end of a sentence. typeset.py moves figures and tables, between the units of their section.
 local function mark_units(blocks)
   local result, comment, glued = pandoc.Blocks({}), nil, false
   for _, block in ipairs(blocks) do
-    local float = is_figure(block) or (block.t == 'Table' and block.identifier ~= '')
+    local float = is_figure(block) and 'figure' or (block.t == 'Table' and block.identifier ~= '' and 'table')
     if block.t == 'RawBlock' and block.text:match('^//') then
       comment = block
     else
       if block.t == 'Header' or not glued then
-        local kind = block.t == 'Header' and block.level == 1 and 'section' or float and 'float' or 'text'
+        local kind = float or 'text'
+        if block.t == 'Header' then kind = block.level == 1 and 'section' or 'subsection' end
         result:extend({ pandoc.RawBlock('typst', ('#unit("%s")'):format(kind)), comment })
       end
       result:insert(block)

@@ -104,21 +104,25 @@ def test_figures_and_tables_stay_in_their_section(page: BeautifulSoup, pdf: str)
     ("units", "order"),
     [
         # there is room
-        ("section 10, float 50, text 10", [0, 1, 2]),
+        ("section 10, figure 50, text 10", [0, 1, 2]),
         # there is none: text goes on, up to the next page
-        ("text 60, float 50, text 20, text 30, text 10", [0, 2, 3, 1, 4]),
-        # and so do those behind it, in their order
-        ("text 60, float 50, float 10, text 50, text 9", [0, 3, 1, 2, 4]),
+        ("text 60, figure 50, text 20, text 30, text 10", [0, 2, 3, 1, 4]),
+        # and so do those of its kind behind it, in their order, but no others
+        ("text 60, figure 50, figure 10, text 50, text 9", [0, 3, 1, 2, 4]),
+        ("text 60, figure 50, table 10, text 50, text 9", [0, 2, 3, 1, 4]),
         # no further than its section
-        ("text 60, float 50, text 5, section 10, text 50", [0, 2, 1, 3, 4]),
-        ("text 60, float 50", [0, 1]),
+        ("text 60, figure 50, text 5, section 10, text 50", [0, 2, 1, 3, 4]),
+        ("text 60, figure 50", [0, 1]),
+        # and its subsection, where the page is nearly full
+        ("text 60, figure 50, text 30, subsection 5", [0, 2, 1, 3]),
+        ("text 60, figure 50, text 5, subsection 30, text 9", [0, 2, 3, 4, 1]),
         # a table that is higher than a page breaks, and need not wait
-        ("text 60, float 150, text 10", [0, 1, 2]),
+        ("text 60, table 150, text 10", [0, 1, 2]),
     ],
 )
 def test_what_has_no_room_waits(units: str, order: list[int]) -> None:
     parts = [(kind, float(height)) for kind, height in map(str.split, units.split(", "))]
-    assert order_units(parts, 0, 100) == order
+    assert order_units(parts, filled=0, page=100, below=0) == order
 
 
 def test_decimal_points_are_under_each_other(page: BeautifulSoup, pieces: list[Piece]) -> None:
