@@ -107,7 +107,7 @@ def show(
     """
     from matplotlib import pyplot as plt
 
-    sizes = [text.get_fontsize() for text in figure.findobj(Text) if text.get_text()]
+    sizes = [float(text.get_fontsize()) for text in figure.findobj(Text) if text.get_text()]
     if min(sizes, default=SMALLEST) < SMALLEST:
         raise ValueError(f"{label}: no letter under {SMALLEST} points, not {min(sizes):g}")
     file, picture = io.StringIO(), io.BytesIO()

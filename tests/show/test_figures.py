@@ -12,6 +12,7 @@ from matplotlib.text import Text
 
 from advlib.kept.folders import FONTS
 from advlib.show import figures
+from advlib.show.captions import WIDTH
 from advlib.show.drawings import draw_bands
 
 
@@ -46,7 +47,7 @@ def test_figures_are_the_same_svg_each_time_at_the_text_s_width(outputs: Any) ->
         show(draw_bands([(np.eye(8).reshape(1, 2, 1, 4, 8), "ab")])[0])
     first, _, second, _ = (output.data.get("image/svg+xml", "") for output in outputs)
     assert first == second
-    assert ET.fromstring(first).get("width") == f"{72 * figures.WIDTH:g}pt"
+    assert ET.fromstring(first).get("width") == f"{72 * WIDTH:g}pt"
 
 
 def test_a_figure_has_the_typeface_of_the_text_and_no_small_letters(outputs: Any) -> None:
