@@ -37,6 +37,18 @@ TABLE_TEXT = [
     "69.95",
 ]
 
+LAYERS = range(20)
+WIDE = "\n".join(
+    f"| {name} | " + " | ".join(cells) + " |"
+    for name, cells in {
+        "layer": [str(layer) for layer in LAYERS],
+        ":---": ["---:" for _ in LAYERS],
+        "name": [f"layer{layer}" for layer in LAYERS],
+        "memory": [f"{37 * layer}KB" for layer in LAYERS],
+    }.items()
+)
+"""More columns than a page has room for."""
+
 METHODS = ("standard", "mixed", "adversarial")
 EXPERIMENT = {"epsilon": 0.1, "methods": [*METHODS]}
 
@@ -101,7 +113,7 @@ def table(name: str, caption: str = "Five figures.", body: str = TABLE, **more: 
 def training(method: str) -> list[NotebookNode]:
     return [
         text("# Network\n\nSee Table *network*.", "once"),
-        table("network", "The network."),
+        table("network", "The network.", WIDE),
         cell(prose(f"# Training, {method}\n\nSee Figure *{method}* and Table *{method}*.")),
         cell(new_output("stream", name="stderr", text="progress 17 %"), source="train()"),
         figure(method, f"Curves of {method} training."),

@@ -30,8 +30,12 @@ NOTEBOOK = "ADVLIB_NOTEBOOK"
 """Is there the executed notebook's name."""
 METHOD_TEXTS = NOTEBOOKS / "methods"
 STYLE = MATTER / "style"
+FONTS = PACKAGE / "show" / "fonts"
+"""The figures' typeface."""
 
-DATA = frozenset({MNIST, REFERENCE, RESULTS, ILLUSIONS, SEEDS, PUBLISHED, METHOD_TEXTS, STYLE})
+DATA = frozenset(
+    {MNIST, REFERENCE, RESULTS, ILLUSIONS, SEEDS, PUBLISHED, METHOD_TEXTS, STYLE, FONTS}
+)
 """The places whose files a module reads that imports their names."""
 
 

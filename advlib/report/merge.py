@@ -14,9 +14,7 @@ from nbconvert.filters.ansi import strip_ansi
 from advlib.report import ReportError
 from advlib.report.prose import read_line, read_markdown, write_verbatim
 from advlib.results.notebooks import Notebook
-
-TEXT_WIDTH = 6.3 * 72
-"""Width, in points, of a figure that is as wide as the text."""
+from advlib.show.captions import WIDTH
 
 
 def write_html(notebooks: Sequence[Notebook]) -> tuple[str, dict[str, bytes]]:
@@ -118,7 +116,7 @@ def _write_screen(text: str | list[str]) -> str:
 
 def _write_figure(about: dict[str, Any], svg: str) -> str:
     points = re.search(r'<svg\b[^>]*\bwidth="([\d.]+)pt"', svg)
-    width = min(100, round(100 * float(points[1]) / TEXT_WIDTH)) if points else 100
+    width = min(100, round(100 * float(points[1]) / (72 * WIDTH))) if points else 100
     alt = html.escape(" ".join(about["alt"].split()))
     image = f'<img src="{about["label"]}.svg" alt="{alt}" width="{width}%">'
     caption = f"<figcaption>{read_line(about['caption'])}</figcaption>"

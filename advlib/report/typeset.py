@@ -7,11 +7,13 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,13 @@ PANDOC = {
     ),
     "typ": ("--to=typst-citations",),
 }
+
+
+MARGIN = 32 / 25.4 * 72
+PAGE = 297 / 25.4 * 72 - 2 * MARGIN
+BELOW = 1.8 * 11
+"""What is above a page's text, the height of it, and the space below a float, in points, as
+report.typ has them."""
 
 
 def typeset_text(text: str, figures: dict[str, bytes]) -> tuple[bytes, bytes]:
@@ -164,10 +173,76 @@ def _name_cell(error: Exception, text: Path) -> str:
     return f"typst cannot set the report: {message}"
 
 
+Unit = tuple[str, float]
+"""A part of the text that nothing may split: what it is (text, section or subsection, which its
+heading begins, figure, or table), and its height."""
+
+
+def _place_floats(text: str, marks: Sequence[tuple[str, float]]) -> str:
+    """Return a typst source with its figures and tables where they leave little room empty.
+
+    The marks are what begins where, in points from the top of the one page that holds all.
+    """
+    units = [(kind, below - y) for (kind, y), (_, below) in pairwise(marks)]
+    order = order_units(units, marks[0][1] - MARGIN)
+    head, *parts = re.split(r'^#unit\("\w+"\)\n', text, flags=re.MULTILINE)
+    if len(parts) != len(marks):  # somebody's own text says so, too
+        return text
+    return "".join([head, *(parts[index] for index in order), parts[-1]])
+
+
+def order_units(
+    units: Sequence[Unit], filled: float = 0, page: float = PAGE, below: float = BELOW
+) -> list[int]:
+    """Return the order of a text's units in which no figure and no table leaves a page early.
+
+    One for which a page has no room waits until the next has; it stays in its section, in its
+    subsection where that leaves hardly any room, and behind those of its kind before it. The units
+    begin where so much of a page is `filled`.
+    """
+    order: list[int] = []
+    waiting: list[int] = []
+
+    def put(index: int, *, turn: bool = False) -> None:
+        nonlocal filled
+        filled = ((0 if turn else filled) + units[index][1]) % page
+        order.append(index)
+
+    def put_waiting() -> None:
+        behind = set()
+        for index in [*waiting]:
+            kind, height = units[index]
+            breaks = height - below > page
+            if kind not in behind and (breaks or filled + height - below <= page):
+                waiting.remove(index)
+                put(index)
+            else:
+                behind.add(kind)
+
+    for index, (kind, _) in enumerate(units):
+        if kind == "section" or (kind == "subsection" and page - filled < page / 6):
+            while waiting:
+                put(waiting.pop(0), turn=True)
+                put_waiting()
+        if kind in ("figure", "table"):
+            waiting.append(index)
+        else:
+            put(index)
+        put_waiting()
+    return order + waiting
+
+
 def _typst(folder: Path, date: datetime) -> tuple[bytes, dict[str, str]]:
     """Return the PDF of report.typ, and what is printed as the number of each label."""
     try:
-        compiler = typst.Compiler(folder / "report.typ", root=folder, ignore_system_fonts=True)
+        source = folder / "report.typ"
+        given: dict[str, Any] = {"root": folder, "ignore_system_fonts": True}
+        with suppress(typst.TypstError, RuntimeError):  # the compiler then says where
+            measured = typst.Compiler(source, **given, sys_inputs={"tall": "yes"})
+            marks = json.loads(measured.query("<units>", field="value", one=True))
+            placed = _place_floats(source.read_text(encoding="utf-8"), marks)
+            source.write_text(placed, encoding="utf-8")
+        compiler = typst.Compiler(source, **given)
         pdf, warnings = compiler.compile_with_warnings(
             format="pdf", timestamp=date, pdf_standards="ua-1"
         )

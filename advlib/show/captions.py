@@ -14,6 +14,9 @@ from typing import Any, Literal
 import pandas as pd
 from IPython.display import publish_display_data
 
+WIDTH = 5.5
+"""The width of the report's text, and so of its figures, in inches; report.typ has it, too."""
+
 Kind = Literal["figure", "table"]
 
 

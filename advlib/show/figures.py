@@ -12,19 +12,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from cycler import cycler
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
 
-from advlib.show.captions import Numbers, publish
+from advlib.kept.folders import FONTS
+from advlib.show.captions import WIDTH, Numbers, publish
 
-WIDTH = 6.3
-"""Width of the report's text in inches."""
 SHOWN = 65
 """Of so many classes there are images in a figure."""
 HIGHEST = 8.0
 """What fits on a page, in inches."""
+SMALLEST = 8
+"""Letters of fewer points are not read with ease."""
 SCREEN, SHARPNESS = 96, 1.5
 """Pixels to an inch in a browser, and how many the PNG has for each."""
 
@@ -42,15 +44,25 @@ CURVES = tuple(
 ABREAST = 4
 """Panels beside each other; more go into further rows."""
 
-# STIX comes with matplotlib, so that a figure looks the same on every machine.
+FONT = "Libertinus Serif"
+"""The report's typeface. It comes with advlib, so that a figure looks the same on every machine."""
+for _file in sorted(FONTS.glob("*.otf")):
+    font_manager.fontManager.addfont(_file)
+    # before one of the same name that the system may have
+    font_manager.fontManager.ttflist.insert(0, font_manager.fontManager.ttflist.pop())
+
 STYLE: dict[Any, Any] = {
-    "font.family": "STIXGeneral",
-    "mathtext.fontset": "stix",
+    "font.family": [FONT, "STIXGeneral"],  # which has letters of other scripts
+    "mathtext.fontset": "custom",
+    **dict.fromkeys(("mathtext.rm", "mathtext.cal"), FONT),
+    "mathtext.it": f"{FONT}:italic",
+    "mathtext.bf": f"{FONT}:bold",
+    "mathtext.fallback": "stix",
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.labelsize": 9,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
+    "xtick.labelsize": SMALLEST,
+    "ytick.labelsize": SMALLEST,
     "legend.fontsize": 9,
     "legend.frameon": False,
     "axes.spines.top": False,
@@ -90,10 +102,14 @@ def show(
     "fig-" and its name, `caption` is Markdown, `alt` is what a reader who cannot see it should
     know, `numbers` are those that it shows, `seconds` what the training took that gave them, and
     `more` what else there is of it, by media type.
-    A ValueError says that something is missing, or that no font has one of its characters.
+    A ValueError says that something is missing, that no font has one of its characters, or that
+    some are too small to read.
     """
     from matplotlib import pyplot as plt
 
+    sizes = [float(text.get_fontsize()) for text in figure.findobj(Text) if text.get_text()]
+    if min(sizes, default=SMALLEST) < SMALLEST:
+        raise ValueError(f"{label}: no letter under {SMALLEST} points, not {min(sizes):g}")
     file, picture = io.StringIO(), io.BytesIO()
     with mpl.style.context(LOOK), warnings.catch_warnings():
         warnings.filterwarnings("error", r"Glyph \d+ .*missing from")

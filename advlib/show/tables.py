@@ -3,7 +3,8 @@
 `show` escapes the cells, so that one may hold anything; one that is Markdown itself is a `Markup`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -45,8 +46,21 @@ def lay_out(
 ) -> pd.DataFrame:
     """Lay out numbers as `write` writes them; the index becomes the first column."""
     body = frame.map(write)
-    body.insert(0, heading, [str(name) for name in frame.index], allow_duplicates=True)
+    alike = pd.api.types.is_float_dtype(frame.index)
+    names = write_alike(frame.index) if alike else [*map(str, frame.index)]
+    body.insert(0, heading, names, allow_duplicates=True)
     return body
+
+
+def write_alike(values: Iterable[Any]) -> list[str]:
+    """Write the numbers of one quantity, all with the decimals that one of them needs.
+
+    Text stays as it is, and what is missing is empty.
+    """
+    values = ["" if pd.isna(value) else value for value in values]
+    exact = [Decimal(str(value)).normalize() for value in values if not isinstance(value, str)]
+    decimals = max((-int(value.as_tuple().exponent) for value in exact), default=0)
+    return [v if isinstance(v, str) else number(v, max(decimals, 0)) for v in values]
 
 
 def _pipe(rows: list[list[str]], align: str) -> str:

@@ -4,7 +4,6 @@ package.path = pandoc.path.join({ pandoc.path.directory(PANDOC_SCRIPT_FILE), '?.
 local reading = require('reading')
 local tables = require('tables')
 
-local LONG = 30 -- a table of more rows may break over pages, and so cannot float
 local html = FORMAT:match('html') ~= nil
 local stringify = pandoc.utils.stringify
 local KINDS, labels, is_reference = reading.KINDS, reading.labels, reading.is_reference
@@ -115,7 +114,7 @@ local function write_figure(figure)
     return figure
   end
   local image = figure.content[1].content[1]
-  local open = '#figure(wide(image(%s, alt: %s, width: %s)), caption: ['
+  local open = '#figure(image(%s, alt: %s, width: %s), caption: ['
   open = open:format(typst_string(image.src), typst_string(stringify(image.caption)), image.attributes.width)
   local inlines = pandoc.Inlines({ typst(open) })
   inlines:extend(figure.caption.long[1].content)
@@ -123,17 +122,13 @@ local function write_figure(figure)
   return pandoc.Plain(inlines)
 end
 
-local function set_typst(rule, block)
-  return { pandoc.RawBlock('typst', '#[#set figure(' .. rule .. ')'), block, pandoc.RawBlock('typst', ']') }
-end
-
 -- One without a label, in a notebook's prose, has neither number nor caption, and stays where it is.
 local function write_table(tbl)
   tables.arrange(tbl)
   local numbered = tbl.identifier ~= ''
   if not html then
-    if not numbered then return set_typst('placement: none, numbering: none', tbl) end
-    return #tbl.bodies[1].body <= LONG and tbl or set_typst('placement: none', tbl)
+    if numbered then return tbl end
+    return { pandoc.RawBlock('typst', '#[#set figure(numbering: none)'), tbl, pandoc.RawBlock('typst', ']') }
   end
   if numbered then
     tbl.caption = number_caption(tbl.caption, tbl.identifier)
@@ -241,11 +236,34 @@ local function announce_cell(place)
   return html and {} or { pandoc.RawBlock('typst', '// ' .. place) }
 end
 
+-- For typst: a mark begins each unit, which no figure or table may split: a heading with what follows it, and text up
+-- to the end of a sentence. typeset.py moves figures and tables, between the units of their section.
+local function mark_units(blocks)
+  local result, comment, glued = pandoc.Blocks({}), nil, false
+  for _, block in ipairs(blocks) do
+    local float = is_figure(block) and 'figure' or (block.t == 'Table' and block.identifier ~= '' and 'table')
+    if block.t == 'RawBlock' and block.text:match('^//') then
+      comment = block
+    else
+      if block.t == 'Header' or not glued then
+        local kind = float or 'text'
+        if block.t == 'Header' then kind = block.level == 1 and 'section' or 'subsection' end
+        result:extend({ pandoc.RawBlock('typst', ('#unit("%s")'):format(kind)), comment })
+      end
+      result:insert(block)
+      if not float then glued = not stringify(block):match('[.?!][%)%]”’]*%s*$') or block.t == 'Header' end
+    end
+  end
+  result:insert(pandoc.RawBlock('typst', '#unit("end")'))
+  return result
+end
+
 function Pandoc(doc)
   local blocks = reading.read_document(doc, announce_cell)
   write_metadata(doc.meta)
   blocks = blocks:walk(WRITE)
   if not html then blocks = blocks:walk(WRITE_MATH) end
   doc.blocks = take_abstract(blocks, doc.meta)
+  if not html then doc.blocks = mark_units(doc.blocks) end
   return doc
 end

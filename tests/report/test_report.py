@@ -1,14 +1,18 @@
 """Tests of the report: toy notebooks, written as the real ones are, to HTML and PDF."""
 
+from itertools import pairwise
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from bs4 import BeautifulSoup
 from pypdf import PdfReader
-from toys import HOSTILE, METHODS, TABLE_TEXT, books, write
+from toys import HOSTILE, LAYERS, METHODS, TABLE_TEXT, books, write
 
-from advlib.kept.folders import STYLE
+from advlib.kept.folders import FONTS, STYLE
 from advlib.report.building import Report, build
+from advlib.report.typeset import order_units
+from advlib.show.captions import WIDTH
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +34,110 @@ def page(built: Report) -> BeautifulSoup:
 def pdf(built: Report) -> str:
     pages = PdfReader(built.pdf).pages
     return " ".join(" ".join(page.extract_text() for page in pages).split())
+
+
+class Piece(NamedTuple):
+    """A piece of a page's text, or the end of a line that is drawn: where it stands, in points."""
+
+    page: int
+    x: float
+    y: float
+    text: str = ""
+    size: float = 0
+    font: str = ""
+
+
+@pytest.fixture(scope="module")
+def pieces(built: Report) -> list[Piece]:
+    found: list[Piece] = []
+    for number, page in enumerate(PdfReader(built.pdf).pages):
+
+        def read(
+            text: str, cm: list[float], tm: list[float], font: Any, size: float, page: int = number
+        ) -> None:
+            x, y = (cm[i] * tm[4] + cm[2 + i] * tm[5] + cm[4 + i] for i in (0, 1))
+            if text.strip():
+                about = (text.strip(), size * abs(tm[0]), str(font["/BaseFont"]))
+                found.append(Piece(page, x, y, *about))
+
+        def draw(
+            operator: bytes, operands: Any, cm: list[float], tm: list[float], page: int = number
+        ) -> None:
+            if operator in (b"m", b"l"):
+                x, y = map(float, operands)
+                right, up = (cm[i] * x + cm[2 + i] * y + cm[4 + i] for i in (0, 1))
+                found.append(Piece(page, right, up))
+
+        page.extract_text(visitor_text=read, visitor_operand_before=draw)
+    return found
+
+
+def test_pages_are_legible_and_full(pieces: list[Piece]) -> None:
+    """Nothing stands beside the text, or under 8 points but in formulas; a page is used."""
+    edge = (595.28 - 72 * WIDTH) / 2
+    top, bottom = 842 - 32 / 25.4 * 72, 32 / 25.4 * 72
+    assert all(edge - 1 < piece.x < 595.28 - edge + 1 for piece in pieces)
+    wide = [piece for piece in pieces if piece.text.startswith("layer") and len(piece.text) > 5]
+    assert len(wide) == len(LAYERS)
+    for one, next_one in pairwise(sorted(wide, key=lambda piece: (-piece.y, piece.x))):
+        overlap = one.y == next_one.y and next_one.x - one.x < 0.4 * len(one.text) * one.size
+        assert not overlap, (one, next_one)
+    words = [piece for piece in pieces if piece.text and "Math" not in piece.font]
+    assert min(piece.size for piece in words) >= 8
+    for page in range(max(piece.page for piece in pieces)):
+        lowest = min(piece.y for piece in words if piece.page == page)
+        assert lowest - bottom < (top - bottom) / 3, page
+
+
+def test_figures_and_tables_stay_in_their_section(page: BeautifulSoup, pdf: str) -> None:
+    """Their captions and its heading come in the page's order."""
+    begins = []
+    for tag in page.select("h2:has(.number), figcaption, caption"):
+        words = tag.get_text().split()
+        begins.append(" ".join(words) if tag.name == "h2" else "{} {}. {}".format(*words))
+    places = [pdf.index(begin) for begin in begins]
+    assert len(places) > 15
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("units", "order"),
+    [
+        # there is room
+        ("section 10, figure 50, text 10", [0, 1, 2]),
+        # there is none: text goes on, up to the next page
+        ("text 60, figure 50, text 20, text 30, text 10", [0, 2, 3, 1, 4]),
+        # and so do those of its kind behind it, in their order, but no others
+        ("text 60, figure 50, figure 10, text 50, text 9", [0, 3, 1, 2, 4]),
+        ("text 60, figure 50, table 10, text 50, text 9", [0, 2, 3, 1, 4]),
+        # no further than its section
+        ("text 60, figure 50, text 5, section 10, text 50", [0, 2, 1, 3, 4]),
+        ("text 60, figure 50", [0, 1]),
+        # and its subsection, where the page is nearly full
+        ("text 60, figure 50, text 30, subsection 5", [0, 2, 1, 3]),
+        ("text 60, figure 50, text 5, subsection 30, text 9", [0, 2, 3, 4, 1]),
+        # a table that is higher than a page breaks, and need not wait
+        ("text 60, table 150, text 10", [0, 1, 2]),
+    ],
+)
+def test_what_has_no_room_waits(units: str, order: list[int]) -> None:
+    parts = [(kind, float(height)) for kind, height in map(str.split, units.split(", "))]
+    assert order_units(parts, filled=0, page=100, below=0) == order
+
+
+def test_decimal_points_are_under_each_other(page: BeautifulSoup, pieces: list[Piece]) -> None:
+    """Of a column with numbers of one and two digits, and one with a correction in brackets."""
+    digit = 0.465  # of Libertinus Serif, in its size
+    points = {
+        piece.text: piece.x + digit * piece.size * piece.text.index(".")
+        for piece in pieces
+        if piece.text.startswith(("1.53", "98.59", "69.95"))
+    }
+    assert len(points) == 3
+    assert max(points.values()) - min(points.values()) < 0.3
+    cells = [row.find_all("td")[2] for row in page.select("#tbl-standard tbody tr")]
+    pads = [str(cell.select("[style*=padding]")) for cell in cells]
+    assert pads[0] == pads[2] != pads[1] == "[]"
 
 
 def test_html_loads_and_runs_nothing(page: BeautifulSoup) -> None:
@@ -157,7 +265,8 @@ def test_results_are_written_whole(built: Report) -> None:
 
 def test_fonts_come_with_their_licences() -> None:
     fonts = STYLE / "fonts"
-    assert "SIL OPEN FONT LICENSE" in (fonts / "OFL.txt").read_text(encoding="utf-8")
+    for folder in (fonts, FONTS):
+        assert "SIL OPEN FONT LICENSE" in (folder / "OFL.txt").read_text(encoding="utf-8")
     assert "GUST Font License" in (fonts / "GUST-FONT-LICENSE.txt").read_text(encoding="utf-8")
     listed = (fonts / "README.md").read_text(encoding="utf-8")
     assert all(font.name.split("-")[0] in listed for font in fonts.glob("*.woff"))

@@ -1,13 +1,18 @@
 import base64
 import xml.etree.ElementTree as ET
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import font_manager
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from advlib.kept.folders import FONTS
 from advlib.show import figures
+from advlib.show.captions import WIDTH
 from advlib.show.drawings import draw_bands
 
 
@@ -42,7 +47,20 @@ def test_figures_are_the_same_svg_each_time_at_the_text_s_width(outputs: Any) ->
         show(draw_bands([(np.eye(8).reshape(1, 2, 1, 4, 8), "ab")])[0])
     first, _, second, _ = (output.data.get("image/svg+xml", "") for output in outputs)
     assert first == second
-    assert ET.fromstring(first).get("width") == f"{72 * figures.WIDTH:g}pt"
+    assert ET.fromstring(first).get("width") == f"{72 * WIDTH:g}pt"
+
+
+def test_a_figure_has_the_typeface_of_the_text_and_no_small_letters(outputs: Any) -> None:
+    figure = figures.new_figure(1)
+    axes = figure.subplots()
+    axes.set(title="A title", xlabel=r"$\epsilon$ in pixels")
+    show(figure)
+    for text in figure.findobj(Text):
+        found = Path(font_manager.findfont(text.get_fontproperties()))
+        assert found.is_relative_to(FONTS), text
+    axes.text(0, 0, "small", fontsize=7)
+    with pytest.raises(ValueError, match="under 8 points"):
+        show(figure)
 
 
 def test_names_are_short_and_no_formulas() -> None:

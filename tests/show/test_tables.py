@@ -85,3 +85,12 @@ def test_show_refuses_an_alignment_that_does_not_fit(align: str) -> None:
 )
 def test_wording(written: str, expected: str) -> None:
     assert written == expected
+
+
+def test_numbers_of_one_quantity_have_as_many_decimals() -> None:
+    assert tables.write_alike([0, 0.01, 0.025]) == ["0.000", "0.010", "0.025"]
+    mixed = [1, 0.05, "2, then halved", NAN, np.float64(1e-4)]
+    assert tables.write_alike(mixed) == ["1.0000", "0.0500", "2, then halved", "", "0.0001"]
+    assert tables.write_alike([50, 1000]) == ["50", "1,000"]
+    table = tables.lay_out(pd.DataFrame({"error": [1.5, 2.25]}, index=[0.0, 0.25]), "Size")
+    assert table.to_numpy().tolist() == [["0.00", "1.50"], ["0.25", "2.25"]]

@@ -1,4 +1,4 @@
-"""Make this folder's fonts: what the report uses of the whole OpenType fonts.
+"""Make this folder's fonts, and the figures': what the report uses of the whole OpenType fonts.
 
 python make.py FOLDER     # with LibertinusSerif-{Regular,Italic,Bold}.otf and NewCMMath-Book.otf
 """
@@ -36,6 +36,7 @@ TEXT_FEATURES = [
     "locl",
 ]
 MATH_FEATURES = ["ssty", "math", "dtls", "flac", "ccmp", "mark"]
+FIGURES = Path(__file__).parents[3] / "advlib" / "show" / "fonts"
 
 
 def codes(ranges: str) -> list[int]:
@@ -47,7 +48,7 @@ def codes(ranges: str) -> list[int]:
 def make(
     source: Path, target: Path, ranges: str, features: list[str], name: str | None = None
 ) -> None:
-    """Write the part of a font as WOFF, under another name if one is given."""
+    """Write the part of a font, as the target's suffix says, under another name if one is given."""
     font = TTFont(source, recalcTimestamp=False)
     options = Options(
         layout_features=features, hinting=False, desubroutinize=True, drop_tables=["FFTM", "PfEd"]
@@ -60,7 +61,7 @@ def make(
             if record.nameID in (1, 3, 4, 6, 16):
                 record.string = name.replace(" ", "") if record.nameID == 6 else name
         font["CFF "].cff.fontNames = [name.replace(" ", "")]
-    font.flavor = "woff"
+    font.flavor = "woff" if target.suffix == ".woff" else None
     font.save(target)
 
 
@@ -69,6 +70,7 @@ if __name__ == "__main__":
     for face in ("Regular", "Italic", "Bold"):
         name = f"LibertinusSerif-{face}"
         make(source / f"{name}.otf", target / f"{name}.woff", TEXT, TEXT_FEATURES)
+        make(source / f"{name}.otf", FIGURES / f"{name}.otf", TEXT, ["kern"])
     make(
         source / "NewCMMath-Book.otf",
         target / "ReportMath.woff",
