@@ -17,7 +17,7 @@ from advlib.evaluation import evaluate
 ATTACKS = {row.panel: row for row in attacks.ATTACKS.values() if row.panel}
 """Those that the panel offers."""
 COARSE, LARGEST = 10, 1000
-"""How `find_smallest_epsilon` searches: its first steps, and their end, in thousandths."""
+"""How `sweep_epsilon` searches: its first steps, and their end, in thousandths."""
 BATCH, TRIED = 25, 1000
 """Images that `find_fooled` attacks at once, and at most."""
 

@@ -18,7 +18,7 @@ from toys import SVG, Books, books, cell, shown, write
 
 import advlib
 from advlib.attacks import log_loss, log_odds
-from advlib.explore.attacking import Sample, find_smallest_epsilon
+from advlib.explore.attacking import Sample, sweep_epsilon
 from advlib.kept.folders import STYLE
 from advlib.report import ReportError, live, typeset
 from advlib.report.building import build
@@ -284,7 +284,7 @@ def test_the_smallest_epsilon_is_the_panels(
 ) -> None:
     networks = [live.read_layers(each["layers"]) for each in packed["models"]]
     samples = [Sample(images[[n]], int(labels[n]), n) for n in range(3)]
-    wanted = [find_smallest_epsilon(net, each, DATA, True) for net in networks for each in samples]
+    wanted = [sweep_epsilon(net, each, DATA, True).smallest for net in networks for each in samples]
     assert [math.inf if each is None else each for each in found["smallest"]] == wanted
 
 
