@@ -9,9 +9,11 @@
 ## make report METHODS=standard,mine.py:free NETWORK=mine.py:Net DATASET=a/folder    about a training
 ##                                 method, a network and data of your own
 ## make report PARAMETERS=my/experiment.yaml    all of it from a file
-## make compare A=folder B=folder   two reports' settings and numbers side by side; "reference" is the
-##                                 reference run. Exit status: 0 equal to TOLERANCE=0, 1 different,
-##                                 2 not comparable
+## make compare A=folder B=folder   two reports' settings and percentages side by side; "reference" is
+##                                 the reference run. TOLERANCE=0.5: what is more apart differs, in
+##                                 place of a point or, of shares of few images, of their interval;
+##                                 TABLES=tbl-evaluation,fig-curves: all numbers of these, or all.
+##                                 Exit status: 0 nothing differs, 1 something, 2 not comparable
 ## make compare A=folder B=expected    is a report, with the slides' settings or the quick ones, as
 ##                                 those of other seeds? Exit status: 0 yes, 1 no, 2 not comparable
 ## make test                       everything that is checked: linter, types, tests, notebooks
@@ -85,7 +87,7 @@ override plan := $(shell $(call quote,$(found)) -E -m advlib.experiment.plan $(g
 $(if $(plan),,$(stop))
 $(eval $(subst @@,$(newline),$(plan)))
 endif
-override takes.compare := A, B and TOLERANCE
+override takes.compare := A, B, TOLERANCE and TABLES
 override takes.illusions := FASHION
 ifneq ($(filter replicate,$(goals)),)
 $(if $(shell $(call quote,$(found)) -E -m advlib.experiment.parameters --replicate $(given) \
@@ -227,7 +229,7 @@ ifeq ($(goals),compare)
 override status := $(shell out=/proc/$$PPID/fd/1; { true >>$$out; } 2>/dev/null || out=/dev/stderr; \
     { $(if $(PYTHON),,$(call quote,$(found)) -E .make/environment.py make $(extras) &&) $(python) \
     $(if $(PYTHON),,-E) -m advlib.results.compare $(call quote,$(A)) $(call quote,$(B)) \
-    $(call quote,$(TOLERANCE)); } >>$$out; echo $$?)
+    $(call quote,$(TOLERANCE)) $(call quote,$(TABLES)); } >>$$out; echo $$?)
 $(if $(filter 0 1,$(status)),,$(stop))
 $(if $(filter 1,$(status)),$(eval MAKEFLAGS += --question))
 compare: $(if $(filter 1,$(status)),FORCE)

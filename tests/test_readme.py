@@ -39,6 +39,7 @@ def test_the_file_of_ones_own_passes_makes_door(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(mine, encoding="utf-8")
     data = put_idx(tmp_path / "data", classes=3, size=(28, 28))
     (text,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    (tmp_path / "foreword.md").write_text("Mine.")
     experiment = tmp_path / "experiment.yaml"
     experiment.write_text(text.replace("../pictures", data.name), encoding="utf-8")
     given = [f"--yaml={tmp_path / 'all.yaml'}", f"PARAMETERS={experiment}"]

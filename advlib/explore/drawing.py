@@ -142,7 +142,7 @@ def draw_card(name: str, outcome: Outcome | str, classes: tuple[str, ...], choic
 NAME_SLIDERS = (
     '<img class="advx-hidden" alt="" src="data:," onerror="'
     "const panel = this.closest('.advx-panel'); if (panel) {"
-    " panel.dataset.lmSuppressShortcuts = 'true';"
+    " panel.querySelectorAll('*').forEach(each => each.dataset.lmSuppressShortcuts = 'true');"
     " panel.querySelectorAll('.widget-slider').forEach(each => each.querySelector('[role=slider]')"
     "?.setAttribute('aria-label', each.querySelector('label').textContent));"
     " const target = panel.querySelector('.advx-target select');"

@@ -17,7 +17,7 @@ from advlib.kept.folders import REFERENCE, REFERENCE_REPORT, RESULTS
 from advlib.kept.parent import end_with_make
 from advlib.published import slides
 from advlib.results.notebooks import read_notebooks
-from advlib.results.tables import collect_from, write
+from advlib.results.tables import collect_from, write, write_numbers
 from advlib.settings import Experiment
 
 
@@ -52,7 +52,7 @@ def renew(report: Path) -> None:
         map(vars, evaluations.values()), index=[*evaluations]
     )
     tables["fig-curves-mixed-epochwise"] = run.history.drop(columns="seconds")
-    write(tables, RESULTS)
+    write(tables, RESULTS, write_numbers(notebooks))
     for name in ("report.html", "report.pdf"):
         files.write_bytes(REFERENCE_REPORT / name, (report / name).read_bytes())
 

@@ -1,10 +1,13 @@
 """Two reports' settings and numbers side by side: `make compare`.
 
-    python -m advlib.results.compare A B [TOLERANCE]
+    python -m advlib.results.compare A B [TOLERANCE] [TABLES]
 
-A and B are folders of reports, such as report/build/seed, or "reference", the reference run. The
-exit status is 0 if all settings are equal and no number differs by more than TOLERANCE (0 by
-default), 1 if something differs, 2 if they cannot be compared.
+A and B are folders of reports, such as report/build/seed, or "reference", the reference run. What
+is compared are the numbers in percent, or all those of TABLES, labels with commas or "all". Two
+numbers differ if they are more than TOLERANCE apart; without one, if they are percentages, more
+than a point apart, and no share of images, or one whose difference's 95 % interval excludes 0. The
+exit status is 0 if all settings are equal and no number differs, 1 if something differs, 2 if they
+cannot be compared.
 
 B may be "expected" as well: what runs from several seeds lead to expect of a report with the
 slides' settings or the quick ones. The exit status is then 1 only if a number lies outside its
@@ -13,7 +16,6 @@ interval.
 
 import math
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +24,34 @@ import pandas as pd
 from advlib.kept import folders
 from advlib.kept.folders import PARAMETER_SETS
 from advlib.results.expected import Cells, expect, read_seeds
-from advlib.results.tables import read
+from advlib.results.tables import from_csv, read
 from advlib.settings import SIZE, Words, declared, extend
 from advlib.show.words import write_setting
 
-SETTINGS = "tbl-settings"
+SETTINGS, MACHINE, MAIN = "tbl-settings", "tbl-environment", "tbl-evaluation"
+AT = ["table", "row", "column"]
+POINT = 1.0
 SETS = "seed", "quick"
 """The parameter sets of which it is known what to expect; of two as near to a report, the first."""
 
 
-def read_report(named: str) -> dict[str, Cells]:
-    """Read the results of what a name on the command line means; ValueError if it has none."""
+def _find_results(named: str) -> Path:
+    """Return the folder of the results of what a name on the command line means."""
     if not named:
         raise ValueError("name two reports: make compare A=report/build/seed B=reference")
     folder = folders.RESULTS if named == "reference" else Path(named)
-    if (folder / "results").is_dir():
-        folder = folder / "results"
+    return folder / "results" if (folder / "results").is_dir() else folder
+
+
+def read_report(named: str) -> dict[str, Cells]:
+    """Read the results of what a name on the command line means; ValueError if it has none."""
+    folder = _find_results(named)
     try:
         tables = read(folder)
     except (OSError, ValueError) as error:
         raise ValueError(f"{named} has no results that can be compared: {error}") from error
     if SETTINGS not in tables:
         raise ValueError(f"{folder} has no {SETTINGS}.csv: it is not a report's results")
-    if folder.resolve() == folders.RESULTS:  # it has a training besides that no report has
-        tables = {name: t for name, t in tables.items() if not name.endswith("-mixed-epochwise")}
     return {name: _cells(table) for name, table in tables.items()}
 
 
@@ -73,41 +79,57 @@ def write_value(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def compare_settings(a: Cells, b: Cells) -> bool:
-    """Print all settings side by side; return whether one differs."""
+def compare_cells(a: Cells, b: Cells, words: str) -> bool:
+    """Print all settings, or what else is in words, side by side; return whether one differs."""
     changed = {name for _, name, *_ in list_differences(a, b, 0)}
     frame = pd.DataFrame(
         [
             [at[1], *(write_setting(cells.get(at, "missing")) for cells in (a, b))]
             for at in dict.fromkeys([*a, *b])
         ],
-        columns=["setting", "A", "B"],
+        columns=[words, "A", "B"],
     )
-    frame[""] = ["differs" * (name in changed) for name in frame["setting"]]
+    frame[""] = ["differs" * (name in changed) for name in frame[words]]
     print(f"\n{frame.to_string(index=False)}")
     return bool(changed)
 
 
-def compare_numbers(
-    a: Mapping[str, Cells], b: Mapping[str, Cells], tolerance: float
-) -> tuple[int, int]:
-    """Print what differs, table by table; return how many numbers do, and of how many."""
-    different = count = 0
-    for label in dict.fromkeys(name for name in (*a, *b) if name != SETTINGS):
-        ours, theirs = a.get(label, {}), b.get(label, {})
-        found, total = list_differences(ours, theirs, tolerance), len({*ours, *theirs})
-        different, count = different + len(found), count + total
-        if not ours or not theirs:
-            print(f"\n{label}: only in {'A' if ours else 'B'}, {total} numbers")
+def read_numbers(named: str) -> pd.DataFrame:
+    """Read a report's numbers, by table, row and column: value, unit, and the ends of shares."""
+    path = _find_results(named) / "numbers.csv"
+    try:
+        found = from_csv(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{named} has no numbers that can be compared: {error}") from error
+    return found.set_index(AT)[["value", "unit", "low", "high"]]
+
+
+def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, tolerance: float | None) -> int:
+    """Print what differs, table by table, the main one first; return how many numbers do."""
+    both = a.join(b, how="outer", suffixes=(" A", " B"))
+    x, y, share = both["value A"], both["value B"], both["unit A"] == "%"
+    missing = both["unit A"].isna() | both["unit B"].isna() | (x.isna() != y.isna())
+    apart = x - y
+    if tolerance is None:
+        # of two shares, by their intervals (Newcombe 1998, method 10); NaN of other numbers
+        below = ((x - both["low A"]) ** 2 + (both["high B"] - y) ** 2) ** 0.5
+        above = ((both["high A"] - x) ** 2 + (y - both["low B"]) ** 2) ** 0.5
+        by_chance = (apart <= below) & (-apart <= above)
+        differ = missing | ((apart.abs() > POINT * share) & ~by_chance)
+    else:
+        differ = missing | (apart.abs() > tolerance)
+    labels = [*dict.fromkeys(both.index.get_level_values("table"))]
+    for label in sorted(labels, key=lambda each: each != MAIN):
+        of_table = both.index.get_level_values("table") == label
+        found = both[differ & of_table]
+        if found.empty:
             continue
-        shown = found if label.startswith("tbl-") else found[-3:]
-        if found:
-            last = f"; the last {len(shown)}:" if shown != found else ""
-            print(f"\n{label}: {len(found)} of {total} differ{last}")
-        for row, column, x, y in shown:
-            apart = "" if isinstance(x, str) or isinstance(y, str) else f"{x - y:>+13.6g}"
-            print(f"  {row + ', ' + column:<48}{write_value(x):>13}{write_value(y):>13}{apart}")
-    return different, count
+        print(f"\n{label}: {len(found)} of {of_table.sum()} differ")
+        for (_, row, column), cells in found.iterrows():
+            words = [write_value(cells[f"value {which}"]) for which in "AB"]
+            gap = f"{cells['value A'] - cells['value B']:>+13.6g}"
+            print(f"  {f'{row}, {column}':<48}{words[0]:>13}{words[1]:>13}{gap}")
+    return int(differ.sum())
 
 
 def find_set(settings: Cells) -> tuple[str, list[tuple[str, str, Any, Any]]]:
@@ -167,23 +189,41 @@ def compare_expected(a: str, tolerance: str = "") -> int:
     return int(bool(outside))
 
 
-def compare(a: str, b: str, tolerance: str = "") -> int:
+def choose(numbers: pd.DataFrame, tables: str) -> pd.DataFrame:
+    """Return the numbers in percent, or all of those tables."""
+    labels = numbers.index.get_level_values("table")
+    if tables == "all":
+        return numbers
+    wanted = [each.strip() for each in tables.split(",") if each.strip()]
+    if unknown := {*wanted} - {*labels}:
+        known = ", ".join(dict.fromkeys(labels))
+        raise ValueError(f"TABLES must be all or of {known}, not {', '.join(sorted(unknown))}")
+    return numbers[labels.isin(wanted)] if wanted else numbers[numbers["unit"] == "%"]
+
+
+def compare(a: str, b: str, tolerance: str = "", tables: str = "") -> int:
     """Print how two reports differ, and return the exit status."""
     if b == "expected" and a != b:
         return compare_expected(a, tolerance)
     try:
         if a == "expected":
             raise ValueError("only B can be expected: make compare A=a/report B=expected")
-        allowed = SIZE.check("TOLERANCE", SIZE.parse(tolerance or "0"))
+        allowed = SIZE.check("TOLERANCE", SIZE.parse(tolerance)) if tolerance else None
         first, second = read_report(a), read_report(b)
+        ours, theirs = (choose(read_numbers(each), tables) for each in (a, b))
     except (TypeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"A: {a}\nB: {b}")
-    other = compare_settings(first[SETTINGS], second[SETTINGS])
-    different, count = compare_numbers(first, second, allowed)
-    words = "differ" if other else "are equal"
-    print(f"\n{different} of {count} numbers differ by more than {allowed:g}; the settings {words}")
+    if MACHINE in first and MACHINE in second:
+        compare_cells(first[MACHINE], second[MACHINE], "machine")
+    other = compare_cells(first[SETTINGS], second[SETTINGS], "setting")
+    different, count = compare_numbers(ours, theirs, allowed), len(ours.index.union(theirs.index))
+    words = (
+        "more than a point and the images' chance" if allowed is None else f"more than {allowed:g}"
+    )
+    settings = "differ" if other else "are equal"
+    print(f"\n{different} of {count} numbers differ by {words}; the settings {settings}")
     return int(other or different > 0)
 
 

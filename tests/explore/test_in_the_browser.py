@@ -102,6 +102,20 @@ def test_the_slider_is_moved_with_the_keyboard_and_the_newest_position_is_shown(
     wait_for_caption(panel, "ε = 0.150")
 
 
+def test_no_key_reaches_jupyterlab_and_a_click_on_a_class_is_the_target(panel: Any) -> None:
+    """There "d d" deletes the cell."""
+    button(panel, "8").focus()
+    for _ in range(2):
+        panel.page.keyboard.press("d")
+    panel.locator("[data-class='3']").first.click(force=True)
+    button(panel, "Show the code").click()
+    code = panel.locator(".advx-code")
+    code.filter(has_text="target_labels=torch.tensor([3])").wait_for()
+    field(panel, "Towards").select_option("any other")
+    code.filter(has_not_text="target_labels").wait_for()
+    button(panel, "Show the code").click()
+
+
 def test_an_attack_is_chosen_and_its_code_is_shown(panel: Any) -> None:
     panel.page.evaluate(
         "() => { window.advxBusy = []; new MutationObserver(() => {"
