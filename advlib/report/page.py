@@ -22,9 +22,10 @@ from advlib.report.drawing import draw
 from advlib.report.live import MIME
 from advlib.results.notebooks import Notebook
 
-ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3"
-fill="#1d3f72"/><path d="M11 4.7C8.600 3 5.200 4 5.400 6c.1 1.300 1.600 1.900 3.300 1.900-2 0-3.900.6-3.900 2.300
-0 2.200 3.900 3 6.500 1.100" fill="none" stroke="#fff" stroke-width="1.500" stroke-linecap="round"/></svg>"""
+ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">
+<rect width="16" height="16" rx="3" fill="#1d3f72"/>
+<path d="M11 5C8 3 5 4 5 6c0 1 2 2 4 2-2 0-4 1-4 2 0 2 4 3 6 1" fill="none" stroke="#fff"
+stroke-width="1.5"/></svg>"""
 """An epsilon."""
 
 
@@ -36,7 +37,7 @@ def finish_page(page: bytes, notebooks: Sequence[Notebook], tables: Mapping[str,
     ReportError
         If the page has no policy, or no end.
     """
-    soup = BeautifulSoup(page, "html.parser")
+    soup: Any = BeautifulSoup(page, "html.parser")
     shown = {about["label"]: (about, data) for each in notebooks for about, data in each.shown}
     _set_formulas(soup)
     _head_rows(soup)
@@ -55,12 +56,12 @@ def finish_page(page: bytes, notebooks: Sequence[Notebook], tables: Mapping[str,
     for style in soup.find_all("style"):
         style.string = _cut_font(style.get_text(), soup)
     text = str(soup)
-    for place, figure in figures.items():
-        text = text.replace(place, figure)
+    for place, picture in figures.items():
+        text = text.replace(place, picture)
     return text.encode()
 
 
-def _parse(html: str) -> BeautifulSoup:
+def _parse(html: str) -> Any:
     return BeautifulSoup(html, "html.parser")
 
 
@@ -69,7 +70,7 @@ def _parse(html: str) -> BeautifulSoup:
 SCRIPTS = {"msub", "msup", "msubsup", "munder", "mover", "munderover"}
 
 
-def _set_formulas(page: BeautifulSoup) -> None:
+def _set_formulas(page: Any) -> None:
     """Set formulas as TeX does, where browsers do not.
 
     Accents are as wide as they are drawn, a letter's subscript is where another's is, and there is
@@ -96,7 +97,7 @@ def _set_formulas(page: BeautifulSoup) -> None:
                 put(page.new_tag("mspace", width="0.167em"))
 
 
-def _cut_font(style: str, page: BeautifulSoup) -> str:
+def _cut_font(style: str, page: Any) -> str:
     """Keep of the font for formulas what these need."""
     found = re.search(r'"Report Math";\s*src: url\("?data:font/woff;base64,([^")]*)', style)
     if not found:
@@ -117,7 +118,7 @@ def _cut_font(style: str, page: BeautifulSoup) -> str:
 # ---- Figures and tables --------------------------------------------------------------------------
 
 
-def _head_rows(page: BeautifulSoup) -> None:
+def _head_rows(page: Any) -> None:
     """Say what heads a column and a row.
 
     Where a first cell is of several rows, those below it being empty, it spans them, and stands
@@ -139,8 +140,8 @@ def _head_rows(page: BeautifulSoup) -> None:
                 if grouped:
                     first["rowspan"] = str(count)
                     width = sum(int(cell.get("colspan", 1)) for cell in cells[at])
-                    again = f'<tr class="group"><th colspan="{width}" scope="rowgroup"><span></span></th></tr>'
-                    row.insert_before(_parse(again))
+                    again = f'<th colspan="{width}" scope="rowgroup"><span></span></th>'
+                    row.insert_before(_parse(f'<tr class="group">{again}</tr>'))
                     row.previous_sibling.span.extend(_parse(first.decode_contents()).contents)
             elif grouped:
                 first.extract()
@@ -157,7 +158,7 @@ LONG = 24
 """Letters of a table's cell that is not set in a line of its own."""
 
 
-def _link_here(page: BeautifulSoup) -> None:
+def _link_here(page: Any) -> None:
     """Give headings, figures and tables a link to themselves."""
     for number in page.select("main .number[data-of]"):
         place = number.find_parent(["h2", "h3", "h4", "figcaption", "caption"])
@@ -173,7 +174,7 @@ def _link_here(page: BeautifulSoup) -> None:
             (place.span if place.name == "caption" else place).append(_parse(anchor))
 
 
-def _tell_what_is_behind(page: BeautifulSoup, tables: Mapping[str, str]) -> None:
+def _tell_what_is_behind(page: Any, tables: Mapping[str, str]) -> None:
     """Put beside the code of a figure or table the numbers that it shows, as a file."""
     for code in page.select("details.code"):
         above = code.find_previous_sibling(["figure", "div"])
@@ -184,7 +185,7 @@ def _tell_what_is_behind(page: BeautifulSoup, tables: Mapping[str, str]) -> None
             behind.append(_parse(f'<a download="{label}.csv" href="{data}">Data (CSV)</a>'))
 
 
-def _link_back(page: BeautifulSoup) -> None:
+def _link_back(page: Any) -> None:
     """Give works, figures and tables links back to the sections that refer to them."""
     named: dict[str, dict[str, str]] = {}
     section = ""
@@ -209,7 +210,7 @@ def _link_back(page: BeautifulSoup) -> None:
 # ---- The head and what is under the title --------------------------------------------------------
 
 
-def _describe(page: BeautifulSoup, notebooks: Sequence[Notebook]) -> None:
+def _describe(page: Any, notebooks: Sequence[Notebook]) -> None:
     """Say what the page is, for machines and for those who cite it."""
     abstract = page.select_one(".abstract")
     title, subtitle = (page.select_one(f"main > header {each}") for each in ("h1", ".subtitle"))
@@ -249,7 +250,7 @@ def _tex(text: str) -> str:
 # ---- Scripts -------------------------------------------------------------------------------------
 
 
-def _add_scripts(page: BeautifulSoup, live: Iterable[Mapping[str, Any]]) -> None:
+def _add_scripts(page: Any, live: Iterable[Mapping[str, Any]]) -> None:
     """Put the page's own scripts into it, and let its policy run them and no other.
 
     With a live figure's data (`advlib.report.live.pack`) its script comes too, and may start a

@@ -84,7 +84,7 @@ STATE = """() => {
     models: texts('.live thead th').map(text => text.split('\\n')[0]),
     step: document.querySelector('.live .step + output').textContent,
     pressed: texts('.live [aria-pressed=true]'),
-    still: [...document.querySelectorAll('#fig-live [role=img]')].map(each => each.checkVisibility()),
+    still: [document.querySelector('#fig-live [role=img]').checkVisibility()],
     smallest: texts('.live tfoot td'),
   };
 }"""

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from matplotlib import pyplot as plt
 from toys import books, cell, shown, table, text, write
 
 from advlib.report.building import build
@@ -31,7 +31,7 @@ def draw(monkeypatch: pytest.MonkeyPatch) -> Any:
     panels = [column[0] for _, _, column in figures.draw_panels(figure, ["a", "b", "c"])]
     for axes in panels[:2]:
         axes.plot([0, 1], [0, 100], label="a line")
-    figures.draw_image(panels[2], plt.np.eye(8)[None])
+    figures.draw_image(panels[2], np.eye(8)[None])
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center")
     figures.show(figure, "fig-panels", "Panels.", "Lines.")
     about = {"kind": "figure", "label": "fig-panels", "caption": "Panels.", "alt": "Lines."}
