@@ -31,9 +31,9 @@
   // What a reference means, beside it, while it has the pointer or the focus.
   const preview = make('div', { id: 'preview', popover: 'manual' });
   document.body.append(preview);
-  let timer = null;
+  let timer = null, shown = null;
   const later = (act, milliseconds) => { clearTimeout(timer); timer = setTimeout(act, milliseconds); };
-  const hide = () => { if (preview.matches(':popover-open')) preview.hidePopover(); };
+  const hide = () => { if (shown) preview.hidePopover(); shown = null; };
   function copy(element) {
     const copied = element.cloneNode(true);
     all('.live, .anchor, .back', copied).forEach(each => each.remove());
@@ -45,10 +45,12 @@
   }
   function show(link) {
     const target = document.getElementById(link.hash.slice(1));
-    if (!target) return;
+    if (!target || link === shown) return;
+    hide();
     const whole = target.closest('.table') ?? target, heading = /^H\d$/.test(target.tagName);
     preview.replaceChildren(...[whole, heading && whole.nextElementSibling].filter(Boolean).map(copy));
     preview.showPopover();
+    shown = link;
     const place = link.getBoundingClientRect(), { width, height } = preview.getBoundingClientRect();
     const below = place.bottom + height + 8 < innerHeight || place.top < innerHeight / 2;
     preview.style.left = `${Math.max(8, Math.min(place.left - 20, document.documentElement.clientWidth - width - 8))}px`;
@@ -56,12 +58,14 @@
     preview.scrollTop = 0;
   }
   for (const link of all('main :is(a.ref, a[role=doc-biblioref])')) {
-    link.addEventListener('pointerenter', ({ pointerType }) => pointerType === 'mouse' && later(() => show(link), 200));
+    // not where the page is scrolled under a pointer that rests
+    link.addEventListener('pointermove', ({ pointerType }) => pointerType === 'mouse' && later(() => show(link), 200));
     link.addEventListener('focus', () => link.matches(':focus-visible') && later(() => show(link), 200));
     for (const leave of ['pointerleave', 'blur', 'click']) link.addEventListener(leave, () => later(hide, 250));
   }
   preview.addEventListener('pointerenter', () => clearTimeout(timer));
   preview.addEventListener('pointerleave', () => later(hide, 250));
+  addEventListener('scroll', () => { if (shown) later(hide, 0); }, { passive: true });
   addEventListener('keydown', ({ key }) => { if (key === 'Escape') later(hide, 0); });
 
   // Code: all of it at once, and each to be taken along.
