@@ -40,7 +40,8 @@ CUT = """() => [...document.querySelectorAll('pre')].filter(each => {
 }).map(each => each.textContent.slice(0, 60))"""
 # What is wider than its frame has a shade, and can be reached from its left end to its right.
 HIDDEN = """() => [...document.querySelectorAll('main .table, main .scroll')].filter(each => {
-  const inner = each.firstElementChild.getBoundingClientRect(), own = each.getBoundingClientRect();
+  const inner = each.querySelector('table, .panels > *').getBoundingClientRect();
+  const own = each.getBoundingClientRect();
   const shaded = getComputedStyle(each).backgroundImage.includes('gradient');
   const sticks = each.matches('.scroll') ||
     [...each.querySelectorAll('tbody tr:not(.group)')].every(row =>
