@@ -6,11 +6,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from advlib.kept import files
-from advlib.report.live import MIME
 from advlib.report.merge import write_html
-from advlib.report.typeset import enliven, typeset_text
+from advlib.report.page import finish_page
+from advlib.report.typeset import typeset_text
 from advlib.results.notebooks import read_notebooks
-from advlib.results.tables import collect_from, write, write_numbers
+from advlib.results.tables import collect_from, to_csv, write, write_numbers
 
 SVG = "image/svg+xml"
 LOG = logging.getLogger("advlib")
@@ -42,11 +42,12 @@ def build(executed: str | Path, output: str | Path) -> Report:
     notebooks = read_notebooks(executed)
     LOG.info("    %d notebooks are read", len(notebooks))
     html, pdf = typeset_text(*write_html(notebooks))
+    tables = collect_from(notebooks)
+    html = finish_page(html, notebooks, {name: to_csv(each) for name, each in tables.items()})
     output = Path(output)
     report, results = Report(output / "report.html", output / "report.pdf"), output / "results"
     pictures: dict[Path, bytes] = {}
     for about, content in (each for notebook in notebooks for each in notebook.shown):
-        html = enliven(html, content[MIME]) if MIME in content else html
         if SVG in content:
             picture = output / "figures" / f"{about['label']}.svg"
             pictures[picture] = "".join(content[SVG]).encode()
@@ -58,7 +59,7 @@ def build(executed: str | Path, output: str | Path) -> Report:
         files.remove_temporaries(folder)
     # the documents last: while they are old, make knows that there is something to do
     with files.replace_files({**pictures, **sums, **documents}):
-        write(collect_from(notebooks), results, write_numbers(notebooks))
+        write(tables, results, write_numbers(notebooks))
     for path in {*(output / "figures").glob("*.svg")} - pictures.keys():
         path.unlink()
     return report

@@ -1,7 +1,7 @@
 """The live figure: the report's own models, which the page's reader attacks in the browser.
 
 `pack` writes models of simple layers with 8 bits a weight, and some test images;
-`advlib.report.typeset.enliven` puts them into the page with the script that computes.
+`advlib.report.page` puts them into the page with the script that computes.
 """
 
 import base64

@@ -1,18 +1,15 @@
 """The merged notebooks to HTML and PDF: pandoc writes the page, typst the other document."""
 
-import base64
 import json
 import logging
 import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
-from hashlib import sha256
-from html import escape
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -111,32 +108,8 @@ def _mend_html(html: str) -> str:
     return html.replace('<math display="block"', '<math display="block" tabindex="0"')
 
 
-def enliven(page: bytes, live: Mapping[str, Any]) -> bytes:
-    """Put what `pack` gives and the script into a page, whose policy then lets this script run.
-
-    Raises
-    ------
-    ReportError
-        If the page has no policy, or an end.
-    """
-    script = (STYLE / "live.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(sha256(script.encode()).digest()).decode()
-    data = escape(json.dumps(live, separators=(",", ":")), quote=False)
-    policy = "default-src &#39;none&#39;;"  # as pandoc writes it
-    changes = {
-        policy: f"{policy} script-src &#39;sha256-{digest}&#39;; worker-src blob:;",
-        "</body>": f'<template id="live">{data}</template>\n<script>{script}</script>\n</body>',
-    }
-    text = page.decode()
-    for old, new in changes.items():
-        if text.count(old) != 1:
-            raise ReportError(f"the page must have {old!r} once, not {text.count(old)} times")
-        text = text.replace(old, new)
-    return text.encode()
-
-
 def _check_still(page: BeautifulSoup) -> None:
-    """Refuse a page that loads or runs something: the live figure's script is put in afterwards."""
+    """Refuse a page that loads or runs something: its own scripts are put in afterwards."""
     found = page.find_all(["script", "link", "iframe", "object", "embed", "base", "form"])
     found += page.find_all(lambda tag: any(name.startswith("on") for name in tag.attrs))
     if found:

@@ -106,7 +106,7 @@ def read_numbers(named: str) -> pd.DataFrame:
 
 def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, tolerance: float | None) -> int:
     """Print what differs, table by table, the main one first; return how many numbers do."""
-    both = a.join(b, how="outer", suffixes=(" A", " B"))
+    both = a.merge(b, "outer", left_index=True, right_index=True, suffixes=(" A", " B"))
     x, y, share = both["value A"], both["value B"], both["unit A"] == "%"
     missing = both["unit A"].isna() | both["unit B"].isna() | (x.isna() != y.isna())
     apart = x - y

@@ -33,6 +33,7 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return b"html", b"pdf"
 
     monkeypatch.setattr(building, "typeset_text", typeset_text)
+    monkeypatch.setattr(building, "finish_page", lambda page, *_: page)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: readable at every width, and for who reads with the keyboard."""
+"""The page in a real browser: readable at every width, light and dark, by mouse and keyboard."""
 
 import json
 import shutil
@@ -7,21 +7,47 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from toys import books, write
+from toys import books, cell, shown, table, text, write
 
 from advlib.report.building import build
+from advlib.show import figures
 
-WIDTHS = (320, 360, 768, 960, 1024, 1180, 1366, 1920)
+WIDTHS = (320, 360, 768, 1024, 1180, 1366, 1920)
 BROWSER = Path(__file__).with_name("look_at_page.py")
+WIDE = """| Model | Images | Group: one value | Group: another value | Words |
+|:---|:---|---:|---:|:---|
+| standard | clean | 1.23456789012345 | 2.34567890123456 | many words, as no line holds them |
+| | published | 1.23456789012345 | 2.34567890123456 | few |
+| mixed | clean | 1.23456789012345 | 2.34567890123456 | few |"""
+
+
+def draw(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A cell with a figure of panels that share an axis, a legend for all, and an image."""
+    content: list[dict[str, Any]] = []
+    monkeypatch.setattr(figures, "publish", lambda *a, **b: content.append(a[3]))
+    figure = figures.new_figure(2)
+    panels = [column[0] for _, _, column in figures.draw_panels(figure, ["a", "b", "c"])]
+    for axes in panels[:2]:
+        axes.plot([0, 1], [0, 100], label="a line")
+    figures.draw_image(panels[2], np.eye(8)[None])
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center")
+    figures.show(figure, "fig-panels", "Panels.", "Lines.")
+    about = {"kind": "figure", "label": "fig-panels", "caption": "Panels.", "alt": "Lines."}
+    return cell(*shown(about, content[0]), source="draw()")
 
 
 @pytest.fixture(scope="module")
 def looked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What is to be said of a small report at each width."""
+    """What is to be said of a small report at each width, and of its use."""
     if shutil.which("chromium") is None:
         pytest.skip("there is no chromium here")
-    executed = write(tmp_path_factory.mktemp("executed"), books())
+    content = books()
+    with pytest.MonkeyPatch.context() as patch:
+        content["1-data"] += [draw(patch), table("wide", body=WIDE)]
+    content["1-data"].append(text("Figure *panels* and Table *wide* are wide."))
+    executed = write(tmp_path_factory.mktemp("executed"), content)
     report = build(executed, tmp_path_factory.mktemp("built"))
     command = [sys.executable, str(BROWSER), str(report.html), *map(str, WIDTHS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -30,13 +56,31 @@ def looked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("window", [*(f"{width} light" for width in WIDTHS), f"{WIDTHS[-1]} dark"])
 def test_at_each_width_nothing_is_covered_cut_or_out_of_reach(
-    width: int, looked: dict[str, Any]
+    window: str, looked: dict[str, Any]
 ) -> None:
-    found = looked[str(width)]
-    assert found["covered"] == [], "by the opened contents"
-    assert found["covered after a click"] == []
+    found = looked[window]
+    assert found["contents"] == []
+    assert found["mark"] is None, "the contents mark where one is"
+    assert found["covered"] == [], "by the contents"
+    assert found["overlap"] == []
+    assert found["hidden"] == [], "without a cue"
     assert found["sideways"] == [0, 0], "the page does not scroll to the side"
     assert found["cut"] == [], "code is wrapped"
     assert found["axe"] == []
+
+
+def test_nothing_is_white_in_the_dark_and_the_reader_chooses(looked: dict[str, Any]) -> None:
+    assert looked["brightest, light"] == 255
+    assert looked["brightest, dark"] < 245, "also without the script"
+    assert looked["swapped"] == 255, "also without the script"
+
+
+def test_the_page_is_used(looked: dict[str, Any]) -> None:
+    used = looked["use"]
+    assert "Harnessing adversarial examples" in used["work"][0]
+    assert used["figure"][1] > 0, "its preview is the picture"
+    assert used["folded"] == 0
+    assert used["copied"].strip() == "show_figure('digits')"
+    assert looked["said"] == [], "no request, nothing on the console"

@@ -40,7 +40,7 @@ KINDS = {
     "a heading after text": Kind(text("Text\n## Sprung up"), "h3", ("Sprung up",)),
     "a table after text": Kind(
         text("Text\n| left | right |\n|:-----|------:|\n| cell a | cell \\| b |"),
-        "table td",
+        "table tbody :is(th, td)",
         ("cell a", "cell | b"),
     ),
     "dollars with inner spaces": Kind(text("So $ u + v $ is."), "math mi", ("u", "v")),

@@ -1,8 +1,11 @@
 """Tests of the report: toy notebooks, written as the real ones are, to HTML and PDF."""
 
+import base64
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import pytest
 from bs4 import BeautifulSoup
@@ -140,8 +143,13 @@ def test_decimal_points_are_under_each_other(page: BeautifulSoup, pieces: list[P
     assert pads[0] == pads[2] != pads[1] == "[]"
 
 
-def test_html_loads_and_runs_nothing(page: BeautifulSoup) -> None:
-    assert not page.find_all(["script", "link", "iframe", "object", "embed", "base", "form"])
+def test_html_loads_nothing_and_runs_its_own_script(page: BeautifulSoup) -> None:
+    assert not page.find_all(["iframe", "object", "embed", "base", "form"])
+    assert [str(link["href"])[:11] for link in page.find_all("link")] == ["data:image/"], "the icon"
+    (script,) = page.find_all("script")
+    digest = base64.b64encode(sha256(script.get_text().encode()).digest()).decode()
+    (policy,) = page.find_all("meta", {"http-equiv": "Content-Security-Policy"})
+    assert f"default-src 'none'; script-src 'sha256-{digest}'; style-src" in policy["content"]
     for tag in page.find_all(True):
         for name, value in tag.attrs.items():
             assert not name.startswith("on")
@@ -229,16 +237,43 @@ def test_names_from_outside_are_shown_as_they_are(page: BeautifulSoup, pdf: str)
     expected = " ".join(f"The data set is {HOSTILE}.".split())
     assert expected in " ".join(page.get_text().split())
     assert "".join(expected.split()) in "".join(pdf.split())  # lines may break in it
-    image = page.find("img")
+    image = page.select_one("[role=img]")
     assert image is not None
-    assert " ".join(str(image["alt"]).split()) == " ".join(f"Alternative of {HOSTILE}".split())
+    said = " ".join(str(image["aria-label"]).split())
+    assert said == " ".join(f"Alternative of {HOSTILE}".split())
     assert not page.find_all("b")
+
+
+def test_data_and_ways_back_are_in_the_page(page: BeautifulSoup, built: Report) -> None:
+    links = page.select("a[download]")
+    assert len(links) == 1 + 5
+    for link in links:
+        written = built.html.parent / "results" / str(link["download"])
+        assert unquote(str(link["href"]).partition(",")[2]) == written.read_text(encoding="utf-8")
+    assert all(page.find(id=str(link["href"])[1:]) for link in page.select(".back a, .anchor"))
+    backs = {each.get_text() for each in page.select("#ref-meucci2017 .back a")}
+    assert backs == {"Abstract"}
+    assert [head.get_text() for head in page.select("#tbl-standard [scope=row]")] == [
+        "Error",
+        "Confidence",
+        "Confidence, errors",
+    ]
+
+
+def test_it_can_be_cited(page: BeautifulSoup) -> None:
+    bibtex = page.select_one(".bibtex")
+    assert bibtex is not None
+    assert r"title = {{A toy \& its title: Of toys}}," in bibtex.get_text()
+    assert "author = {{Ada L.} and {Bo M.}}," in bibtex.get_text()
+    said = {str(each.get("name")): str(each["content"]) for each in page.select("meta[name]")}
+    assert said["citation_author"] == "Bo M."
+    assert said["description"].startswith("The error is 96.64")
 
 
 def test_text_alternatives_and_metadata(page: BeautifulSoup, built: Report) -> None:
     assert page.html is not None
     assert page.html["lang"] == "en-GB"
-    assert all(image["alt"] for image in page.find_all("img"))
+    assert len(page.select("figure [role=img][aria-label]")) == len(page.find_all("figure")) == 4
     document = PdfReader(built.pdf)
     assert document.metadata is not None
     assert document.metadata.title == "A toy & its title"

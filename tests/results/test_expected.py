@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from advlib.kept.folders import RESULTS
+from advlib.kept.folders import RESULTS, SEEDS
 from advlib.published.summary import summarize
 from advlib.results import expected
 from advlib.results.compare import compare, find_set, read_report
@@ -147,6 +147,28 @@ def test_a_wrong_run_is_not(
     shown = capsys.readouterr().out
     assert "tbl-evaluation, mixed, adversarial" in shown
     assert ("attack_epsilon" in shown) == (spoil is other_epsilon)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SEEDS.glob("*.csv")))
+def test_each_real_seed_is_as_the_others_and_not_with_two_methods_swapped(
+    name: str, tmp_path: Path
+) -> None:
+    known = expected.read_seeds(name)
+    images = {"seed": 1000, "quick": 200}[name]
+    for seed in range(10):
+        tables: Tables = expected.collect_seed(known, seed)
+        tables["tbl-evaluation"]["n"] = 10_000
+        tables["tbl-settings"] = pd.DataFrame({"attacked": [images]}, index=["value"])
+        others = known[known["seed"] != seed]
+        found = expect(read_report(put(tmp_path / "right", tables)), others, joint=True)
+        assert {at: number for at, number in found.items() if not number.inside} == {}
+        swapped = {"mixed": "standard", "standard": "mixed"}
+        rows = tables["tbl-evaluation"].index.str.partition(", ")
+        tables["tbl-evaluation"].index = [
+            f"{swapped.get(method, method)}, {kind}" for method, _, kind in rows
+        ]
+        found = expect(read_report(put(tmp_path / "wrong", tables)), others, joint=True)
+        assert not all(number.inside for number in found.values())
 
 
 def test_other_settings_alone_do_not_decide(place: Path, tmp_path: Path) -> None:
