@@ -138,7 +138,7 @@ def test_decimal_points_are_under_each_other(page: BeautifulSoup, pieces: list[P
     }
     assert len(points) == 3
     assert max(points.values()) - min(points.values()) < 0.3
-    cells = [row.find_all("td")[2] for row in page.select("#tbl-standard tbody tr")]
+    cells = [row.find_all(["th", "td"])[2] for row in page.select("#tbl-standard tbody tr")]
     pads = [str(cell.select("[style*=padding]")) for cell in cells]
     assert pads[0] == pads[2] != pads[1] == "[]"
 
