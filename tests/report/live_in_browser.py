@@ -84,7 +84,7 @@ STATE = """() => {
     models: texts('.live thead th').map(text => text.split('\\n')[0]),
     step: document.querySelector('.live .step + output').textContent,
     pressed: texts('.live [aria-pressed=true]'),
-    still: [document.querySelector('#fig-live [role=img]').checkVisibility()],
+    still: [document.querySelector('#fig-live .panels').checkVisibility()],
     smallest: texts('.live tfoot td'),
   };
 }"""
@@ -170,7 +170,7 @@ def main(path: str) -> None:
         found["wrong"] = [each for each in said if not each.startswith(known)]
         still = browser.new_context(java_script_enabled=False).new_page()
         still.goto(address)
-        picture, alive = still.locator("#fig-live [role=img]"), still.locator(".live")
+        picture, alive = still.locator("#fig-live .panels"), still.locator(".live")
         found["without"] = picture.is_visible(), alive.count()
         browser.close()
     print(json.dumps(found))
