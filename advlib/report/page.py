@@ -106,7 +106,7 @@ def _cut_font(style: str, page: Any) -> str:
     plain = unicodedata.normalize("NFKC", letters)  # browsers write a variable in italics
     italics = [*map(chr, range(0x1D434, 0x1D7CC)), "\N{PLANCK CONSTANT}"]
     needed = {each for each in italics if unicodedata.normalize("NFKC", each) in plain}
-    font, file = TTFont(BytesIO(b64decode(found[1]))), BytesIO()
+    font, file = TTFont(BytesIO(b64decode(found[1])), recalcTimestamp=False), BytesIO()
     subsetter = Subsetter(Options(layout_features=["*"], name_IDs=["*"], notdef_outline=True))
     subsetter.populate(text="".join({*letters, *needed}))
     subsetter.subset(font)
