@@ -84,16 +84,18 @@ def test_a_folder_for_all_that_decides_a_run_and_for_nothing_else(
         found: Path = run(tmp_path, method, data, **changed).folder
         return found
 
-    changes = {name: 2 * value for name, value in SETTINGS.items() if value} | {
+    numbers = {name: value for name, value in SETTINGS.items() if value and name != "schedule"}
+    changes = {name: 2 * value for name, value in numbers.items()} | {
         "alpha": 0.4,
         "momentum": 0.0,
         "seed": 1,
+        "schedule": "cosine",
     }
     others = [folder(**{name: value}) for name, value in changes.items()]
     others += [folder(method) for method in METHODS]  # adversarial, unchanged, is one of them
     others.append(folder(data=random_data(seed=1)))
     assert len(changes) == len(SETTINGS)
-    assert len(set(others)) == len(others) == 13
+    assert len(set(others)) == len(others) == 14
     assert all(other.name.startswith(METHODS) for other in others)
     for method in ("standard", "mixed"):  # validation images are attacked after every training
         assert folder(method, alpha=0) == folder(method) != folder(method, epsilon=0.3)

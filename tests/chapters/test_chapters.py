@@ -21,7 +21,7 @@ from advlib.kept.folders import METHOD_TEXTS, NOTEBOOKS, PROJECT, REFERENCE
 from advlib.methods import METHODS
 from advlib.published import slides
 from advlib.report.prose import read_line, read_markdown
-from advlib.settings import declared, read_origin
+from advlib.settings import Words, declared, read_origin
 from advlib.show.words import render
 from advlib.worst_case import RESTARTS, WORST
 from notebooks import Cells, execute, find_cell
@@ -342,7 +342,7 @@ def test_published_numbers_stand_beside_ours(
 
 def test_the_settings_table_has_those_that_were_given(executed: Execute) -> None:
     numbers = executed("3-training", "other data").numbers("tbl-settings").loc["value"]
-    assert {*numbers.index} == declared().keys() - {"weights"}
+    assert {*numbers.index} == declared().keys() - {"weights", *declared(Words)}
     assert (numbers["epochs"], numbers["network"]) == (1, "SmallResNet (mine.py)")
     assert numbers["methods"] == "standard, on-attacked"
 

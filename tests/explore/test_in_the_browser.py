@@ -131,7 +131,7 @@ def test_an_attack_is_chosen_and_its_code_is_shown(panel: Any) -> None:
         panel.page.keyboard.press("ArrowRight")
     panel.get_by_label("valid pixels only").check()
     code = panel.locator(".advx-code")
-    code.filter(has_text="steps=23, bounds=data.bounds").wait_for()
+    code.filter(has_text="steps=23, stop=False, bounds=data.bounds").wait_for()
     names: dict[str, Any] = {}
     exec(code.inner_text(), names)
     assert_is_the_librarys(panel, names["adversarial"])

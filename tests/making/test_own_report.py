@@ -16,6 +16,7 @@ from kernels import wait_for
 from projects import at_work, copy, environment, make
 from pypdf import PdfReader
 
+from advlib.experiment.parameters import folder_name
 from advlib.kept import checkpoints
 from advlib.results import tables as results
 
@@ -156,9 +157,11 @@ def test_a_changed_file_trains_its_own_alone(
     assert all(path.stat().st_mtime_ns < before for path in executed.glob("*.ipynb"))
     place = project.parent / "my own" / "code: 1"
     code = (place / "mine.py").read_text(encoding="utf-8").replace("alone", "alone, as before")
-    methods, target = place / "methods.py", executed / "3-training-on-attacked.ipynb"
-    file = place.parent / "experiment.yaml"
+    methods, file = place / "methods.py", place.parent / "experiment.yaml"
     file.write_text(SETTINGS.replace("mine.py:on_attacked", "methods.py:on_attacked"))
+    # another content of the file is another folder
+    other = project / "report/build" / folder_name(str(file), {})
+    target = other / "notebooks" / "3-training-on-attacked.ipynb"
     kept = project / "report/build/runs"
     before = len([*kept.iterdir()])
     for text, trainings in ((code, 1), (f"{code}# changed\n", 2), (f"{code}# changed\n", 2)):
