@@ -26,8 +26,8 @@ from advlib.kept.code import read_library
 from advlib.kept.folders import PACKAGE
 
 TOPIC = "advlib"
-PATIENCE = 20
-"""Seconds to wait for a scheduler, and then for a first worker."""
+PATIENCE, LATER = 20, 90
+"""Seconds to wait for a scheduler; for a first worker, and for what a task has found."""
 SILENCE = 600
 """Seconds after which a line says how much is left, also where nothing has ended."""
 RETRIES = 3
@@ -167,14 +167,21 @@ def compute(
         _prepare(client, Place(sent, unpack))
         client.subscribe_topic(TOPIC, progress.see)
         while True:
+            # a worker keeps on a disk that all share before it says so: still running, not found
+            left |= {name: task for name, (task, _) in running.items()}
             progress.costs = {name: task.cost(work) for name, task in left.items()}
             ready = [task for task in left.values() if task.is_ready(work)]
             ready = [task for task in ready if task.name not in running]
             if not ready and not running:
                 return failed
             while ended.empty():
-                # no more than can run: one that waits behind a task that kills is blamed as well
-                for task in ready[: max(0, _count_workers(client) - len(running))]:
+                # who waits behind a task that kills is blamed as well: no more than can run, and of
+                # those whose worker has died one at a time
+                workers = _count_workers(client)
+                for task in list(ready):
+                    suspect = tries[task.name] and any(tries[name] for name in running)
+                    if suspect or len(running) >= workers:
+                        continue
                     key = f"{task.name}-{os.urandom(4).hex()}"
                     future = client.submit(_compute, task, task.give(work), key=key, pure=False)
                     running[task.name] = task, future
@@ -185,13 +192,15 @@ def compute(
             name = ended.get()
             task, future = running.pop(name)
             try:
-                task.keep(work, future.result())
+                task.keep(work, future.result(LATER))
             except (CancelledError, CommClosedError):
                 raise ClusterError(GONE) from None
             except ClusterError:
                 raise
             except Exception as error:
-                tries[name] += error.allowed_failures + 1 if isinstance(error, KilledWorker) else 9
+                # its worker died before it ended, or before what it found was fetched
+                lost = isinstance(error, (KilledWorker, TimeoutError))
+                tries[name] += getattr(error, "allowed_failures", 0) + 1 if lost else 9
                 if tries[name] <= RETRIES:
                     continue
                 failed[name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -215,7 +224,7 @@ def _connect(scheduler: str) -> Iterator[Client]:
         return
     try:
         client = Client(scheduler, timeout=PATIENCE)
-        client.wait_for_workers(1, timeout=PATIENCE)
+        client.wait_for_workers(1, timeout=LATER)
     except (OSError, ValueError, TypeError) as error:
         raise ClusterError(
             f"SCHEDULER={scheduler} does not answer, or has no worker ({error}). Start it with"

@@ -68,7 +68,8 @@ def test_a_worker_that_is_killed_is_replaced_and_its_task_done_again(
     kept = {task.title: task.kept.read_text() for task in tasks if task.kept.exists()}
     assert kept == {**dict.fromkeys(["long", "0", "1", "2", "3"], "HERE "), "after": "HERE HERE "}
     times = begun(tmp_path)
-    assert times.count("fatal") == 4
+    # a worker may die before it begins what it was given
+    assert 2 <= times.count("fatal") <= 4
     assert times.count("long") >= 2
     assert times.count("wrong") == 1
     assert "8 ended, 0 to go" in capsys.readouterr().out
