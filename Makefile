@@ -8,6 +8,7 @@
 ## make report EPSILON=0.2 EPOCHS=5    with parameters changed, in a folder of its own
 ## make report METHODS=standard,mine.py:free NETWORK=mine.py:Net DATASET=a/folder    about a training
 ##                                 method, a network and data of your own
+## make report ATTACKS=mine.py:darken    an attack of your own beside ours
 ## make report PARAMETERS=my/experiment.yaml    all of it from a file
 ## make compare A=folder B=folder   two reports' settings and percentages side by side; "reference" is
 ##                                 the reference run. TOLERANCE=0.5: what is more apart differs, in

@@ -159,11 +159,11 @@ def _find_own(text: str, folder: str) -> str:
     return f"{find_path(str(file), folder)}:{name}" if file else text
 
 
-def _find_methods(text: str, folder: str) -> tuple[str, ...]:
+def _find_each(text: str, folder: str) -> tuple[str, ...]:
     return tuple(_find_own(part.strip(), folder) for part in text.split(","))
 
 
-def _are_methods(values: tuple[Any, ...]) -> bool:
+def _are_named(values: tuple[Any, ...]) -> bool:
     allowed = "[A-Za-z][A-Za-z0-9]*([_-][A-Za-z0-9]+)*"
     names = [read_origin(value).shown for value in values if isinstance(value, str)]
     named = len(names) == len(values) and all(re.fullmatch(allowed, name) for name in names)
@@ -188,8 +188,16 @@ METHODS = Rule(
     tuple,
     "one to eight training methods, each with a name of its own (letters, digits, _ and -), ours or"
     " FILE.py:NAME (a path without commas)",
-    _are_methods,
-    read=_find_methods,
+    _are_named,
+    read=_find_each,
+)
+ATTACKS = Rule(
+    tuple,
+    "one to eight attacks of your own, FILE.py:NAME each (a path without commas), with names as"
+    " methods have them",
+    lambda values: _are_named(values) and all(read_origin(value).file for value in values),
+    none="none",
+    read=_find_each,
 )
 NETWORK = Rule(
     str,
@@ -304,6 +312,7 @@ class Experiment(Words, Training, _Subject):
         ("standard", "mixed", "adversarial"), METHODS, "Training methods"
     )
     weights: str | None = setting(None, FOLDER, "Weights, trained elsewhere")
+    attacks: tuple[str, ...] | None = setting(None, ATTACKS, "Attacks of one's own")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -320,6 +329,12 @@ class Experiment(Words, Training, _Subject):
     def origins(self) -> dict[str, Origin]:
         """Where its methods are from, by their names in the report."""
         return {origin.shown: origin for origin in map(read_origin, self.methods)}
+
+    @property
+    def own_files(self) -> list[Path]:
+        """The user's files of code that it names."""
+        named = (*self.methods, self.network, *(self.attacks or ()))
+        return sorted({origin.file for origin in map(read_origin, named) if origin.file})
 
     @property
     def shown(self) -> str:

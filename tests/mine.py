@@ -1,4 +1,5 @@
-"""What a user may bring: a small residual network with batch norm and dropout, and a method.
+"""What a user may bring: a small residual network with batch norm and dropout, an attack and a
+method.
 
 Tests copy this file; README has the like.
 """
@@ -42,6 +43,13 @@ class SmallResNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.block(self.stem(images)).mean((2, 3)))
         return logits
+
+
+def all_darker(
+    model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, *, bounds: Any, **_: Any
+) -> Tensor:
+    """Darken the whole image."""
+    return (images - epsilon).clamp(*bounds)
 
 
 def on_attacked(model: nn.Module, batch: Batch, settings: Any) -> Step:

@@ -6,13 +6,12 @@ from pathlib import Path
 
 from advlib.kept.code import find_files
 from advlib.kept.folders import PACKAGE
-from advlib.settings import Experiment, is_folder, read_origin
+from advlib.settings import Experiment, is_folder
 
 
 def describe_own(experiment: Experiment) -> list[str]:
     """Return a line for each thing of the user's own, which changes where its content does."""
-    named = {each: read_origin(each).file for each in (*experiment.methods, experiment.network)}
-    lines = [f"{file.name}: {digest_own(file)}" for file in named.values() if file]
+    lines = [f"{file.name}: {digest_own(file)}" for file in experiment.own_files]
     if experiment.text:
         lines.append(f"{Path(experiment.text).name}: {_digest(Path(experiment.text).read_bytes())}")
     folders = [experiment.dataset] * is_folder(experiment.dataset) + [experiment.weights or ""]

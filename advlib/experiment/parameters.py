@@ -101,7 +101,7 @@ def folder_name(set_name: str, overrides: Mapping[str, object]) -> str:
         text = declared()[name].metadata["rule"].none if value is None else str(value)
         if isinstance(value, float):
             text = text.removesuffix(".0")
-        if name in ("methods", "network"):
+        if name in ("methods", "network", "attacks") and value:
             named = {each: read_origin(each) for each in ([value] if name == "network" else value)}
             own = [each for each, origin in named.items() if origin.file]
             text = _name_paths("+".join(origin.shown for origin in named.values()), *own)

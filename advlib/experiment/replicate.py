@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from advlib import evaluate, robustness, transfer
-from advlib.attacks import random_signs, slides_fgsm
+from advlib.attacks import Make, random_signs, slides_fgsm
 from advlib.evaluation import FIGURES
 from advlib.experiment import cluster, parameters, provenance
-from advlib.experiment.own import find_own
+from advlib.experiment.own import digest_own, find_own
 from advlib.experiment.parameters import VARIANTS, Replication, Variant, read_replication
 from advlib.experiment.subject import Subject, resolve_subject, try_subject
 from advlib.kept import checkpoints, files
@@ -48,6 +48,12 @@ class Work:
 
     subject: Subject
     known: dict[tuple[int, str], Wanted] = field(default_factory=dict)
+
+    @cached_property
+    def attacks(self) -> list[list[str]]:
+        """The user's own attacks, each with the digest of its files when first asked."""
+        named = map(read_origin, self.subject.experiment.attacks or ())
+        return [[each.name, digest_own(each.file)] for each in named if each.file]
 
     def want(self, seed: int, method: str) -> Wanted:
         """Name the training of a method, or of a variant of one, from a seed."""
@@ -117,6 +123,7 @@ class Measured(cluster.Task):
         runs = [work.want(*each).folder.name for each in self.models]
         settings = work.subject.experiment
         decides = [self.name, runs, settings.attack_epsilon, settings.attacked, _measuring_code()]
+        decides += work.attacks
         digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:12]
         return runs_folder() / "replicated" / f"{type(self).__name__.lower()}-{digest}.safetensors"
 
@@ -244,9 +251,10 @@ class AttackAll(Measured):
         data, settings = work.subject.data, work.subject.experiment
         few, many = data.test.sample(settings.attacked), settings.attacked > 200
         draws, queries = (100, 1_000) if many else (20, 200)
-        own = {
+        own: dict[str, Make] = {
             f"random signs, {draws} times": partial(random_signs, restarts=draws),
             "Square": partial(square, queries=queries),
+            **work.subject.attacks,
         }
         found = robustness(
             {self.method: models[0]},
@@ -284,8 +292,7 @@ def list_tasks(seeds: Sequence[int], methods: Sequence[str]) -> list[Any]:
 
 def send(subject: Subject) -> dict[str, Any]:
     """Return what a worker needs of a subject: its data, its settings, its own files as text."""
-    own = [read_origin(each) for each in (*subject.experiment.methods, subject.experiment.network)]
-    paths = {path for origin in own if origin.file for path in find_own(origin.file)}
+    paths = {path for file in subject.experiment.own_files for path in find_own(file)}
     return {
         "data": subject.data,
         "settings": vars(subject.experiment),
@@ -307,6 +314,7 @@ def receive(sent: Mapping[str, Any], folder: str) -> Work:
 
     settings = dict(sent["settings"])
     settings["methods"] = tuple(map(move, settings["methods"]))
+    settings["attacks"] = tuple(map(move, settings["attacks"] or ())) or None
     settings["network"] = move(settings["network"])
     data = sent["data"]
     settings["dataset"] = data.name if data.name in DATASETS else str(place)

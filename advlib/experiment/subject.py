@@ -40,6 +40,7 @@ from advlib.settings import (
     read_origin,
 )
 from advlib.training import check_alone, check_training
+from advlib.worst_case import robustness
 
 TRIED = 3
 """Images of the step; not two, of which all else that asks a network takes."""
@@ -48,6 +49,10 @@ IS_METHOD = (
     "a method is a function (model, batch, settings), or an advlib.methods.Method with one, that"
     " returns an advlib.methods.Step: for each trained parameter its gradient, in their order, and"
     " the outcome on the clean images"
+)
+IS_ATTACK = (
+    "an attack is a function (model, images, labels, epsilon, *, bounds, seed, batch_size) that"
+    " returns the adversarial images; **_ takes what it has no use for"
 )
 IS_NETWORK = (
     "a network is a class or a function, called with those of classes, shape and seed that it"
@@ -68,6 +73,8 @@ class Subject(OfExperiment):
     """The class or function that gives the network."""
     rows: dict[str, Method]
     """The methods by their names in the report; none where the models were trained elsewhere."""
+    attacks: dict[str, Callable[..., Tensor]]
+    """Attacks of the user's own by their names in the report."""
 
     @property
     def shown(self) -> str:
@@ -151,7 +158,10 @@ def resolve_subject(experiment: Experiment, data: Dataset | None = None) -> Subj
     origin = read_origin(experiment.network)
     network = load_own(origin) if origin.file else LeNet
     experiment = find_kind(experiment)(**vars(experiment))
-    return Subject(experiment, data, network, _load_methods(experiment))
+    attacks = {
+        origin.shown: load_own(origin) for origin in map(read_origin, experiment.attacks or ())
+    }
+    return Subject(experiment, data, network, _load_methods(experiment), attacks)
 
 
 def _load_data(experiment: Experiment) -> Dataset:
@@ -324,6 +334,15 @@ def try_subject(subject: Subject) -> None:
             whole = small if subject.trained else subject
             model, _ = whole.open_training(method, folder)
             evaluate(model, few.images, few.labels)
+    for origin in map(read_origin, subject.experiment.attacks or ()):
+        with explained(origin.file, f"{origin.name}: attacking {len(few)} images", IS_ATTACK):
+            robustness(
+                {"network": subject.build_network()},
+                *(few.images, few.labels, subject.experiment.attack_epsilon),
+                bounds=data.bounds,
+                attacks={origin.shown: subject.attacks[origin.shown]},
+                steps=1,
+            )
 
 
 def _try_network(subject: Subject) -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from inspect import signature
 from math import inf
 from typing import Any
 
@@ -10,9 +12,9 @@ from torch import Tensor, nn
 
 import advlib
 from advlib import attacks
-from advlib.attacks import fgsm, perturb
+from advlib.attacks import Attack, Make, fgsm, perturb
 from advlib.data import Dataset
-from advlib.evaluation import evaluate
+from advlib.evaluation import evaluate, make_safely
 
 ATTACKS = {row.panel: row for row in attacks.ATTACKS.values() if row.panel}
 """Those that the panel offers."""
@@ -20,6 +22,11 @@ COARSE, LARGEST = 10, 1000
 """How `sweep_epsilon` searches: its first steps, and their end, in thousandths."""
 BATCH, TRIED = 25, 1000
 """Images that `find_fooled` attacks at once, and at most."""
+
+
+def own_attack(name: str, make: Make) -> Attack:
+    """Return the row of an attack of one's own, called as `advlib.robustness` calls it."""
+    return Attack(partial(make, bounds=None, seed=0, batch_size=BATCH), panel=name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +46,7 @@ class Choice:
     """How the image is attacked, and which network."""
 
     model: str
-    attack: str = "FGSM"
+    attack: Attack = ATTACKS["FGSM"]
     epsilon: float = 0.1
     steps: int = 20
     valid: bool = False
@@ -50,8 +57,9 @@ class Choice:
     @property
     def settings(self) -> dict[str, Any]:
         """The attack's arguments beside bounds and target; it goes on after an image is turned."""
-        many = {"steps": self.steps, "stop": False} if ATTACKS[self.attack].takes_steps else {}
-        return {"epsilon": self.epsilon, **many}
+        own = signature(self.attack.make).parameters  # of anybody's function
+        many = {"steps": self.steps, "stop": False}
+        return {"epsilon": self.epsilon, **{name: many[name] for name in many if name in own}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +194,9 @@ def make_adversarial(
     given: dict[str, Any] = {"bounds": data.bounds} if choice.valid else {}
     if choice.target is not None:
         given["target_labels"] = torch.full_like(labels, choice.target)
-    return ATTACKS[choice.attack].make(model, images, labels, **choice.settings, **given)
+    return make_safely(
+        choice.attack.make, choice.attack.panel, model, images, labels, **choice.settings, **given
+    )
 
 
 def predict(model: nn.Module, images: Tensor, classes: int) -> Tensor:
@@ -250,9 +260,12 @@ def write_lines(result: Result, data: Dataset, sources: Mapping[str, str]) -> li
     `sources` has by network the expression that gives it.
     """
     sample, choice = result.sample, result.choice
-    make, source = ATTACKS[choice.attack].make, sources[choice.model]
+    make, source = choice.attack.make, sources[choice.model]
     function = getattr(make, "func", make)  # a partial's
     home = "advlib" if function.__name__ in advlib.__all__ else "advlib.attacks"
+    called = f"{home}.{function.__name__}"
+    if choice.attack not in ATTACKS.values():
+        home, called = "advlib", f"panel.attacks[{choice.attack.panel!r}]"
     # other data lies where its owner has it
     loaded = "advlib.load_data('MNIST')" if data.name == "MNIST" else "panel.data"
     imports = {home} | ({"advlib.explore.networks"} if "explore.networks" in source else set())
@@ -262,7 +275,7 @@ def write_lines(result: Result, data: Dataset, sources: Mapping[str, str]) -> li
         image = f"advlib.explore.pictures.read_digit({sample.source!r}, data)"
         label = f"torch.tensor([{sample.label}])"
     given = {**getattr(make, "keywords", {}), **choice.settings}
-    arguments = [f"{name}={value!r}" for name, value in given.items()]
+    arguments = [f"{name}={value!r}" for name, value in given.items() if name != "bounds"]
     arguments += ["bounds=data.bounds"] * choice.valid
     if choice.target is not None:
         imports |= {"torch"}
@@ -271,5 +284,5 @@ def write_lines(result: Result, data: Dataset, sources: Mapping[str, str]) -> li
     return [
         f"import {', '.join(sorted(imports))}",
         f"data, model = {loaded}, {source}",
-        f"adversarial = {home}.{function.__name__}({call})",
+        f"adversarial = {called}({call})",
     ]

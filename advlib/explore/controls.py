@@ -43,7 +43,9 @@ def make_controls(classes: Sequence[str], images: int, models: Sequence[str]) ->
             max=images - 1,
         ),
         model=_make(Dropdown, "Network", "The network that is attacked", "210px", options=models),
-        attack=_make(Dropdown, "Attack", "How it is attacked", "140px", options=list(ATTACKS)),
+        attack=_make(
+            Dropdown, "Attack", "How it is attacked", "140px", options=list(ATTACKS.items())
+        ),
         epsilon=_make(
             FloatSlider, "ε", width="300px", value=0.1, max=0.5, step=0.005, readout_format=".3f"
         ),

@@ -71,7 +71,11 @@ def draw_images(result: Result, data: Dataset) -> str:
     images = (
         ("image", as_printed(clean), f"{place}, {true}"),
         ("+ perturbation", colour_change(change, scale), size),
-        ("= adversarial image", as_printed(adversarial), f"{choice.attack} on {choice.model}"),
+        (
+            "= adversarial image",
+            as_printed(adversarial),
+            f"{choice.attack.panel} on {choice.model}",
+        ),
     )
     return "".join(
         f"<figure>{draw_image(pixels, title)}"

@@ -10,6 +10,7 @@ from typing import Any
 import ipywidgets as widgets
 from torch import nn
 
+from advlib.attacks import Make
 from advlib.data import Dataset, load_data
 from advlib.explore import drawing
 from advlib.explore.attacking import (
@@ -20,6 +21,7 @@ from advlib.explore.attacking import (
     Sample,
     Workshop,
     describe,
+    own_attack,
     predict,
     write_lines,
 )
@@ -46,17 +48,24 @@ class Panel:
         Networks of one's own by name, beside the package's; see `add`.
     data : Dataset, optional
         As `advlib.load_data` gives it, by default MNIST.
+    attacks : Mapping, optional
+        Attacks of one's own by name, beside the library's; as for `advlib.robustness`.
 
     Attributes
     ----------
     models : dict
         The networks by name.
+    attacks : dict
+        The attacks of one's own by name.
     result : Result, optional
         What is shown.
     """
 
     def __init__(
-        self, models: Mapping[str, nn.Module] | None = None, data: Dataset | None = None
+        self,
+        models: Mapping[str, nn.Module] | None = None,
+        data: Dataset | None = None,
+        attacks: Mapping[str, Make] | None = None,
     ) -> None:
         self.data = load_data(images=COMPARED) if data is None else data
         self.workshop = Workshop(self.data, {name: pretrained(name) for name in PRETRAINED})
@@ -69,6 +78,9 @@ class Panel:
         self.parts = {name: widgets.HTML() for name in PARTS}
         self.widget = lay_out(self.controls, self.parts, drawing.STYLE)
         self.controls.index.value = FIRST
+        self.attacks = attacks = dict(attacks or {})
+        rows = {**ATTACKS, **{name: own_attack(name, make) for name, make in attacks.items()}}
+        self.controls.attack.options = list(rows.items())
         self._connect()
         for name, model in (models or {}).items():
             self.add(name, model)
@@ -150,7 +162,7 @@ class Panel:
         self._take(int(after[0] if len(after) else places[0]))
 
     def _allow_steps(self) -> None:
-        self.controls.steps.disabled = not ATTACKS[self.controls.attack.value].takes_steps
+        self.controls.steps.disabled = not self.controls.attack.value.takes_steps
 
     def _show_epsilon(self) -> None:
         share = 100 * self.data.epsilon_in_pixels(self.controls.epsilon.value)
@@ -172,9 +184,9 @@ class Panel:
     def _update(self, sample: Sample | Picture, choice: Choice, true_class: int | None) -> None:
         """Attack, show what comes of it, and then look for the smallest epsilons."""
         try:
-            if ATTACKS[choice.attack].takes_steps:
+            if choice.attack.takes_steps:
                 steps = f"{choice.steps} step{'s' * (choice.steps > 1)}"
-                self._note(f"{choice.attack} is at work, {steps} on {choice.model} …", "busy")
+                self._note(f"{choice.attack.panel} is at work, {steps} on {choice.model} …", "busy")
             if isinstance(sample, Picture):
                 sample = self._label(sample, choice, true_class)
             result = self.workshop.attack(sample, choice)
@@ -185,7 +197,7 @@ class Panel:
                 self._show(completed)
         except Exception as error:  # of any kind: the network may be anybody's
             self.result, self.parts["result"].value, self.parts["code"].value = None, "", ""
-            self._note(f"{choice.attack} on {choice.model}: {describe(error)}", "error")
+            self._note(f"{choice.attack.panel} on {choice.model}: {describe(error)}", "error")
 
     def _label(self, picture: Picture, choice: Choice, true_class: int | None) -> Sample:
         """Take a picture's class from its owner, or else what the network says."""
@@ -205,18 +217,18 @@ class Panel:
         choice, seed = self._choice(), random.randrange(2**31)
 
         def find() -> None:
-            self._note(f"Looking for an image with which {choice.attack} fools …", "busy")
+            self._note(f"Looking for an image with which {choice.attack.panel} fools …", "busy")
             try:
                 found = self.workshop.find_fooled(choice, seed, self.newest.is_outdated)
             except Exception as error:
-                self._note(f"{choice.attack} on {choice.model}: {describe(error)}", "error")
+                self._note(f"{choice.attack.panel} on {choice.model}: {describe(error)}", "error")
                 return
             if self.newest.is_outdated():
                 self._note("")
             elif found is None:
                 self._note(
-                    f"None of {TRIED:,} test images fools {choice.model} with {choice.attack} at"
-                    f" ε = {choice.epsilon:.3f}; try a larger one."
+                    f"None of {TRIED:,} test images fools {choice.model} with"
+                    f" {choice.attack.panel} at ε = {choice.epsilon:.3f}; try a larger one."
                 )
             else:
                 self._note("")

@@ -22,7 +22,7 @@ TRANSFER_FIGURES = ("error", "confidence_error")
 TOLERANCE = 0.01 + 1e-9
 """How far rounding to two decimals can take a mean confidence from that of its parts, in points:
 three confidences by half a hundredth each, the two parts' by their shares; rates are exact."""
-ANY = {"attacked", "methods", "seed"}
+ANY = {"attacked", "attacks", "methods", "seed"}
 
 
 def evaluation(method: str, *, corrected: bool = False) -> dict[str, dict[str, float]]:

@@ -154,6 +154,7 @@ def test_workers_need_no_disk_of_ours(
 
     monkeypatch.setattr(cluster, "_prepare", prepare_and_move)
     asked = ["SEEDS=1", f"METHODS={own}/mine.py:on_attacked,standard", *small]
+    asked += [f"ATTACKS={own}/mine.py:all_darker"]
     with Outside(tmp_path) as outside:
         _, address = outside.start_scheduler()
         for _ in range(2):
@@ -162,6 +163,7 @@ def test_workers_need_no_disk_of_ours(
     (table,) = place.iterdir()
     found = read(table)
     assert {*found["last epoch"].index.get_level_values("row")} == {"on-attacked", "standard"}
+    assert "all-darker" in found["tbl-robustness"].index.get_level_values("row")
     # the bits are those of a report here
     (tmp_path / "gone").rename(own)
     (kept,) = (tmp_path / "runs").glob(f"standard-*/{checkpoints.NAME}")

@@ -53,6 +53,9 @@ def free(model, batch, settings):
     return Step(clean.gradients, clean.outcome)
 
 row = Method(free, "Free training", uses=())
+
+def shift(model, images, labels, epsilon, **_):
+    return (images + epsilon).clamp(*_["bounds"])
 """
 LINE = HEAD.count("\n")
 Say = Callable[..., str]
@@ -97,6 +100,7 @@ def say(tmp_path: Path, dataset: str, capsys: pytest.CaptureFixture[str]) -> Say
         ["METHODS=mine.py:free", "BATCH_SIZE=1"],
         ["NETWORK=mine.py:Tied"],
         ["NETWORK=mine.py:make_net", "METHODS=mixed"],
+        ["ATTACKS=mine.py:shift", "EPOCHS=1"],
     ],
 )
 def test_what_is_right_passes(say: Say, given: list[str]) -> None:
@@ -133,6 +137,13 @@ def test_what_is_right_passes(say: Say, given: list[str]) -> None:
         ),
         ("def Net(): return 5", "NETWORK=mine.py:Net", "a network is .*AttributeError"),
         ("def Net(size): ...", "NETWORK=mine.py:Net", "a network is .*TypeError: .*size"),
+        (
+            "def shift(model, images, labels, epsilon, **_): return images + 2 * epsilon",
+            "ATTACKS=mine.py:shift",
+            r"mine.py: shift: attacking 3 images fails; .*attacks\['shift'\]",
+        ),
+        ("def FGSM(*_, **__): ...", "ATTACKS=mine.py:FGSM", "names of their own, not 'FGSM'"),
+        ("", "ATTACKS=fgsm", "ATTACKS must be one to eight attacks of your own"),
         (
             "old = Net\ndef Net(shape): return old(10, shape)",
             "NETWORK=mine.py:Net",

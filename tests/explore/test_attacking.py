@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from functools import partial
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 import advlib
-from advlib.attacks import Attack, apgd
 from advlib.explore import attacking
 from advlib.explore.attacking import (
+    ATTACKS,
     Choice,
     Outcome,
     Workshop,
+    own_attack,
     sweep_epsilon,
     write_lines,
 )
@@ -28,6 +29,22 @@ OURS = {name: advlib.pretrained(name) for name in PRETRAINED}
 @pytest.fixture
 def workshop() -> Workshop:
     return Workshop(DATA, dict(OURS))
+
+
+def climb(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    epsilon: float,
+    *,
+    bounds: Any,
+    seed: int,
+    batch_size: int,
+    steps: int = 1,
+) -> Tensor:
+    """An attack of one's own, careless of the model's mode."""
+    model.train()
+    return advlib.apgd(model, images, labels, epsilon, bounds=bounds, steps=steps, seed=seed)
 
 
 class Constant(nn.Module):
@@ -47,22 +64,17 @@ class Constant(nn.Module):
     "choice",
     [
         Choice("standard"),
-        Choice("mixed", "PGD", 0.15, 7),
-        Choice("mixed", "APGD", 0.12, 9, True),
-        Choice("mixed", "new", steps=3),
+        Choice("mixed", ATTACKS["PGD"], 0.15, 7),
+        Choice("mixed", ATTACKS["APGD"], 0.12, 9, True),
+        Choice("mixed", own_attack("mine", climb), 0.05, 3, True),
         Choice("standard", target=3),
     ],
 )
-def test_an_attack_is_the_librarys_in_three_lines(
-    workshop: Workshop, choice: Choice, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of a row that is added too."""
-    row = Attack(partial(apgd, loss="difference"), panel="new")
-    monkeypatch.setitem(attacking.ATTACKS, "new", row)
+def test_an_attack_is_the_librarys_in_three_lines(workshop: Workshop, choice: Choice) -> None:
     result = workshop.attack(workshop.take_test_image(8), choice)
     lines = write_lines(result, DATA, {choice.model: f"advlib.pretrained({choice.model!r})"})
     assert len(lines) == 3
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"panel": SimpleNamespace(attacks={"mine": climb})}
     exec("\n".join(lines), names)
     assert torch.equal(names["adversarial"], result.adversarial)
     outcomes: Any = result.outcomes
@@ -118,7 +130,7 @@ def test_what_goes_on_is_no_weaker_than_one_step_and_goes_where_it_is_told(
         workshop.attack(
             sample, Choice("standard", attack, 0.15, valid=True, target=target)
         ).outcomes
-        for attack, target in (("FGSM", None), ("PGD", None), ("PGD", 3))
+        for attack, target in ((ATTACKS["FGSM"], None), (ATTACKS["PGD"], None), (ATTACKS["PGD"], 3))
     ]
     one, many, towards = (each["standard"].probabilities[1] for each in outcomes)
     assert many[sample.label] <= one[sample.label]
@@ -151,7 +163,7 @@ def test_an_image_is_found_that_is_fooled_also_when_it_is_attacked_alone(
     workshop: Workshop,
 ) -> None:
     """As a start at random is another than among others."""
-    for choice in (Choice("adversarial"), Choice("mixed", "PGD", 0.1, 2, True)):
+    for choice in (Choice("adversarial"), Choice("mixed", ATTACKS["PGD"], 0.1, 2, True)):
         for seed in range(3):
             index = workshop.find_fooled(choice, seed)
             assert index is not None

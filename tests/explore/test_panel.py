@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import advlib
 from advlib import runs
-from advlib.explore.attacking import Choice
+from advlib.explore.attacking import ATTACKS, Choice
 from advlib.explore.networks import find_runs, open_run
 from advlib.explore.panel import Panel
 from advlib.kept import checkpoints
@@ -57,7 +57,7 @@ def upload(panel: Panel, content: bytes, name: str) -> None:
 def test_it_begins_with_a_result(panel: Panel) -> None:
     result = panel.result
     assert result is not None
-    assert result.choice == Choice("standard", "FGSM", 0.1, 20, False)
+    assert result.choice == Choice("standard", ATTACKS["FGSM"], 0.1, 20, False)
     outcomes: Any = result.outcomes
     assert all(each.sweep for each in outcomes.values())
     verdicts = {name: each.verdict for name, each in outcomes.items()}
@@ -67,11 +67,11 @@ def test_it_begins_with_a_result(panel: Panel) -> None:
 def test_each_control_changes_the_choice(panel: Panel) -> None:
     c = panel.controls
     assert c.steps.disabled
-    c.attack.value, c.model.value, c.epsilon.value, c.steps.value = "PGD", "mixed", 0.15, 3
+    c.attack.value, c.model.value, c.epsilon.value, c.steps.value = ATTACKS["PGD"], "mixed", 0.15, 3
     c.valid.value, c.index.value = True, 17
     assert not c.steps.disabled
     result = settle(panel)
-    assert result.choice == Choice("mixed", "PGD", 0.15, 3, True)
+    assert result.choice == Choice("mixed", ATTACKS["PGD"], 0.15, 3, True)
     assert (result.sample.source, result.sample.label) == (17, 7)
     c.target.value = 2
     assert settle(panel).choice.target == 2

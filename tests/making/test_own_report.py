@@ -24,6 +24,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for proce
 SETTINGS = """\
 methods: [standard, 'code: 1/mine.py:on_attacked']
 network: 'code: 1/mine.py:SmallResNet'
+attacks: ['code: 1/mine.py:all_darker']
 dataset: data
 epochs: 6
 batch_size: 30
@@ -142,6 +143,7 @@ def test_its_tables_are_in_the_order_given(project: Path, built: object) -> None
     assert [*found["tbl-transfer-error"].index] == [*NAMES]
     assert [*found["tbl-transfer-error"].columns] == [*NAMES]
     assert [*found["tbl-robustness"].columns] == [*NAMES]
+    assert "all-darker" in found["tbl-robustness"].index
     settings = found["tbl-settings"].loc["value"]
     assert (settings["network"], settings["dataset"]) == ("SmallResNet (mine.py)", "data")
     assert found["tbl-classes"].index.tolist() == ["ant", "bee", "cat & dog", "all"]
