@@ -128,6 +128,13 @@ def test_what_has_no_room_waits(units: str, order: list[int]) -> None:
     assert order_units(parts, filled=0, page=100, below=0) == order
 
 
+def test_what_a_pages_end_leaves_empty_is_counted() -> None:
+    """Where the second text begins on a page of its own, the figure behind it has room."""
+    parts = [("text", 60.0), ("text", 30.0), ("figure", 20.0), ("text", 5.0)]
+    orders = [order_units(parts, lost=lost, page=100, below=0) for lost in ({}, {1: 40.0})]
+    assert orders == [[0, 1, 3, 2], [0, 1, 2, 3]]
+
+
 def test_decimal_points_are_under_each_other(page: BeautifulSoup, pieces: list[Piece]) -> None:
     """Of a column with numbers of one and two digits, and one with a correction in brackets."""
     digit = 0.465  # of Libertinus Serif, in its size
