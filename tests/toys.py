@@ -102,8 +102,13 @@ def title(**changes: Any) -> Any:
     return cell(display({"text/markdown": "# A toy"}, {**TITLE, **changes}))
 
 
-def table(name: str, caption: str = "Five figures.", body: str = TABLE, **more: Any) -> Any:
-    about = {"kind": "table", "label": f"tbl-{name}", "caption": caption, **NUMBERS, **more}
+def table(
+    name: str,
+    caption: str = "Five figures.",
+    body: str = TABLE,
+    numbers: dict[str, Any] = NUMBERS,
+) -> Any:
+    about = {"kind": "table", "label": f"tbl-{name}", "caption": caption, **numbers}
     return cell(
         *shown(about, {"text/markdown": body, "text/plain": body}),
         source=f"show_table({name!r})",
@@ -113,7 +118,7 @@ def table(name: str, caption: str = "Five figures.", body: str = TABLE, **more: 
 def training(method: str) -> list[NotebookNode]:
     return [
         text("# Network\n\nSee Table *network*.", "once"),
-        table("network", "The network.", WIDE),
+        table("network", "The network.", WIDE, {}),
         cell(prose(f"# Training, {method}\n\nSee Figure *{method}* and Table *{method}*.")),
         cell(new_output("stream", name="stderr", text="progress 17 %"), source="train()"),
         figure(method, f"Curves of {method} training."),

@@ -33,16 +33,21 @@ def draw(label: str, alt: str, svg: str, png: str = "") -> str:
         wide = right - left + (axis[1] - axis[0] if axis else 0)
         parts.append(f'<span style="--w:{right - left:g};--n:{wide:g}">{shared}{here}</span>')
         first = again
-    if bottom < height:
-        parts.append(_window("foot", 0, bottom, width, height - bottom, first))
+    if bottom < height:  # no wider than what is there, so that it need not be small
+        seen = _read(png)
+        scale = seen.shape[1] / width
+        inked = np.flatnonzero((seen[round(bottom * scale) :] < 250).any(axis=(0, 2))) / scale
+        left, right = inked[0] - 1, inked[-1] + 1
+        parts.append(_window("foot", left, bottom, right - left, height - bottom, first))
     panels = "".join(parts)
     return f'<div class="panels" role="img" aria-label="{escape(alt)}">{panels}</div>'
 
 
 def _window(name: str, x: float, y: float, width: float, height: float, content: str) -> str:
     """Return a part of a picture as a picture."""
-    box = f'class="{name}" viewBox="{x:g} {y:g} {width:g} {height:g}" style="--w:{width:g}"'
-    return f'<svg {box} aria-hidden="true">{content}</svg>'
+    box = f'class="{name}" viewBox="{x:g} {y:g} {width:g} {height:g}"'
+    size = f'style="--w:{width:g};--h:{height:g}"'
+    return f'<svg {box} {size} aria-hidden="true">{content}</svg>'
 
 
 def _name(svg: str, label: str) -> str:

@@ -1,5 +1,6 @@
 """The page, from what pandoc has written: figures in it, ways back, data, a citation, scripts."""
 
+import csv
 import json
 import re
 import unicodedata
@@ -7,7 +8,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from importlib.metadata import version
-from io import BytesIO
+from io import BytesIO, StringIO
 from textwrap import shorten
 from typing import Any
 from urllib.parse import quote
@@ -175,14 +176,23 @@ def _link_here(page: Any) -> None:
 
 
 def _tell_what_is_behind(page: Any, tables: Mapping[str, str]) -> None:
-    """Put beside the code of a figure or table the numbers that it shows, as a file."""
+    """Put beside the code of a figure or table what it shows, as a file."""
     for code in page.select("details.code"):
         above = code.find_previous_sibling(["figure", "div"])
         label = str((above if above.name == "figure" else above.table)["id"])
         behind = code.wrap(page.new_tag("div", attrs={"class": "behind", "data-behind": label}))
-        if label in tables:
-            data = f"data:text/csv;charset=utf-8,{quote(tables[label])}"
+        content = tables.get(label) or (above.table and _write_cells(above.table))
+        if content:
+            data = f"data:text/csv;charset=utf-8,{quote(content)}"
             behind.append(_parse(f'<a download="{label}.csv" href="{data}">Data (CSV)</a>'))
+
+
+def _write_cells(table: Any) -> str:
+    """Return a table's rows as CSV, as they are read."""
+    file = StringIO()
+    rows = table.select("tr:not(.group)")
+    csv.writer(file).writerows([cell.get_text() for cell in row(["th", "td"])] for row in rows)
+    return file.getvalue()
 
 
 def _link_back(page: Any) -> None:

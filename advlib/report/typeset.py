@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -146,26 +146,46 @@ def _name_cell(error: Exception, text: Path) -> str:
     return f"typst cannot set the report: {message}"
 
 
+FLOATS = "figure", "table"
 Unit = tuple[str, float]
 """A part of the text that nothing may split: what it is (text, section or subsection, which its
 heading begins, figure, or table), and its height."""
 
 
-def _place_floats(text: str, marks: Sequence[tuple[str, float]]) -> str:
-    """Return a typst source with its figures and tables where they leave little room empty.
+def _place_floats(source: Path, given: dict[str, Any]) -> None:
+    """Rewrite a typst source: figures and tables stand where they leave little room empty.
 
-    The marks are what begins where, in points from the top of the one page that holds all.
+    The heights of its units are those on one page that holds all. What a page's end leaves empty,
+    or cuts off, is seen once they are placed: they are placed again until that changes nothing.
     """
-    units = [(kind, below - y) for (kind, y), (_, below) in pairwise(marks)]
-    order = order_units(units, marks[0][1] - MARGIN)
-    head, *parts = re.split(r'^#unit\("\w+"\)\n', text, flags=re.MULTILINE)
-    if len(parts) != len(marks):  # somebody's own text says so, too
-        return text
-    return "".join([head, *(parts[index] for index in order), parts[-1]])
+    head, *parts = re.split(r'^(?=#unit\("\w+"\)\n)', source.read_text("utf-8"), flags=re.MULTILINE)
+
+    def find_places(compiler: typst.Compiler) -> list[float]:
+        found = json.loads(compiler.query("<units>", field="value", one=True))
+        return [(page - 1) * PAGE + y - MARGIN for page, y in found]
+
+    places = find_places(typst.Compiler(source, **given, sys_inputs={"tall": "yes"}))
+    if len(parts) != len(places):  # somebody's own text says so, too
+        return
+    kinds = [part.split('"')[1] for part in parts]
+    units = [
+        (kind, end - start) for kind, (start, end) in zip(kinds, pairwise(places), strict=False)
+    ]
+    compiler, tried, lost = typst.Compiler(source, **given), list[list[int]](), dict[int, float]()
+    while (order := order_units(units, places[0] % PAGE, lost)) not in tried[-5:]:
+        tried.append(order)
+        source.write_text("".join([head, *(parts[index] for index in order), parts[-1]]), "utf-8")
+        starts = find_places(compiler)
+        for at, index in enumerate(order[1:], 1):
+            lost[index] = starts[at] - starts[at - 1] - units[order[at - 1]][1]
 
 
 def order_units(
-    units: Sequence[Unit], filled: float = 0, page: float = PAGE, below: float = BELOW
+    units: Sequence[Unit],
+    filled: float = 0,
+    lost: Mapping[int, float] | None = None,
+    page: float = PAGE,
+    below: float = BELOW,
 ) -> list[int]:
     """Return the order of a text's units in which no figure and no table leaves a page early.
 
@@ -175,10 +195,13 @@ def order_units(
     """
     order: list[int] = []
     waiting: list[int] = []
+    lost = lost or {}
 
     def put(index: int, *, turn: bool = False) -> None:
         nonlocal filled
-        filled = ((0 if turn else filled) + units[index][1]) % page
+        kind, height = units[index]
+        gap = lost[index] if index in lost and kind not in FLOATS else 0
+        filled = ((0 if turn else filled + gap) + height) % page
         order.append(index)
 
     def put_waiting() -> None:
@@ -197,7 +220,7 @@ def order_units(
             while waiting:
                 put(waiting.pop(0), turn=True)
                 put_waiting()
-        if kind in ("figure", "table"):
+        if kind in FLOATS:
             waiting.append(index)
         else:
             put(index)
@@ -211,10 +234,7 @@ def _typst(folder: Path, date: datetime) -> tuple[bytes, dict[str, str]]:
         source = folder / "report.typ"
         given: dict[str, Any] = {"root": folder, "ignore_system_fonts": True}
         with suppress(typst.TypstError, RuntimeError):  # the compiler then says where
-            measured = typst.Compiler(source, **given, sys_inputs={"tall": "yes"})
-            marks = json.loads(measured.query("<units>", field="value", one=True))
-            placed = _place_floats(source.read_text(encoding="utf-8"), marks)
-            source.write_text(placed, encoding="utf-8")
+            _place_floats(source, given)
         compiler = typst.Compiler(source, **given)
         pdf, warnings = compiler.compile_with_warnings(
             format="pdf", timestamp=date, pdf_standards="ua-1"

@@ -5,13 +5,14 @@
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const make = (name, properties) => Object.assign(document.createElement(name), properties);
 
-  // Where one is: in the section of the last heading above a line near the top.
-  const contents = find('#contents'), LINE = 0.25;
+  // Where one is: in the section of the last heading that is where a link puts it, or above; near means in pixels.
+  const contents = find('#contents'), NEAR = 48;
   const links = new Map(all('a', contents).map(link => [link.hash.slice(1), link]));
   const headings = [...links.keys()].map(id => document.getElementById(id));
   let marked = null;
   function mark() {
-    const here = headings.findLast(heading => heading.getBoundingClientRect().top < LINE * innerHeight);
+    const line = headings.length && parseFloat(getComputedStyle(headings[0]).scrollMarginTop) + NEAR;
+    const here = headings.findLast(heading => heading.getBoundingClientRect().top < line);
     if (here === marked) return;
     if (marked) links.get(marked.id).removeAttribute('aria-current');
     marked = here;

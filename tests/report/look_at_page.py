@@ -39,11 +39,13 @@ CUT = """() => [...document.querySelectorAll('pre')].filter(each => {
   return each.scrollWidth > each.clientWidth + 1 || box.scrollWidth > box.clientWidth + 1;
 }).map(each => each.textContent.slice(0, 60))"""
 # What is wider than its frame has a shade, and can be reached from its left end to its right.
-HIDDEN = """() => [...document.querySelectorAll('main .table, main .scroll')].filter(each => {
-  const inner = each.querySelector('table, .panels > *').getBoundingClientRect();
+HIDDEN = """() => [
+  ...document.querySelectorAll('main .table, main .scroll, main math[display=block]')
+].filter(each => {
+  const inner = each.querySelector('table, .panels > *, :scope > *').getBoundingClientRect();
   const own = each.getBoundingClientRect();
   const shaded = getComputedStyle(each).backgroundImage.includes('gradient');
-  const sticks = each.matches('.scroll') ||
+  const sticks = each.matches('.scroll, math') ||
     [...each.querySelectorAll('tbody tr:not(.group)')].every(row =>
       [...row.cells].some(cell => getComputedStyle(cell).position === 'sticky'));
   const wide = each.scrollWidth > each.clientWidth + 1;
