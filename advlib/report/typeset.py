@@ -172,7 +172,7 @@ def _place_floats(source: Path, given: dict[str, Any]) -> None:
         (kind, end - start) for kind, (start, end) in zip(kinds, pairwise(places), strict=False)
     ]
     compiler, tried, lost = typst.Compiler(source, **given), list[list[int]](), dict[int, float]()
-    while (order := order_units(units, places[0] % PAGE, lost)) not in tried[-5:]:
+    while (order := order_units(units, places[0] % PAGE, lost)) not in tried and len(tried) < 9:
         tried.append(order)
         source.write_text("".join([head, *(parts[index] for index in order), parts[-1]]), "utf-8")
         starts = find_places(compiler)
