@@ -109,7 +109,10 @@ def _differentiate(loss: Tensor, leaf: Tensor) -> Tensor:
             (larger,) = torch.autograd.grad(2.0**12 * whole, leaf)
             gradient = torch.where(larger.isfinite(), larger, gradient)
     if gradient is None:
-        raise ValueError("model and loss must give what can be differentiated by the images")
+        raise ValueError(
+            "model must return logits that can be differentiated by its images, and loss what"
+            " can be by the logits"
+        )
     if gradient.isnan().any():
         raise _checks.NotFiniteError("model has gradients that are NaN: has its training diverged?")
     if not gradient.flatten(1).any(1).all():
