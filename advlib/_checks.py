@@ -105,7 +105,8 @@ def _depends_on_mode(model: nn.Module, images: Tensor) -> bool:
             with restored(model, images.device, seed=0):
                 said.append(model(images.clone()))
             model.eval()
-        return not torch.allclose(*said, rtol=1e-3, atol=1e-3, equal_nan=True)
+        given, evaluated = said
+        return not torch.allclose(given, evaluated, rtol=1e-3, atol=1e-3, equal_nan=True)
     return False
 
 

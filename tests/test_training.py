@@ -574,7 +574,10 @@ class Shared:
 
 
 def with_default(share: float) -> methods.TakeStep:
-    return lambda model, batch, settings, share=share: shared(model, batch, settings, share)
+    def step(model: nn.Module, batch: Batch, settings: Training, share: float = share) -> Step:
+        return shared(model, batch, settings, share)
+
+    return step
 
 
 def with_teacher(share: float) -> methods.TakeStep:
