@@ -248,7 +248,7 @@ def test_no_batch_is_larger_than_asked_for_and_each_image_is_run_once(
     model, images, labels = case(0)
     sizes = []
     model.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
-    run(model, images, labels, batch_size=10)
+    run(model.eval(), images, labels, batch_size=10)
     assert sizes == expected
 
 
