@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from contextlib import suppress
 from itertools import chain
 from numbers import Real
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advlib._state import is_training, restored
+from advlib._state import is_training, kept_modes, restored
 
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -85,15 +86,28 @@ def check_work(model: Any, images: Any, labels: object, name: str = "model") -> 
     check_model(model, name)
     check_fit(images, model, model_name=name)
     check_labels(labels, images)
-    if model.training and not is_training() and any(map(_depends_on_mode, model.modules())):
+    if not is_training() and _depends_on_mode(model, images[:2]):
         warn(
-            f"{name} is in training mode, with dropout or batch norm: what it says is random, or"
-            " depends on the batch; model.eval() is right for measuring"
+            f"{name} is in training mode, in which it says another thing than in evaluation mode:"
+            " what is random, as dropout, or depends on the batch, as batch norm; model.eval() is"
+            " right for measuring"
         )
 
 
-def _depends_on_mode(module: nn.Module) -> bool:
-    return isinstance(module, nn.modules.dropout._DropoutNd) or _normalizes_batches(module)
+def _depends_on_mode(model: nn.Module, images: Tensor) -> bool:
+    """Is it, or a part of it, in training mode, and says there what it does not in evaluation?"""
+    if not any(module.training for module in model.modules()):
+        return False
+    said: list[Tensor] = []
+    # what fails here fails again where it is told
+    with kept_modes(model), torch.no_grad(), suppress(Exception):
+        for _ in range(2):
+            with restored(model, images.device, seed=0):
+                said.append(model(images.clone()))
+            model.eval()
+        given, evaluated = said
+        return not torch.allclose(given, evaluated, rtol=1e-3, atol=1e-3, equal_nan=True)
+    return False
 
 
 def check_adversarial(
@@ -225,7 +239,7 @@ def _warn_of_probabilities(logits: Tensor, name: str) -> None:
     if logits.shape[1] < 2 or logits.min() < 0 or logits.max() > 1:
         return
     # a few logits may happen to lie there, and not sum to 1
-    if len(logits) >= 50 or ((logits.sum(1) - 1).abs() < 1e-2).all():
+    if logits.numel() >= 100 or ((logits.sum(1) - 1).abs() < 1e-2).all():
         warn(
             f"{name} returns numbers from 0 to 1 alone, as probabilities are. Attacks and"
             " confidences need logits; leave its last softmax or sigmoid out, or it looks more"

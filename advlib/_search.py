@@ -84,10 +84,10 @@ class Problem:
             else:
                 assert self.towards is not None
                 loss = logit_of(wide, self.towards) - logit_of(wide, self.labels)
-            if loss.shape != self.labels.shape:
+            if not isinstance(loss, Tensor) or loss.shape != self.labels.shape:
+                found = [*loss.shape] if isinstance(loss, Tensor) else type(loss).__name__
                 raise ValueError(
-                    f"loss must return a value for each image, {[len(self.labels)]}, not"
-                    f" {[*loss.shape]}"
+                    f"loss must return a value for each image, {[len(self.labels)]}, not {found}"
                 )
             loss = -loss if self.targeted else loss
             gradient = _differentiate(loss, leaf) if with_gradient else torch.empty(0)
@@ -109,14 +109,17 @@ def _differentiate(loss: Tensor, leaf: Tensor) -> Tensor:
             (larger,) = torch.autograd.grad(2.0**12 * whole, leaf)
             gradient = torch.where(larger.isfinite(), larger, gradient)
     if gradient is None:
-        raise ValueError("model must return logits that can be differentiated by its images")
+        raise ValueError(
+            "model must return logits that can be differentiated by its images, and loss what"
+            " can be by the logits"
+        )
     if gradient.isnan().any():
         raise _checks.NotFiniteError("model has gradients that are NaN: has its training diverged?")
-    if not gradient.any():
+    if not gradient.flatten(1).any(1).all():
         _checks.warn(
-            "the gradient of each of these images is zero everywhere, and no step along it changes"
+            "the gradient of some of these images is zero everywhere, and no step along it changes"
             " them: something in the model, such as rounding, hides it, or the loss is lost to"
-            " rounding; the error under such an attack says nothing of the model"
+            " rounding; the error under such an attack says little of the model"
         )
     return gradient
 

@@ -86,9 +86,9 @@ def train(
     run : path-like, optional
         A folder to keep a checkpoint in, written after each epoch. A training that was stopped goes
         on from there to the same bits, on its device, with its number of threads and its precision
-        of matrix products; a finished one is loaded. Two processes on one folder take turns. The
-        code of a network of your own is not compared, and of a method of your own that in its file
-        and in advlib is: when you change the rest, take another folder.
+        of matrix products; a finished one is loaded. Two processes on one folder take turns. A
+        method and a network of your own are known by their code and all that this reaches, also
+        values; not by files that they read.
     epochs, batch_size : int, optional
         At least 1.
     epsilon, alpha : float, optional
@@ -150,6 +150,8 @@ def train(
         with _trained_on(model, place):
             return _loop(model, data, training, place, [], None)
     decides = _identity(model, data, training)
+    if not isinstance(method, Known):
+        decides["network"] += _digest_network(model)
     checkpoint = checkpoints.Checkpoint.resume(folder, decides, place)
     history = _frame(checkpoint.history)
     if len(history) == settings.epochs and checkpoint.is_told_by(history):
@@ -289,8 +291,8 @@ def validate(
 def _sums(outcome: Outcome) -> Tensor:
     """Over a minibatch: the objective, the top-1 and the top-5 errors."""
     objective, rank = outcome
-    if objective.shape != rank.shape:
-        raise ValueError(f"objective {[*objective.shape]}, rank {[*rank.shape]}")
+    if objective.shape != rank.shape or rank.dtype != torch.int64:
+        raise ValueError(f"objective {[*objective.shape]}, rank {[*rank.shape]} {rank.dtype}")
     errors = (rank[:, None] >= rank.new_tensor([1, 5])).sum(0)
     return torch.cat([objective.sum(0, keepdim=True, dtype=torch.float64), errors])
 
@@ -362,7 +364,7 @@ def _folder(run: Any) -> Path:
 
 
 def _method(method: object, *, named: bool) -> tuple[str, Method]:
-    """The method and its name; with `named`, a caller's own function is named by its source too."""
+    """The method and its name; with `named`, a caller's own is named by what it reaches, too."""
     if isinstance(method, Known):
         return method
     if not callable(method) and not isinstance(method, Method):
@@ -376,19 +378,23 @@ def _method(method: object, *, named: bool) -> tuple[str, Method]:
         raise TypeError(f"method must take (model, batch, settings), and {name} does not") from None
     if not named:
         return name, row
+    parts = [
+        part
+        for part in (step, row.batches, row.settings)
+        if part is step or not part.__module__.startswith("advlib.")
+    ]
+    return f"{name}-{_digest_source('method', parts)[:12]}", row
+
+
+def _digest_source(name: str, parts: Any) -> str:
+    """Return the SHA-256 of what a caller's own functions, classes and values reach."""
     try:
-        source = "".join(
-            source_of(part)
-            for part in (step, row.batches, row.settings)
-            if part is step or not part.__module__.startswith("advlib.")
-        )
-    except (OSError, TypeError, SyntaxError) as error:
+        return hashlib.sha256(source_of(parts).encode()).hexdigest()
+    except (OSError, TypeError) as error:
         raise ValueError(
-            "method must be a function whose source, and the values that it names, are known to be"
-            f" kept in a run, not {step!r} ({error})"
+            f"{name} must be one whose source, and the values that it names, are known to be kept"
+            f" in a run ({error})"
         ) from None
-    digest = hashlib.sha256(source.encode()).hexdigest()[:12]
-    return f"{name}-{digest}", row
 
 
 def _identity(model: nn.Module, data: Dataset, training: _Named) -> dict[str, Any]:
@@ -409,6 +415,14 @@ def _identity(model: nn.Module, data: Dataset, training: _Named) -> dict[str, An
         "code": deciding_code(training.method, *ours),
         "torch": str(torch.__version__),
     }
+
+
+def _digest_network(model: nn.Module) -> str:
+    """Return the digest of the classes of a caller's own in a network; "" if there are none."""
+    kinds = {type(m) for m in model.modules()}
+    own = [kind for kind in kinds if kind.__module__.split(".")[0] not in ("advlib", "torch")]
+    own.sort(key=lambda kind: (kind.__module__, kind.__qualname__))
+    return f" of {_digest_source('model', own)}" if own else ""
 
 
 def deciding_code(method: Method, *others: Callable[..., Any]) -> str:

@@ -301,7 +301,7 @@ def test_no_batch_is_larger_than_asked_for_and_each_image_is_run_once() -> None:
     model, (images, labels) = small_net(), small_images(0)
     sizes = []
     model.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
-    fgsm(model, images, labels, batch_size=3)
+    fgsm(model.eval(), images, labels, batch_size=3)
     assert sizes == [3, 3, 1]
 
 

@@ -225,6 +225,7 @@ def test_a_users_folder_gzipped_or_not(tmp_path: Path, name: str) -> None:
     packed = load_data(name, folder=str(put(tmp_path / "packed", CONTENTS, gzipped=True)))
     assert [len(plain.train), len(plain.validation), len(plain.test)] == [10, 5000, 20]
     assert len(plain.classes) == 10
+    assert {*plain.train.labels.tolist()} == {*range(10)}  # whatever the order of the file
     assert plain.fingerprint == packed.fingerprint
     assert torch.equal(plain.train.images, packed.train.images)
     assert torch.equal(plain.test.labels, packed.test.labels)

@@ -129,20 +129,26 @@ def test_model_images_and_random_state_are_left_as_found(
 
 @pytest.mark.parametrize(
     ("order", "right", "told"),
-    [("bca", 1.0, "b, c, a"), ("acb", 0.6, "a, c, b"), ("abc", 1.0, ""), ("bca", 0.4, "")],
+    [
+        ("bcaf", 1.0, "b, c, a, f"),
+        ("acbf", 0.3, "a, c, b, f"),
+        ("abcf", 1.0, ""),
+        ("bcaf", 0.1, ""),
+    ],
 )
 def test_a_model_that_has_the_classes_in_another_order_is_told(
     order: str, right: float, told: str
 ) -> None:
     """Its output j is for the class order[j]; of each class it knows a share of the images."""
-    labels = torch.arange(60) % 3
-    said = torch.tensor([order.index("abc"[label]) for label in labels])
-    said = torch.where(torch.arange(60) < 60 * right, said, 0)
-    images = torch.nn.functional.one_hot(said, 3) - 0.5
+    places = torch.arange(400)
+    labels = places % 4
+    said = torch.tensor([order.index("abcf"[label]) for label in labels])
+    said = torch.where(places < 400 * right, said, places // 4 % 4)
+    images = torch.nn.functional.one_hot(said, 4) - 0.5
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        warn_of_order(torch.nn.Flatten(), images, labels, "abc", "mine")
-        warn_of_order(torch.nn.Flatten(), images[:3], labels[:3], "abc", "mine")  # too few
+        warn_of_order(torch.nn.Flatten(), images, labels, "abcf", "mine")
+        warn_of_order(torch.nn.Flatten(), images[:4], labels[:4], "abcf", "mine")  # too few
     assert [f"order, {told}, than" in str(each.message) for each in warned] == [True] * bool(told)
 
 
@@ -242,7 +248,7 @@ def test_no_batch_is_larger_than_asked_for_and_each_image_is_run_once(
     model, images, labels = case(0)
     sizes = []
     model.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
-    run(model, images, labels, batch_size=10)
+    run(model.eval(), images, labels, batch_size=10)
     assert sizes == expected
 
 

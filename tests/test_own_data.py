@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import shutil
+import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -102,7 +103,7 @@ def test_idx_files_of_any_size_and_labels_from_one(tmp_path: Path, gzipped: bool
     assert [len(part) for part in (data.train, data.validation, data.test)] == [234, 26, 78]
     assert data.train.images.shape == (234, 1, 16, 16)
     assert sorted(set(data.train.labels.tolist())) == [*range(26)]
-    assert (data.preprocessing, data.evenly, data.pictures) == ("plain", (), False)
+    assert (data.preprocessing, data.evenly, data.pictures) == ("plain", True, False)
     plain = tmp_path / "plain"
     assert same(load_data(put_idx(plain)), data)
 
@@ -117,7 +118,6 @@ def test_small_grey_idx_files_are_scaled_as_the_slides_do(tmp_path: Path) -> Non
 def test_a_sorted_idx_file_is_drawn_evenly(tmp_path: Path) -> None:
     """As EMNIST's letters: its first thousand test images would be of two classes."""
     data = load_data(put_idx(tmp_path, test_is_sorted=True))
-    assert data.evenly == ("test",)
     assert data.test.first(26).labels.tolist() == [*range(26)]
 
 
@@ -175,6 +175,16 @@ def deep_colours() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
+def deep_tiff() -> bytes:
+    """A TIFF of 16 x 12 colours with 16 bits each: eight entries, and what they point to."""
+    values = {256: 16, 257: 12, 258: 110, 259: 1, 262: 2, 273: 116, 277: 3, 279: 16 * 12 * 6}
+    entries = b"".join(
+        struct.pack("<HHII", tag, 3, 3 if tag == 258 else 1, value) for tag, value in values.items()
+    )
+    head = b"II*\0" + struct.pack("<IH", 8, len(values)) + entries + bytes(4)
+    return head + struct.pack("<3H", 16, 16, 16) + bytes(16 * 12 * 6)
+
+
 def hide_a_class(folder: Path) -> None:
     for part in ("train", "test"):
         (folder / part / "ant").rename(folder / part / ".5")
@@ -189,6 +199,11 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
     "transparent": (save(Image.new("RGBA", (16, 12))), r"0\.png has pixels of the mode RGBA"),
     "deep": (save(Image.new("I;16", (16, 12))), r"0\.png has pixels of the mode I;16"),
     "deep colours": (write(deep_colours()), r"0\.png has pixels of the mode RGB and 16 bits"),
+    "deep colours in PPM": (
+        write(b"P6\n# of 10 bits\n16 12\n1023\n" + bytes(16 * 12 * 6)),
+        r"0\.png has pixels of the mode RGB and 10 bits",
+    ),
+    "deep colours in TIFF": (write(deep_tiff()), r"0\.png has .* the mode RGB and 16 bits"),
     "transparent palette": (
         save_as("0.png", PAGE.convert("P"), transparency=0),
         r"0\.png has pixels of the mode P",
@@ -200,6 +215,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a stack": (save_as("x.tif", PAGE, PAGE), r"x\.tif is no picture .*it has 2 frames"),
     "another ending": (save_as("x.gif", PAGE), r"x\.gif has the ending of no picture"),
     "hidden class": (hide_a_class, r"\.5 begins with a dot"),
+    "hidden picture": (save_as(".5.png", PAGE), r"ant/\.5\.png: .* begins with a dot"),
     "empty class": (remove("test/bee/*"), r"test/bee has no picture"),
     "class in train only": (remove("test/bee"), "the class bee"),
     "class in test only": (remove("train/bee"), "the class bee"),
@@ -251,13 +267,17 @@ def test_what_is_hidden_is_no_picture_and_no_class(tmp_path: Path) -> None:
     assert same(load_data(folder), data)
 
 
-def test_pictures_in_folders_below_are_of_the_class(tmp_path: Path) -> None:
-    folder = put_pictures(tmp_path)
+@pytest.mark.parametrize("linked", [False, True])
+def test_pictures_in_folders_below_are_of_the_class(tmp_path: Path, linked: bool) -> None:
+    folder = put_pictures(tmp_path / "data")
     data = load_data(folder)
-    (folder / "train" / "ant" / "more").mkdir()
+    more = tmp_path / "more" if linked else folder / "train" / "ant" / "more"
+    more.mkdir()
     for number in range(3):
         path = folder / "train" / "ant" / f"{number}.png"
-        path.rename(path.parent / "more" / path.name)
+        path.rename(more / path.name)
+    if linked:
+        (folder / "train" / "ant" / "linked").symlink_to(more)
     assert same(load_data(folder), data)
 
 
@@ -271,15 +291,15 @@ def test_a_picture_is_turned_as_its_camera_was_held(tmp_path: Path) -> None:
     assert same(load_data(folder), data)
 
 
-@pytest.mark.parametrize("order", [(2, 0, 1), (1, 0, 2)])
+@pytest.mark.parametrize("labels", [np.repeat([2, 0, 1], [86, 87, 87]), [0, 1] * 110 + [2] * 40])
 def test_an_idx_file_in_any_order_gives_each_part_each_class(
-    tmp_path: Path, order: tuple[int, ...]
+    tmp_path: Path, labels: list[int]
 ) -> None:
+    """Grouped by class, and a mixed one that a class was added to."""
     put_idx(tmp_path, classes=3)
     name = tmp_path / "train-labels-idx1-ubyte"
-    name.write_bytes(idx_bytes(1 + np.repeat(order, [86, 87, 87])))
+    name.write_bytes(idx_bytes(1 + np.array(labels)))
     data = load_data(tmp_path)
-    assert data.evenly == ("train",)
     for part in (data.train.first(9), data.validation):
         assert sorted({*part.labels.tolist()}) == [0, 1, 2]
 

@@ -1,8 +1,11 @@
 """The training loop against a plain float64 reference, and its promises."""
 
 import random
+import sys
+import types
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -499,6 +502,7 @@ def wrong_step(kind: str) -> Any:
             "too few gradients": found._replace(gradients=found.gradients[1:]),
             "no gradients": found._replace(gradients=[None] * len(found.gradients)),
             "means": found._replace(clean=Outcome(objective.mean(), rank.double().mean())),
+            "is it right": found._replace(clean=Outcome(objective, rank == 0)),
             "a mean objective": found._replace(clean=Outcome(objective.mean(), rank)),
         }
         return wrong[kind]
@@ -553,41 +557,84 @@ def test_a_network_that_mixes_the_images_of_a_batch_is_refused() -> None:
         advlib.train(Sequences(), NOISE, method="standard", epochs=1)
 
 
-SHARE = 1.0
+SHARE: Any = 1.0
 
 
-def shared(model: nn.Module, batch: Batch, settings: Training) -> Step:
-    found = ROWS["standard"].step(model, batch, settings)
-    return found._replace(gradients=[SHARE * gradient for gradient in found.gradients])
+def shared(model: nn.Module, batch: Batch, settings: Training, share: float | None = None) -> Step:
+    clean, share = methods.differentiate(model, batch), SHARE if share is None else share
+    return Step([gradient * share for gradient in clean.gradients], clean.outcome)
 
 
-def make_shared(share: float) -> Any:
-    def step(model: nn.Module, batch: Batch, settings: Training) -> Step:
-        found = ROWS["standard"].step(model, batch, settings)
-        return found._replace(gradients=[share * gradient for gradient in found.gradients])
+class Shared:
+    def __init__(self, share: float) -> None:
+        self.share = share
+
+    def step(self, model: nn.Module, batch: Batch, settings: Training) -> Step:
+        return shared(model, batch, settings, self.share)
+
+
+def with_default(share: float) -> methods.TakeStep:
+    def step(model: nn.Module, batch: Batch, settings: Training, share: float = share) -> Step:
+        return shared(model, batch, settings, share)
 
     return step
 
 
-def test_a_run_is_known_by_the_constants_and_closures_of_its_method(
+def with_teacher(share: float) -> methods.TakeStep:
+    teacher = torch.full((1,), share, requires_grad=True)
+    return lambda model, batch, settings: shared(model, batch, settings, teacher.item())
+
+
+def with_file(share: float) -> methods.TakeStep:
+    """A method that imports a file, when it is called, whose value it names."""
+    sys.modules["beside"] = types.ModuleType("beside")
+    vars(sys.modules["beside"])["share"] = share
+
+    def step(model: nn.Module, batch: Batch, settings: Training) -> Step:
+        import beside  # type: ignore[import-not-found]
+
+        return shared(model, batch, settings, beside.share)
+
+    return step
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(with_default, with_teacher, with_file),
+        *(lambda share: Shared(share).step, lambda share: partial(shared, share=share)),
+    ],
+)
+def test_what_a_method_reaches_decides_its_run(make: Callable[[float], methods.TakeStep]) -> None:
+    one, same, other = (training._method(make(s), named=True)[0] for s in (1.0, 1.0, 3.0))
+    assert one == same != other
+
+
+def test_a_run_is_known_by_the_constants_of_its_method(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train(method: Any) -> advlib.LeNet:
-        model = advlib.LeNet(seed=1)
-        advlib.train(model, NOISE, method=method, epochs=1, run=tmp_path)
+    def train() -> Noisy:
+        model = Noisy()
+        advlib.train(model, NOISE, method=shared, epochs=1, run=tmp_path)
         return model
 
-    first = train(shared)
-    assert same_bits(train(shared), first)
-    for other in (make_shared(1.0), make_shared(2.0)):
-        with pytest.raises(ValueError, match="run must be a new folder"):
-            train(other)
+    first = train()
+    assert same_bits(train(), first)
     monkeypatch.setitem(globals(), "SHARE", 3.0)
     with pytest.raises(ValueError, match="run must be a new folder"):
-        train(shared)
-    monkeypatch.setitem(globals(), "SHARE", torch.ones(2))
-    with pytest.raises(ValueError, match="of SHARE, which it names, the value cannot be told"):
-        train(shared)
+        train()
+    monkeypatch.setitem(globals(), "SHARE", (share for share in [1.0]))
+    with pytest.raises(ValueError, match="the value cannot be told from others"):
+        train()
+
+
+def test_the_code_of_a_network_decides_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advlib.train(Noisy(), NOISE, epochs=1, run=tmp_path)
+    monkeypatch.setattr(Noisy, "forward", lambda self, images: self.layers(images.clone()))
+    with pytest.raises(ValueError, match="holds one with other network"):
+        advlib.train(Noisy(), NOISE, epochs=1, run=tmp_path)
 
 
 def test_mixed_training_is_adversarial_training_at_twice_the_rate_and_half_the_decay() -> None:

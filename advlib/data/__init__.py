@@ -19,6 +19,7 @@ from torch import Tensor
 
 from advlib.data import idx, known, pictures
 from advlib.data.idx import Bytes, Part
+from advlib.data.pictures import order_evenly
 from advlib.kept.files import DamagedFileError
 from advlib.settings import DATASETS, check, name_data
 
@@ -84,9 +85,9 @@ class Dataset:
         ``"slides"``, with `low` and `high` from the first training image, or ``"plain"``: 0 and 1.
     pictures : bool
         Whether it came as pictures in folders, not as IDX files.
-    evenly : tuple of str
-        Those of ``"train"`` and ``"test"`` in which every beginning has each class by its share, in
-        an order that the content fixes. The others are in the order of their file.
+    evenly : bool
+        Whether every beginning and every end of its files has each class by its share, in an order
+        that the content fixes: those of a known data set are in the order they are published in.
     """
 
     name: str
@@ -100,7 +101,7 @@ class Dataset:
     fingerprint: str
     preprocessing: str = "slides"
     pictures: bool = False
-    evenly: tuple[str, ...] = ()
+    evenly: bool = False
 
     @property
     def bounds(self) -> tuple[Tensor, Tensor]:
@@ -153,9 +154,9 @@ def load_data(
     name : str or path-like
         One of `advlib.settings.DATASETS`, split and scaled as in the slides. Or the path of a
         folder with data of your own: four IDX files as MNIST has them, or pictures as
-        ``train/CLASS/*.png`` and ``test/CLASS/*.png``, grey or colour, all of one size. Pictures
-        are put in an order that their content fixes, in which every part of it that is used has
-        each class by its share.
+        ``train/CLASS/*.png`` and ``test/CLASS/*.png``, grey or colour, all of one size. They are
+        put in an order that their content fixes, in which every part of it that is used has each
+        class by its share.
     folder : path-like, optional
         With a data set's name: a folder with its four IDX files, gzipped or not. If it has a file
         SHA256SUMS, they are checked against it. Without a folder MNIST comes with this package,
@@ -202,7 +203,7 @@ class _Content:
     checksums: list[str]
     own: bool = False
     pictures: bool = False
-    evenly: tuple[str, ...] = ()
+    evenly: bool = False
 
 
 def _read_known(name: str, folder: str | os.PathLike[str] | None) -> _Content:
@@ -223,7 +224,10 @@ def _read_known(name: str, folder: str | os.PathLike[str] | None) -> _Content:
         raise DamagedFileError(
             f"{source}: labels must be from 0 to {len(classes) - 1}, not {largest}"
         )
-    return _Content(name, classes, train, test, checksums)
+    if folder is None or name in (found, known.find_published(source)):
+        return _Content(name, classes, train, test, checksums)
+    train, test = order_evenly(*train), order_evenly(*test)
+    return _Content(name, classes, train, test, checksums, evenly=True)
 
 
 def _read_own(folder: Path) -> _Content:
@@ -234,7 +238,7 @@ def _read_own(folder: Path) -> _Content:
         classes, samples = pictures.find_pictures(folder)
         train, test, sums = pictures.read_parts(samples)
         sums = [*classes, *sums]
-        return _Content(name, classes, train, test, sums, own=True, pictures=True, evenly=idx.PARTS)
+        return _Content(name, classes, train, test, sums, own=True, pictures=True, evenly=True)
     train, test, checksums = idx.read_parts(files)
     if found := known.find_name(checksums):
         return _Content(found, known.name_classes(found), train, test, checksums, own=True)
@@ -244,22 +248,11 @@ def _read_own(folder: Path) -> _Content:
             f"{files['train', 'labels']} has the labels {values.tolist()}, and "
             f"{files['test', 'labels']} {of_test.tolist()}; both must have the same, two or more"
         )
-    parts, evenly = [], []
-    for part, (images, labels) in (("train", train), ("test", test)):
-        numbered: Part = images, np.searchsorted(values, labels)
-        if _is_grouped(labels):  # by class, as EMNIST's letters are
-            numbered = pictures.order_evenly(*numbered)
-            evenly.append(part)
-        parts.append(numbered)
+    train, test = (
+        order_evenly(part[0], np.searchsorted(values, part[1])) for part in (train, test)
+    )
     classes, sums = tuple(map(str, values)), ["own", *checksums]
-    return _Content(name, classes, parts[0], parts[1], sums, own=True, evenly=tuple(evenly))
-
-
-def _is_grouped(labels: npt.NDArray[np.int64]) -> bool:
-    """Are neighbours of one class more often than by chance, in whatever order the classes come?"""
-    shares = np.unique(labels, return_counts=True)[1] / len(labels)
-    changes = np.count_nonzero(np.diff(labels)) / max(1, len(labels) - 1)
-    return bool(changes < (1 - (shares**2).sum()) / 2)
+    return _Content(name, classes, train, test, sums, own=True, evenly=True)
 
 
 def _prepare(content: _Content, images: int | None) -> Dataset:

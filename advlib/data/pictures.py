@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from advlib.data.idx import FORMS, PARTS, Bytes, Part
-from advlib.kept.files import DamagedFileError
+from advlib.kept.files import DamagedFileError, list_files
 
 Samples = list[tuple[Path, int]]
 """Pictures and their labels."""
@@ -47,31 +48,37 @@ def find_pictures(folder: Path) -> tuple[tuple[str, ...], dict[str, Samples]]:
 def _list_classes(folder: Path) -> list[str]:
     """List the folders of the classes; a hidden one is refused if it has pictures as these have."""
     names = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    for name in [name for name in names if name.startswith(".") and not _is_system(name)]:
-        if any(path.suffix.lower() in SUFFIXES for path in (folder / name).rglob("*")):
-            raise ValueError(
-                f"{folder / name} begins with a dot, as what is hidden does: rename it if it is a"
-                " class, or remove it"
-            )
+    for name in names:
+        if name.startswith("."):
+            _list_files(folder / name, folder)
     return [name for name in names if not name.startswith(".")]
 
 
-def _is_system(name: str) -> bool:
-    """Is it a hidden folder that programs make?"""
-    return name.startswith((".ipynb_", ".git", ".DS_", ".Trash"))
+_OF_SYSTEMS = (".ipynb_", ".git", ".DS_", ".Trash", "._")
+"""What hidden files and folders begin with that programs make."""
 
 
-def _list_files(folder: Path) -> list[Path]:
-    """List the pictures of a class, also those in folders below; another file is refused."""
-    # torchvision's make_dataset takes what is hidden, too, such as macOS's ._1.png
-    found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    paths = [p for p in found if not any(n[0] == "." for n in p.relative_to(folder).parts)]
-    for path in paths:
-        if path.suffix.lower() not in SUFFIXES:
+def _list_files(folder: Path, root: Path | None = None) -> list[Path]:
+    """List the pictures of a class, also those in folders below; another file is refused.
+
+    So is a picture that is hidden, below the root; hidden things of programs are left out.
+    """
+    paths = []
+    for path in list_files(folder):
+        hidden = [name for name in path.relative_to(root or folder).parts if name.startswith(".")]
+        if any(name.startswith(_OF_SYSTEMS) for name in hidden):
+            continue
+        if path.suffix.lower() in SUFFIXES and hidden:
+            raise ValueError(
+                f"{path}: {hidden[0]} begins with a dot, as what is hidden does: rename it or"
+                " remove it"
+            )
+        if path.suffix.lower() not in SUFFIXES and not hidden:
             raise ValueError(
                 f"{path} has the ending of no picture that is read ({', '.join(SUFFIXES)}): save it"
                 " as one, or remove it"
             )
+        paths += [path] * (not hidden)
     return paths
 
 
@@ -121,6 +128,7 @@ def open_picture(
 ) -> Image.Image:
     """Read a picture of one frame and so many pixels, turned as its camera was held.
 
+    Its `info` has the "bits" of each value, of which Pillow leaves 8 of a colour without a word.
     Errors are Pillow's, or a ValueError.
     """
     with Image.open(io.BytesIO(content), formats=formats) as picture:
@@ -129,6 +137,7 @@ def open_picture(
         if picture.width * picture.height > largest:
             raise ValueError(f"it has more than {largest // 10**6} million pixels")
         picture.load()
+        picture.info["bits"] = _read_bits(content, picture)
         return ImageOps.exif_transpose(picture)
 
 
@@ -141,8 +150,7 @@ def _decode(path: Path) -> Bytes:
         raise DamagedFileError(
             f"{path} is no picture that can be read ({error}); replace it or remove it"
         ) from error
-    # Pillow cuts 16 bits of a colour to 8 without a word: a PNG has them in its 25th byte
-    bits = content[24] if content[1:4] == b"PNG" else max(_read_bits(picture))
+    bits = picture.info["bits"]
     if picture.mode not in _MODES or bits > 8 or "transparency" in picture.info:
         raise DamagedFileError(
             f"{path} has pixels of the mode {picture.mode} and {bits} bits; pictures must be grey"
@@ -152,7 +160,10 @@ def _decode(path: Path) -> Bytes:
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
-def _read_bits(picture: Image.Image) -> tuple[int, ...]:
-    """Return the bits of each value, as a TIFF says them."""
-    found: tuple[int, ...] = getattr(picture, "tag_v2", {}).get(258, (8,))
-    return found
+def _read_bits(content: bytes, picture: Image.Image) -> int:
+    """Return the bits of each value."""
+    if content[1:4] == b"PNG":
+        return content[24]
+    if content[:2] in (b"P3", b"P6"):  # PPM says the largest value after width and height
+        return int(re.sub(rb"#[^\n]*", b"", content[:1000]).split()[3]).bit_length()
+    return int(max(getattr(picture, "tag_v2", {}).get(258, (8,))))

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from advlib.kept.code import find_files
+from advlib.kept.files import list_files
 from advlib.kept.folders import PACKAGE
 from advlib.settings import Experiment, is_folder
 
@@ -16,9 +17,9 @@ def describe_own(experiment: Experiment) -> list[str]:
         lines.append(f"{Path(experiment.text).name}: {_digest(Path(experiment.text).read_bytes())}")
     folders = [experiment.dataset] * is_folder(experiment.dataset) + [experiment.weights or ""]
     for folder in filter(None, folders):
-        paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
         # the time of a change cannot be set, as that of the content can (cp -p, rsync -t)
-        states = [(str(path), path.stat().st_size, path.stat().st_ctime_ns) for path in paths]
+        found = [(str(path), path.stat()) for path in list_files(folder)]
+        states = [(path, state.st_size, state.st_ctime_ns) for path, state in found]
         lines.append(f"{Path(folder).name}: {_digest(repr(states).encode())}")
     return lines
 

@@ -291,6 +291,19 @@ def read_seeds(text: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
+def warn_of_environment(goal: str, arguments: Iterable[str], *others: str) -> None:
+    """Say which parameters stand in the environment, where none is read."""
+    given = {text.partition("=")[0] for text in arguments}
+    known = {"PARAMETERS", *others, *map(str.upper, NAMES)}
+    if os.environ.get("ADVLIB_TURN") is None:  # once
+        for name in sorted(known & os.environ.keys() - given):
+            print(
+                f"note: {name} in the environment is not read; write"
+                f" make {goal} {name}={os.environ[name]}",
+                file=sys.stderr,
+            )
+
+
 def _help() -> str:
     rows = {
         "PARAMETERS": f"a parameter set: {', '.join(sets())} (in notebooks/parameters; seed has the"
@@ -346,6 +359,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     try:
         if first == "--replicate":
+            warn_of_environment("replicate", given, "SEEDS", "SCHEDULER")
             read_replication(given)
             return 0
         _write(Path(first.removeprefix("--yaml=")), resolve(*read_arguments(given)))

@@ -15,7 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from advlib.experiment.parameters import NAMES, folder_name, read_arguments, resolve_early
+from advlib.experiment.parameters import (
+    folder_name,
+    read_arguments,
+    resolve_early,
+    warn_of_environment,
+)
 from advlib.kept.code import find_assigned, find_files, read_cells
 from advlib.kept.folders import BUILD, MATTER, NOTEBOOKS, PACKAGE, PROJECT, STYLE
 from advlib.settings import Experiment
@@ -41,9 +46,25 @@ def find_chapters() -> list[Path]:
     """Return the report's chapters: the notebooks whose names begin with a number, in its order."""
     numbered = [(re.match(r"[0-9]+", p.name), p) for p in NOTEBOOKS.glob("*.ipynb")]
     for found, path in numbered:
-        if found and re.search(r"-Copy[0-9]*\.ipynb$", path.name):
-            raise ValueError(f"{path} is a copy that JupyterLab made: rename it, or remove it")
+        if found and not re.fullmatch(r"[\w.-]+", path.name):
+            raise ValueError(f"{path}: make takes letters, digits, _, . and - in a name: rename it")
     return [path for _, path in sorted((int(found[0]), path) for found, path in numbered if found)]
+
+
+def check_labels(chapters: Iterable[Path]) -> None:
+    """Refuse two chapters that show a figure or table of one name, as a copy does: it would stop
+    the report when all is computed.
+    """
+    known: dict[str, Path] = {}
+    for path in chapters:
+        code = "".join(
+            "".join(cell["source"]) for cell in read_cells(path) if cell["cell_type"] == "code"
+        )
+        for label in re.findall(r'"((?:fig|tbl)-[\w-]+)"', code):
+            if known.setdefault(label, path) != path:
+                raise ValueError(
+                    f"{known[label]} and {path.name} both show {label}: if one is a copy, remove it"
+                )
 
 
 def is_of_parameters(cell: Mapping[str, Any]) -> bool:
@@ -65,6 +86,7 @@ def plan_chapters(folder: Path, experiment: Experiment) -> list[Execution]:
     behind the trainings after all of them. One that reads the others (it has `executed`) is last.
     """
     found, trainings, readers = list[Execution](), list[Path](), list[Path]()
+    check_labels(find_chapters())
     for source in find_chapters():
         named = find_parameters(source)
         if "method" in named:
@@ -125,22 +147,9 @@ def _list(paths: Iterable[Path]) -> str:
     return " ".join(path.relative_to(PROJECT).as_posix() for path in paths)
 
 
-def _warn_of_environment(arguments: Iterable[str]) -> None:
-    """Say which parameters stand in the environment, where none is read."""
-    given = {text.partition("=")[0] for text in arguments}
-    known = {"PARAMETERS", *map(str.upper, NAMES)}
-    if os.environ.get("ADVLIB_TURN") is None:  # once
-        for name in sorted(known & os.environ.keys() - given):
-            print(
-                f"note: {name} in the environment is not read; write"
-                f" make report {name}={os.environ[name]}",
-                file=sys.stderr,
-            )
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; see the module's docstring. Return its exit status: 0, or 2."""
-    _warn_of_environment(arguments)
+    warn_of_environment("report", arguments)
     try:
         set_name, overrides = read_arguments(arguments)
         name = folder_name(set_name, overrides)

@@ -7,15 +7,17 @@ that where the graph is unsure a training is repeated.
 """
 
 import ast
+import dis
 import hashlib
+import importlib
 import inspect
 import json
 import symtable
 import sys
-import textwrap
 import types
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -305,64 +307,137 @@ def _is_text(line: ast.stmt) -> bool:
 
 
 def find_places(function: Any) -> list[Place]:
-    """Return where a function or class is in the library, or what a caller's own names of it."""
+    """Return where a function or class is in the library, or what a caller's own reaches of it."""
     found = []
-    for value in _reach_values(_find_definition(function)):
-        package, *modules = (getattr(value, "__module__", None) or "").split(".")
-        if package == PACKAGE.name:
+    for _, value in _take_apart(function, strict=False):
+        package, *modules = str(getattr(value, "__module__", "")).split(".")
+        if package == PACKAGE.name and (isinstance(value, type) or inspect.isfunction(value)):
             file, _ = _go((PACKAGE / "__init__.py", "*"), modules)
             name = value.__qualname__.split(".")[0]
             found.append((file, "*" if name == "<lambda>" else name))
     return found
 
 
-def source_of(function: Any) -> str:
-    """Return the source of a caller's function or class and of those beside it that it names.
+def source_of(value: Any) -> str:
+    """Return a text that another function, class or other value of a caller's own has not.
 
-    The values of what else they name, constants of their file and variables of a function around
-    them, stand behind it.
+    It has the source of functions and the values that they name, keep or have as defaults, and of
+    what these reach, but for what is the library's, installed, or Python's: of that the names.
 
-    Raises OSError, TypeError or SyntaxError if the source or a value is not known.
+    Raises OSError or TypeError if a source or a value cannot be told from others.
     """
-    values = _reach_values(function)
-    own = [each for each in values if getattr(each, "__module__", None) == function.__module__]
-    return "\n".join(sorted([inspect.getsource(each) + _write_values(each) for each in own]))
+    return "\n".join(text for text, _ in _take_apart(value, strict=True))
 
 
-def _write_values(function: Any) -> str:
-    """Write the values that a function or class names; one that cannot be told is a TypeError."""
-    parts, file = [function], inspect.getfile(function)
-    if inspect.isclass(function):  # what it was given by a decorator is not its own
-        parts = [each for each in vars(function).values() if inspect.isfunction(each)]
-        parts = [each for each in parts if each.__code__.co_filename == file]
-    scope, lines = _find_scope(function), [""]
-    for part in parts:
-        code = getattr(inspect.unwrap(part), "__code__", None)
-        around = inspect.getclosurevars(part).nonlocals if inspect.isfunction(part) else {}
-        known = {name: scope[name] for name in _names_in(code) & scope.keys()} | {**around}
-        for name, value in sorted(known.items()):
-            try:
-                lines.append(f"{name} = {_write_value(value)}")
-            except TypeError as error:
-                raise TypeError(f"of {name}, which it names, {error}") from None
-    return "\n".join(lines)
+def _take_apart(first: Any, *, strict: bool) -> Iterator[tuple[str, Any]]:
+    """Yield a value and what it reaches, each once, with a text; not strict, "" where it has none.
+
+    A tuple is no thing of its own: whether two that are equal are one is the compiler's choice.
+    """
+    seen: dict[int, tuple[int, Any]] = {}  # with the values, whose numbers are then no others'
+    new = [first]
+    while new:
+        value = new.pop()
+        if id(value) in seen:
+            yield f"as {seen[id(value)][0]}", None
+            continue
+        if not isinstance(value, (*_PLAIN, tuple, frozenset)):
+            seen[id(value)] = len(seen), value
+        try:
+            text, parts = _describe(value)
+        except (OSError, TypeError):
+            if strict:
+                raise
+            text, parts = "", []
+        new += reversed(parts)
+        yield f"{text} {len(parts)}", value
 
 
-def _write_value(value: Any) -> str:
-    """Write a value so that another is written otherwise; of code the name: it is read apart."""
-    if value is None or isinstance(value, bool | int | float | str | bytes):
-        return repr(value)
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{k!r}: {_write_value(v)}' for k, v in value.items())}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_write_value, value))}]"
-    if isinstance(value, set | frozenset):
-        return f"{{{', '.join(sorted(map(_write_value, value)))}}}"
+_PLAIN = (type(None), bool, int, float, complex, str, bytes)
+
+
+def _describe(value: Any) -> tuple[str, list[Any]]:
+    """Return a text of a value, and the parts that it does not tell."""
     kind = type(value)
-    if callable(value) or inspect.ismodule(value) or kind.__module__.split(".")[0] == PACKAGE.name:
-        module = getattr(value, "__module__", kind.__module__)
-        return f"{module}.{getattr(value, '__qualname__', kind.__qualname__)}"
-    raise TypeError(f"the value cannot be told from others: {value!r:.80}")
+    if isinstance(value, _PLAIN):
+        return repr(value), []
+    if isinstance(value, Mapping):
+        return kind.__name__, [part for item in value.items() for part in item]
+    if isinstance(value, set | frozenset):
+        return kind.__name__, sorted(value, key=repr)
+    if isinstance(value, list | tuple):
+        return kind.__name__, [*value]
+    if inspect.ismodule(value):  # who names it takes what he uses of it
+        return value.__name__, []
+    if isinstance(value, type) or inspect.isfunction(value):
+        if not _is_own(value):
+            return f"{value.__module__}.{value.__qualname__}", []
+        return _describe_class(value) if isinstance(value, type) else _describe_function(value)
+    if isinstance(value, property | cached_property):
+        return kind.__name__, [getattr(value, name, None) for name in ("fget", "fset", "func")]
+    if hasattr(value, "__wrapped__"):  # a static method, what is cached
+        return kind.__name__, [value.__wrapped__]
+    if hasattr(value, "detach") or hasattr(value, "tobytes"):  # a tensor, an array
+        array = value.detach().cpu().numpy() if hasattr(value, "detach") else value
+        digest = hashlib.sha256(array.tobytes()).hexdigest()
+        return f"{value.dtype} {[*value.shape]} {digest}", []
+    try:
+        made = value.__reduce_ex__(2)  # what pickle makes it anew from: all that there is to it
+    except Exception as error:
+        raise TypeError(f"the value cannot be told from others: {value!r:.80}") from error
+    if isinstance(made, str):
+        return f"{value.__module__}.{made}", []
+    return kind.__qualname__, [*made[:3], *(each and [*each] for each in made[3:5])]
+
+
+def _describe_function(function: types.FunctionType) -> tuple[str, list[Any]]:
+    """Return a function's source, and the values that it names, keeps and has as defaults."""
+    code, scope = function.__code__, function.__globals__
+    names, modules = _names_in(code), [*_import_within(code)]
+    known = {name: scope[name] for name in names & scope.keys()}
+    known |= {
+        name: cell.cell_contents
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True)
+    }
+    modules += filter(inspect.ismodule, known.values())
+    for module in modules:
+        if _is_own(module) or module.__name__.split(".")[0] == PACKAGE.name:
+            for name in names & {*dir(module), *vars(module)}:
+                known[f"{module.__name__}.{name}"] = value = getattr(module, name)
+                modules += [value] * (inspect.ismodule(value) and value not in modules)
+    kept = {name: value for name, value in vars(function).items() if name != "__wrapped__"}
+    defaults = [function.__defaults__, function.__kwdefaults__, kept]
+    return inspect.getsource(code), [dict(sorted(known.items())), *defaults]
+
+
+def _describe_class(kind: type) -> tuple[str, list[Any]]:
+    """Return a class's name, and its bases, functions and values but for what is made for it."""
+    parts: list[Any] = [*kind.__bases__]
+    for name, value in sorted(vars(kind).items()):
+        if inspect.isfunction(value):
+            parts += [name, value] * (inspect.unwrap(value).__code__.co_filename != "<string>")
+        elif not name.startswith("__") and name != "_abc_impl":
+            parts += [name, value]
+    return f"class {kind.__qualname__}", parts
+
+
+def _is_own(value: Any) -> bool:
+    """Is code a caller's own: neither the library's nor installed, nor Python's?"""
+    name = value.__name__ if inspect.ismodule(value) else value.__module__
+    package = str(name).split(".")[0]
+    if package == PACKAGE.name or package in sys.builtin_module_names:
+        return False
+    file = Path(getattr(sys.modules.get(package), "__file__", None) or "own.py")
+    installed = {"site-packages", "dist-packages"} & {*file.parts}
+    return not (installed or file.is_relative_to(Path(inspect.__file__).parent))
+
+
+def _import_within(code: types.CodeType) -> Iterator[types.ModuleType]:
+    """Import what code imports when it is called, as it will itself."""
+    for each in dis.get_instructions(code):
+        if each.opname == "IMPORT_NAME":
+            with suppress(ImportError):
+                yield importlib.import_module(each.argval)
 
 
 def _names_in(code: types.CodeType | None) -> set[str]:
@@ -371,41 +446,3 @@ def _names_in(code: types.CodeType | None) -> set[str]:
         return set()
     inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
     return {*code.co_names}.union(*map(_names_in, inner))
-
-
-def _reach_values(first: Any) -> set[Any]:
-    """Return a value with those that it names, and that these name if they are beside it."""
-    home = getattr(first, "__module__", None) or ""
-    own = home.split(".")[0] != PACKAGE.name  # the library is read as text
-
-    def follow(value: Any) -> list[Any]:
-        beside = own and getattr(value, "__module__", None) == home
-        return _find_values(value) if beside else []
-
-    return _reach([first], follow)
-
-
-def _find_values(function: Any) -> list[Any]:
-    """Return the functions and classes that a caller's function names, as they are now."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    scope = _find_scope(function)
-    found = []
-    for first, *attributes in _find_names(tree):
-        value = scope.get(first)
-        while attributes and inspect.ismodule(value):
-            value = getattr(value, attributes.pop(0), None)
-        if callable(value):
-            found.append(_find_definition(value))
-    return found
-
-
-def _find_scope(function: Any) -> dict[str, Any]:
-    """Return the names of the file that a function or class is from."""
-    scope = getattr(function, "__globals__", None)
-    return dict(scope or vars(sys.modules.get(function.__module__, object)))
-
-
-def _find_definition(value: Any) -> Any:
-    """Return the function or class behind a value: of an instance that is its class."""
-    value = inspect.unwrap(getattr(value, "func", value))  # of a partial its function
-    return value if hasattr(value, "__qualname__") else type(value)

@@ -79,6 +79,13 @@ def replace_files(contents: Mapping[Path, bytes]) -> Iterator[None]:
         yield
 
 
+def list_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return all files below a folder, also below links to others."""
+    found = os.walk(folder, followlinks=True)
+    paths = [Path(place, name) for place, _, names in found for name in names]
+    return sorted(path for path in paths if path.is_file())
+
+
 def sha256(path: str | os.PathLike[str]) -> str:
     """Return the SHA-256 of a file's content as 64 hexadecimal digits."""
     with open(path, "rb") as file:

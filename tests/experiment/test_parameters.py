@@ -269,6 +269,10 @@ def test_what_is_ones_own_is_known_by_content(tmp_path: Path) -> None:
     )
     helper, path = tmp_path / "mine_beside.py", tmp_path / "parameters.yaml"
     helper.write_text("")
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "file").touch()
+    (folder / "link").symlink_to(linked)
     command = [f"--yaml={path}", f"DATASET={folder}", f"METHODS={code}:own"]
 
     def written() -> int:
@@ -279,7 +283,7 @@ def test_what_is_ones_own_is_known_by_content(tmp_path: Path) -> None:
 
     first = written()
     assert written() == first
-    os.utime(folder / "train-images-idx3-ubyte", (1, 1))
+    os.utime(linked / "file", (1, 1))
     second = written()
     helper.write_text("x = 1\n")
     assert first < second < written()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from toys import cell, write_notebook
 
-from advlib.experiment import plan
+from advlib.experiment import parameters, plan
 from advlib.experiment.plan import Execution, find_chapters, find_parameters, plan_chapters
 from advlib.kept.folders import NOTEBOOKS, PROJECT
 from advlib.settings import Experiment, declared
@@ -106,14 +106,20 @@ def test_a_parameter_in_the_environment_is_told(
     monkeypatch.setenv("SEED", "1")
     assert plan.main(["SEED=2"]) == 0
     assert capsys.readouterr().err.count("note: EPSILON in the environment is not read") == 1
+    assert parameters.main(["--replicate", "SEEDS=2"]) == 0
+    assert "write make replicate EPSILON=0.3" in capsys.readouterr().err
 
 
-def test_a_copy_that_jupyterlab_made_is_no_chapter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "words"), [("4-transfer-Copy1", "both show tbl-own"), ("4-a copy", "rename it")]
+)
+def test_a_copy_is_no_chapter(
+    name: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan, "NOTEBOOKS", tmp_path)
-    (tmp_path / "4-transfer.ipynb").touch()
-    assert [path.name for path in plan.find_chapters()] == ["4-transfer.ipynb"]
-    (tmp_path / "4-transfer-Copy1.ipynb").touch()
-    with pytest.raises(ValueError, match=r"4-transfer-Copy1\.ipynb is a copy"):
-        plan.find_chapters()
+    shows = cell(source='tables.show(found, "tbl-own")')
+    write_notebook(tmp_path, "4-transfer", shows)
+    plan.plan_chapters(tmp_path, Experiment())
+    write_notebook(tmp_path, name, shows)
+    with pytest.raises(ValueError, match=words):
+        plan.plan_chapters(tmp_path, Experiment())

@@ -163,6 +163,7 @@ def test_what_is_right_passes(say: Say, given: list[str]) -> None:
         (
             "class Listed(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
             "        self.head, self.layers = nn.Linear(9, 3), [nn.Linear(784, 9)]\n"
+            "        nn.init.zeros_(self.head.weight)\n"
             "    def forward(self, images):\n"
             "        return self.head(self.layers[0](images.flatten(1)))",
             "NETWORK=mine.py:Listed",
