@@ -38,12 +38,13 @@ def outputs(path: Path) -> str:
     return "".join("".join(text) for text in texts)
 
 
-def wait_for(condition: Callable[[], Any]) -> None:
-    """Wait as long as it takes: the end is there for what never comes, however busy the machine."""
+def wait_for(condition: Callable[[], Any]) -> Any:
+    """Return what is true, as soon as it is; the end is there for what never comes."""
     end = time.monotonic() + 600
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
+    return found
 
 
 def exists(pid: int) -> bool:

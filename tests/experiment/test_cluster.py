@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import Note, Outside, unpack, unpack_or_die, wait_for
+from clusters import Note, Outside, unpack, unpack_or_die
+from kernels import wait_for
 
 from advlib.experiment import cluster
 
