@@ -177,6 +177,8 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bits(name: str, tmp_pat
                 advlib.train(model, DATA, run=folder, **settings)
             assert (folder / checkpoints.NAME).exists() == (epoch > 1 or not before_save)
             again = network()
+            # for people to read: the checkpoint has its numbers, and only that is read
+            (folder / "history.csv").write_text("damaged")
             torch.rand(epoch)  # another global random state
             history = advlib.train(again, DATA, run=folder, **settings)
             assert_same_history(history, expected)
