@@ -31,4 +31,5 @@ def operations(work: str, layers: nn.Sequential) -> int | None:
             found = layers.requires_grad_(of_weights)(images)
             if found.requires_grad:
                 found.sum().backward()
-    return counter.get_total_flops()
+    total: int = counter.get_total_flops()
+    return total
