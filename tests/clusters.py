@@ -6,11 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from kernels import wait_for
 
 from advlib.experiment.cluster import Task
 from advlib.kept.folders import PROJECT
@@ -69,6 +68,14 @@ def unpack_or_die(sent: str, folder: str) -> str:
         mark.unlink()
         os.kill(os.getpid(), signal.SIGKILL)
     return "HERE"
+
+
+def wait_for(happened: Callable[[], Any]) -> Any:
+    end = time.monotonic() + 120
+    while not (found := happened()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found
 
 
 class Outside:

@@ -38,13 +38,12 @@ def outputs(path: Path) -> str:
     return "".join("".join(text) for text in texts)
 
 
-def wait_for(condition: Callable[[], Any]) -> Any:
-    """Return what is true, as soon as it is; the end is there for what never comes."""
+def wait_for(condition: Callable[[], Any]) -> None:
+    """Wait as long as it takes: the end is there for what never comes, however busy the machine."""
     end = time.monotonic() + 600
-    while not (found := condition()):
+    while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
-    return found
 
 
 def exists(pid: int) -> bool:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import Note, Outside, unpack, unpack_or_die
-from kernels import wait_for
+from clusters import Note, Outside, unpack, unpack_or_die, wait_for
 
 from advlib.experiment import cluster
 
