@@ -1,4 +1,7 @@
-"""FGSM against finite differences, two libraries, and its properties; PGD and APGD: test_search."""
+"""FGSM against finite differences, two libraries, and its properties; PGD and APGD: test_search.
+
+What attacks and evaluation alike leave as they found it.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advlib.attacks import ATTACKS, apgd, describe_attack, fgsm, pgd, random_signs
+from advlib.evaluation import errors, evaluate, transfer
 
 few = settings(max_examples=15, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -144,15 +148,16 @@ def run_fails(model: nn.Module, images: Tensor, labels: Tensor) -> None:
         fgsm(model, images, labels + 4)
 
 
+@pytest.mark.parametrize(
+    "run", [fgsm, run_fails, evaluate, errors, lambda m, x, y: transfer({"m": m}, x, y)]
+)
 @few
-@given(seeds, st.booleans(), st.sampled_from([fgsm, run_fails]))
+@given(seeds, st.booleans())
 def test_model_images_and_random_state_are_left_as_found(
-    seed: int, training: bool, run: Callable[..., Any]
+    run: Callable[..., Any], seed: int, training: bool
 ) -> None:
     torch.manual_seed(seed)
     model = Fickle().double().train(training)
-    model.norm.eval()
-    model.norm.train(training)
     model.out.bias.requires_grad_(False)
     images, labels = small_images(seed)
     torch.autograd.backward(cross_entropy(model(images.clone()), labels))
@@ -169,6 +174,7 @@ def test_model_images_and_random_state_are_left_as_found(
     torch.testing.assert_close(state(), before, rtol=0, atol=0)
     assert all(p.grad is g for p, g in zip(model.parameters(), gradients, strict=True))
     assert not images.requires_grad
+    assert torch.is_grad_enabled()
 
 
 def test_a_buffer_that_the_model_makes_when_it_runs_is_taken_back() -> None:
@@ -259,12 +265,13 @@ def test_a_model_made_in_inference_mode_is_refused_with_a_word() -> None:
         fgsm(model, images, labels)
 
 
-def test_torchs_default_device_makes_no_difference() -> None:
-    model, (images, labels) = small_net(), small_images(0)
-    expected = [attack(model, images, labels, 0.3, bounds=(0, 1)) for attack in (fgsm, pgd, apgd)]
+@pytest.mark.parametrize("run", [fgsm, pgd, apgd, evaluate, errors])
+def test_torchs_default_device_makes_no_difference(run: Callable[..., Any]) -> None:
+    given = small_net(), *small_images(0)
+    expected = run(*given)
     with torch.device("meta"):
-        for attack, wanted in zip((fgsm, pgd, apgd), expected, strict=True):
-            assert torch.equal(attack(model, images, labels, 0.3, bounds=(0, 1)), wanted)
+        found = run(*given)
+    assert torch.equal(found, expected) if isinstance(found, Tensor) else found == expected
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
@@ -294,15 +301,6 @@ def test_any_shape_and_floating_dtype(shape: tuple[int, ...], dtype: torch.dtype
     adversarial = fgsm(model, images, torch.tensor([0, 1, 2, 0, 1]), 0.25, batch_size=2)
     assert (adversarial.shape, adversarial.dtype) == (images.shape, dtype)
     assert (adversarial != images).all()
-
-
-def test_no_batch_is_larger_than_asked_for_and_each_image_is_run_once() -> None:
-    """Memory and time: the adversarial images do not tell."""
-    model, (images, labels) = small_net(), small_images(0)
-    sizes = []
-    model.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
-    fgsm(model.eval(), images, labels, batch_size=3)
-    assert sizes == [3, 3, 1]
 
 
 def test_epsilon_zero_gives_a_copy() -> None:

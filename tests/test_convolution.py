@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 from torch.nn.functional import conv2d, max_pool2d
 
-from advlib._convolution import by_patches, by_tiles, from_rows, to_rows
+from advlib._convolution import by_patches, by_tiles, from_rows
 
 Layer = Callable[[Tensor, Tensor, Tensor], Tensor]
 # the input [H, C, W, n] and the kernel [O, C, kH, kW]
@@ -99,12 +99,3 @@ def test_what_is_kept_between_calls_serves_every_caller() -> None:
         by_tiles(x.detach(), weight.detach(), bias.detach())
     for layer in (by_patches, by_tiles):
         torch.autograd.grad(layer(x, weight, bias).sum(), [x, weight, bias])
-
-
-@pytest.mark.parametrize("n", [1, 5])
-def test_rows_hold_the_images_in_order(n: int) -> None:
-    images = torch.arange(n * 12.0).view(n, 2, 3, 2)
-    rows = to_rows(images)
-    assert rows.is_contiguous()
-    assert rows.shape == (3, 2, 2, n)
-    assert torch.equal(from_rows(rows), images.flatten(1))

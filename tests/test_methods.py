@@ -129,23 +129,6 @@ def test_the_outcomes_are_objective_and_rank_of_each_image(
         assert not outcome.objective.requires_grad
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name not in ATTACKS])
-def test_a_pixel_without_gradient_stays(method: str) -> None:
-    """Its sign is 0: the perturbed image differs where the model looks, and there only."""
-    model, batch = case(0)
-    seen: list[Tensor] = []
-    with torch.no_grad():
-        next(model.parameters())[:, 3:] = 0
-    model.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
-    run(method, model, batch, 0.1, 0.5)
-    assert torch.equal(seen[0], batch.images)
-    changes = [(images - batch.images).flatten(1) for images in seen[1:]]
-    assert len(changes) == (method in ("mixed", "adversarial"))
-    for change in changes:
-        assert torch.equal(change[:, 3:], torch.zeros(N, 3, dtype=torch.float64))
-        assert (change[:, :3].abs() - 0.1).abs().max() < 1e-12
-
-
 class Idle(nn.Module):
     """A network with a parameter that takes no part and one that is not trained."""
 

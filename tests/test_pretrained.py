@@ -100,11 +100,3 @@ def test_the_errors_are_close_to_the_published(name: str) -> None:
     assert found["clean"].error == pytest.approx(theirs["clean"]["error"], abs=1)
     assert found["adversarial"].error == pytest.approx(theirs["adversarial"]["error"], abs=3)
     assert measured().error.loc[name, name] == found["adversarial"].error
-
-
-def test_the_models_are_of_different_trainings() -> None:
-    errors = measured().error.to_dict("index")
-    own = {name: errors[name][name] for name in PRETRAINED}
-    assert own["mixed"] < own["adversarial"] < own["standard"]
-    for name in ("mixed", "adversarial"):  # images made against another model do less
-        assert errors[name]["standard"] < own[name]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from engine import assert_same_history, random_data, same_bits
-from torch import Tensor, nn
+from torch import Tensor
 
 import advlib
 from advlib import runs, training
@@ -145,13 +145,3 @@ def test_pretrained_gives_the_packages_weights(
     with torch.no_grad():
         next(model.parameters()).zero_()
     assert same_bits(runs.pretrained("mixed"), advlib.LeNet(5))
-
-
-def test_a_run_of_another_number_of_classes(tmp_path: Path) -> None:
-    data = random_data()
-    object.__setattr__(data, "classes", ("even", "odd"))
-    data.train.labels.remainder_(2)
-    data.validation.labels.remainder_(2)
-    head = run(tmp_path, "standard", data).model.layers[-1]
-    assert isinstance(head, nn.Conv2d)
-    assert head.out_channels == 2

@@ -153,26 +153,6 @@ def test_epochwise_mixed_training_agrees_with_a_plain_reference_in_float64() -> 
     assert relative(model.parameters(), reference.model.parameters()) < 1e-12
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_what_a_history_holds(method: str) -> None:
-    history = advlib.train(Noisy(), NOISE, method=method, epochs=2)
-    parts = ("train", "train_adversarial", "validation", "validation_adversarial")
-    figures = ("objective", "top1_error", "top5_error")
-    columns = [f"{figure}_{part}" for figure in figures for part in parts]
-    assert list(history) == ["epoch", *columns, "seconds"]
-    assert history.epoch.tolist() == [1, 2]
-    assert history.epoch.dtype == "int64"
-    for name, column in history.drop(columns="epoch").items():
-        assert column.dtype == "float64"
-        undefined = name in {f"{f}_{part}" for f in figures for part in UNSEEN.get(method, ())}
-        assert column.isna().all() if undefined else column.notna().all()
-        if "error" in str(name) and not undefined:
-            assert column.between(0, 100).all()
-    for part in {*parts} - {*UNSEEN.get(method, ())}:
-        assert (history[f"top5_error_{part}"] <= history[f"top1_error_{part}"]).all()
-    assert (history.seconds > 0).all()
-
-
 def plain_figures(model: nn.Module, images: Tensor, labels: Tensor) -> list[float]:
     """The objective and the errors, from the definitions."""
     with torch.no_grad():
@@ -209,6 +189,14 @@ def test_the_columns_of_an_epoch_are_means_over_its_images(method: str) -> None:
     for part, given in expected.items():
         row = [history.at[0, f"{figure}_{part}"] for figure in training.FIGURES]
         assert row == pytest.approx(plain_figures(reference.model, *given), rel=1e-9)
+    parts = ("train", "train_adversarial", "validation", "validation_adversarial")
+    figures = ("objective", "top1_error", "top5_error")
+    columns = [f"{figure}_{part}" for figure in figures for part in parts]
+    assert [*history] == ["epoch", *columns, "seconds"]
+    assert [*map(str, history.dtypes)] == ["int64", *["float64"] * 13]
+    undefined = {f"{figure}_{part}" for figure in figures for part in UNSEEN.get(method, ())}
+    assert {*history.columns[history.isna().any()]} == undefined
+    assert (history.seconds > 0).all()
 
 
 def test_the_validation_is_of_the_trained_model_in_evaluation_mode() -> None:
@@ -340,19 +328,22 @@ def test_a_method_of_ones_own(tmp_path: Path) -> None:
 def test_a_method_with_a_setting_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is passed to `train`, told to the method, checked like the others and decides the run."""
-    seen = []
+    """By name or as a row: it is passed to `train`, told to the method, and decides the run."""
+    seen, folder = set(), tmp_path / "run"
 
     def scaled(model: nn.Module, batch: Batch, settings: Scaling) -> Step:
-        seen.append((settings.scale, settings.epochs))
+        seen.add((settings.scale, settings.epochs))
         return methods.standard(model, batch, settings)
 
     row = methods.Method(scaled, "Scaled training", uses=(), settings=Scaling)
     monkeypatch.setitem(methods.METHODS, "scaled", row)
-    advlib.train(Noisy(), NOISE, method="scaled", epochs=1, scale=3.0)
-    assert set(seen) == {(3.0, 1)}
+    for method, run in (("scaled", None), (row, None), (row, folder)):
+        advlib.train(Noisy(), NOISE, method=method, epochs=1, scale=3.0, run=run)
+    assert seen == {(3.0, 1)}
     with pytest.raises(ValueError, match="scale must be a finite number of at least 0, not -1"):
         advlib.train(Noisy(), NOISE, method="scaled", epochs=1, scale=-1.0)
+    with pytest.raises(ValueError, match=r"run must be a new folder, .*'scale'"):
+        advlib.train(Noisy(), NOISE, method=row, epochs=1, scale=4.0, run=folder)
     with pytest.raises(TypeError, match="standard training has no setting 'scale'; it has epsilon"):
         advlib.train(Noisy(), NOISE, method="standard", epochs=1, scale=1.0)
     found = [
@@ -360,21 +351,6 @@ def test_a_method_with_a_setting_of_its_own(
         for settings in (Scaling(epochs=1), Scaling(epochs=1, scale=3.0), Training(epochs=1))
     ]
     assert found[0] == found[2] != found[1]
-
-
-def test_a_row_is_a_method_of_ones_own_with_its_settings(tmp_path: Path) -> None:
-    seen = []
-
-    def scaled(model: nn.Module, batch: Batch, settings: Scaling) -> Step:
-        seen.append(settings.scale)
-        return methods.standard(model, batch, settings)
-
-    row = methods.Method(scaled, settings=Scaling)
-    for folder in (None, tmp_path / "run"):
-        advlib.train(Noisy(), NOISE, method=row, epochs=1, scale=3.0, run=folder)
-    assert {*seen} == {3.0}
-    with pytest.raises(ValueError, match="scale"):
-        advlib.train(Noisy(), NOISE, method=row, epochs=1, scale=4.0, run=tmp_path / "run")
 
 
 def test_a_cosine_schedule_is_torchs_and_each_batch_says_its_epoch() -> None:
@@ -469,24 +445,19 @@ def test_a_method_with_other_arguments_is_refused(method: Any) -> None:
         advlib.train(Noisy(), NOISE, method=method)
 
 
+@pytest.mark.parametrize("batch_size", [10, 200])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_loss_that_is_not_finite_stops_the_training(method: str, tmp_path: Path) -> None:
-    model = advlib.LeNet().eval()
-    with pytest.raises(
-        DivergedError, match=r"epoch 1 at learning rate 1e\+06; try a smaller learning rate"
-    ) as caught:
-        advlib.train(
-            model, NOISE, method=method, batch_size=10, learning_rate=1e6, run=tmp_path / "run"
-        )
+def test_a_loss_that_is_not_finite_stops_the_training(
+    method: str, batch_size: int, tmp_path: Path
+) -> None:
+    """Also in an epoch's last step, which may be its first."""
+    model, message = advlib.LeNet().eval(), r"epoch \d at learning rate 1e\+06; try a smaller learn"
+    given: dict[str, Any] = {"batch_size": batch_size, "learning_rate": 1e6, "run": tmp_path}
+    with pytest.raises(DivergedError, match=message) as caught:
+        advlib.train(model, NOISE, method=method, **given)
     assert method in str(caught.value)
     assert not model.training
-    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_the_step_that_diverges_may_be_an_epochs_last(method: str) -> None:
-    with pytest.raises(DivergedError, match=r"epoch \d at learning rate 1e\+06; try a smaller"):
-        advlib.train(advlib.LeNet(), NOISE, method=method, batch_size=200, learning_rate=1e6)
+    assert batch_size == 200 or [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def wrong_step(kind: str) -> Any:

@@ -1,7 +1,5 @@
 """advlib.robustness: each model under many attacks, and the worst case image by image."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -143,23 +141,6 @@ def test_no_minibatch_is_larger_than_is_asked_for() -> None:
     assert max(sizes) == 7
 
 
-def test_a_line_tells_how_far_it_is(
-    models: dict[str, nn.Module], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[object] = []
-
-    @contextmanager
-    def show_steps(what: str, steps: int) -> Iterator[Callable[..., None]]:
-        told.extend([what, steps])
-        yield lambda words, logged="": told.append(words)
-
-    monkeypatch.setattr("advlib.worst_case.show_steps", show_steps)
-    advlib.robustness(models, *small_images(0), steps=1)
-    assert told[:2] == ["robustness", (len(list_attacks()) + 1) * 3]
-    rows = [f"{attack} on {model}" for model in models for attack in list_attacks()]
-    assert told[2:] == [*rows, *(f"{LAST} on {model}" for model in models)]
-
-
 def illusions(rows: dict[str, int], n: int = 1000, apart: int = 0) -> dict[str, str]:
     """What is found where so many images are misclassified, the later ones `apart` further on."""
     wrong = {}
@@ -219,61 +200,44 @@ def test_random_signs_change_every_pixel_by_as_much() -> None:
     assert not torch.equal(changed, random_signs(small_net(), images, labels, 0.25, seed=1))
 
 
+BY_NAME = "must take .* by name, bounds, seed and batch_size"
+ATTACKS: list[tuple[Any, type[Exception], str]] = [
+    (lambda m, x, y, e, **_: x + 2 * e, ValueError, "must stay within epsilon, 0.1, .* by 0.2"),
+    (lambda m, x, y, e, **_: x - e, ValueError, "must stay within the bounds: images must be with"),
+    (3, TypeError, "must be a function, not 3"),
+    (lambda model, images, labels, epsilon: images, TypeError, f"{BY_NAME} .*'bounds'"),
+    (lambda m, x, y, e, *, bounds, seed: x, TypeError, BY_NAME),
+    (lambda m, x, y, e, *, bounds, batch_size: x, TypeError, BY_NAME),
+    (lambda m, x, y, *, bounds, seed, batch_size: x, TypeError, BY_NAME),
+    (lambda *_, **__: None, ValueError, r"must return images of shape \[7, 2, 6, 6\], not None"),
+    (lambda m, x, *_, **__: x[:3], ValueError, r"must return images .*, not \[3, 2, 6, 6\]"),
+]
+
+
+@pytest.mark.parametrize(("attack", "error", "message"), ATTACKS)
+def test_what_is_no_attack(attack: Any, error: type[Exception], message: str) -> None:
+    given: dict[str, Any] = {"attacks": {"mine": attack}, "bounds": (0, 1), "steps": 1}
+    with pytest.raises(error, match=rf"^attacks\['mine'\] {message}"):
+        advlib.robustness({"m": small_net()}, *small_images(0), **given)
+
+
 @pytest.mark.parametrize(
-    ("wrong", "error", "message"),
+    ("wrong", "message"),
     [
         *(
-            ({"attacks": {name: fgsm}}, ValueError, f"names of their own, not '{name}'")
+            ({"attacks": {name: fgsm}}, f"names of their own, not '{name}'")
             for name in ("FGSM", "none", "transfer", LAST, WORST)
         ),
-        (
-            {"attacks": {"far": lambda m, x, y, e, **_: x + 2 * e}},
-            ValueError,
-            r"attacks\['far'\] must stay within epsilon, 0.1, .* not move a value by 0.2",
-        ),
-        (
-            {"attacks": {"out": lambda m, x, y, e, **_: x - e}, "bounds": (0, 1)},
-            ValueError,
-            r"attacks\['out'\] must stay within the bounds: images must be within the bounds",
-        ),
-        ({"attacks": {"mine": 3}}, TypeError, r"attacks\['mine'\] must be a function, not 3"),
-        (
-            {"attacks": {"mine": lambda model, images, labels, epsilon: images}},
-            TypeError,
-            r"attacks\['mine'\] must take .* by name, bounds, seed and batch_size .*'bounds'",
-        ),
-        *(
-            (
-                {"attacks": {"mine": attack}},
-                TypeError,
-                r"attacks\['mine'\] must take .* by name, bounds, seed and batch_size",
-            )
-            for attack in (
-                lambda m, x, y, e, *, bounds, seed: x,
-                lambda m, x, y, e, *, bounds, batch_size: x,
-                lambda m, x, y, *, bounds, seed, batch_size: x,
-            )
-        ),
-        (
-            {"attacks": {"mine": lambda *_, **__: None}},
-            ValueError,
-            r"must return images of shape \[7, 2, 6, 6\], not None",
-        ),
-        (
-            {"attacks": {"mine": lambda m, x, *_, **__: x[:3]}},
-            ValueError,
-            r"must return images of shape \[7, 2, 6, 6\], not \[3, 2, 6, 6\]",
-        ),
-        ({"steps": 0}, ValueError, "^steps must be"),
-        ({"seed": -1}, ValueError, "^seed must be"),
-        ({"bounds": (0.4, 0.6)}, ValueError, "images must be within the bounds"),
-        ({"models": {}}, ValueError, "models must not be empty"),
+        ({"steps": 0}, "^steps must be"),
+        ({"seed": -1}, "^seed must be"),
+        ({"bounds": (0.4, 0.6)}, "images must be within the bounds"),
+        ({"models": {}}, "models must not be empty"),
     ],
 )
-def test_bad_arguments(wrong: dict[str, Any], error: type[Exception], message: str) -> None:
+def test_bad_arguments(wrong: dict[str, Any], message: str) -> None:
     images, labels = small_images(0)
     given: dict[str, Any] = {"models": {"m": small_net()}, "steps": 1, **wrong}
-    with pytest.raises(error, match=message):
+    with pytest.raises(ValueError, match=message):
         advlib.robustness(images=images, labels=labels, **given)
 
 

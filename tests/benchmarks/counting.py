@@ -1,28 +1,20 @@
-"""The floating-point operations that a method takes, counted layer by layer."""
-
-from typing import NamedTuple
+"""The floating-point operations that a method takes, as torch counts them."""
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from advlib.lenet import SHAPE
 
-
-class Pass(NamedTuple):
-    """What one pass through the network computes besides its output."""
-
-    of_weights: bool = True
-    of_images: bool = False
-
-
-# The clean pass of FGSM serves the update too; its gradient goes back to the images.
 PASSES = {
-    "standard training": (Pass(),),
-    "mixed training": (Pass(of_images=True), Pass()),
-    "adversarial training": (Pass(of_images=True), Pass()),
-    "FGSM": (Pass(of_weights=False, of_images=True),),
-    "evaluation": (Pass(of_weights=False),),
+    "standard training": ((True, False),),
+    "mixed training": ((True, True), (True, False)),
+    "adversarial training": ((True, True), (True, False)),
+    "FGSM": ((False, True),),
+    "evaluation": ((False, False),),
 }
+"""The passes of each through the network: are the weights' gradients computed, and the images'?
+The clean pass of FGSM serves the update too; its gradient goes back to the images."""
 
 
 def operations(work: str, layers: nn.Sequential) -> int | None:
@@ -33,24 +25,11 @@ def operations(work: str, layers: nn.Sequential) -> int | None:
     """
     if work not in PASSES:
         return None
-    products = _forward(layers)
-    total = 0
-    for of_weights, of_images in PASSES[work]:
-        total += (1 + of_weights) * sum(products)
-        if of_weights or of_images:
-            # Back through every layer but the first, whose input are the images.
-            total += sum(products if of_images else products[1:])
+    with FlopCounterMode(display=False) as counter:
+        for of_weights, of_images in PASSES[work]:
+            images = torch.zeros(1, *SHAPE, requires_grad=of_images)
+            found = layers.requires_grad_(of_weights)(images)
+            if found.requires_grad:
+                found.sum().backward()
+    total: int = counter.get_total_flops()
     return total
-
-
-def _forward(layers: nn.Sequential) -> list[int]:
-    """The operations of each layer's product; its two gradients take as many each."""
-    found = []
-    x = torch.zeros(1, *SHAPE)
-    with torch.no_grad():
-        for layer in layers:
-            x = layer(x)
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                # Each weight is used once for each place of the output.
-                found.append(2 * layer.weight.numel() * x[0, 0].numel())
-    return found

@@ -6,7 +6,7 @@ from typing import Any
 
 Figures = dict[str, Any]
 """What the measuring processes give: `machine`, the `images` of a round, and by the number of
-threads `timing` (see `timing.measure` and `profiling.profile`); `memory` in MB by work and
+threads `timing` (see `timing.measure` and `timing.profile`); `memory` in MB by work and
 competitor; `imports` in seconds by statement; `cluster` as `benchmarks.cluster` gives it."""
 
 HEADER = (
@@ -29,7 +29,7 @@ def markdown(figures: Figures) -> str:
         _table(("", ""), figures["machine"].items()),
         _HOW.format(rounds=_rounds(timing), images=images, steps=images // 100),
         _table(HEADER, _rows(timing, figures["memory"])),
-        *(_profile(threads, measured) for threads, measured in timing.items()),
+        *(_STEPS.format(threads, each["profile"]) for threads, each in timing.items()),
         "## Imports",
         "Whole processes, one after the other in turn.",
         _table(("process", "seconds", "times import torch"), _imports(figures["imports"])),
@@ -54,6 +54,9 @@ product. MB is the peak resident memory of a process of its own with one thread,
 torch and torchvision takes, with the whole data set in memory; for advlib's adversarial training it
 is that of an epoch with all 55,000 images and the validation. What each peer does is in
 `peers.py`."""
+
+
+_STEPS = "## 20 steps of adversarial training, threads: {}\n\n```\n{}\n```"
 
 
 _MANY = """\
@@ -109,35 +112,6 @@ def percents(row: dict[str, Any], seconds: Sequence[float]) -> list[float]:
 
 def _ratios(seconds: Sequence[float], ours: Sequence[float]) -> list[float]:
     return [theirs / own for theirs, own in zip(seconds, ours, strict=True)]
-
-
-def _profile(threads: int, measured: dict[str, Any]) -> str:
-    rate = median(rate for row in measured["rows"] for rate in row["rates"])
-    total = sum(line["seconds"] for line in measured["operations"])
-    rows = (
-        (
-            line["name"],
-            f"{1e3 * line['seconds']:.2f}",
-            f"{100 * line['seconds'] / total:.0f}",
-            f"{100 * line['operations'] / line['seconds'] / rate:.0f}"
-            if line["operations"]
-            else "",
-            ", ".join(line["largest"]),
-        )
-        for line in measured["operations"]
-    )
-    header = (
-        "operation",
-        "ms",
-        "% of the step",
-        "% of matrix rate",
-        "largest parts by torch's names",
-    )
-    return (
-        f"## A step of adversarial training by operation, threads: {threads}\n\n"
-        f"{1e3 * total:.1f} ms under the profiler; the matrix product runs at "
-        f"{rate / 1e9:.0f} GFLOP/s. A product's rate counts what it really computes.\n\n"
-    ) + _table(header, rows)
 
 
 def _imports(imports: dict[str, list[float]]) -> Iterator[Sequence[str]]:

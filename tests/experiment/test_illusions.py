@@ -228,15 +228,7 @@ def put_results(place: Path, spoilt: range, fashion: float) -> None:
     made = {"processor": "p", "torch": "t", "commit": "c", "learning_rate": 0.001, "n": 20}
     names = [(data, method) for data in DATA for method in METHODS]
     epochs = [
-        {
-            "data": data,
-            "method": method,
-            "epoch": epoch,
-            "passes": epoch,
-            "clean": 1.0,
-            "n": 20,
-            **made,
-        }
+        {"data": data, "method": method, "epoch": epoch, "passes": epoch, "clean": 1.0, **made}
         | {"fgsm": 10.0, "pgd": 99.0 if epoch in spoilt else 20.0, "validation_pgd": math.nan}
         for data, method in names
         for epoch in range(1, 31)
@@ -256,27 +248,18 @@ def put_results(place: Path, spoilt: range, fashion: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "moment", "never"),
-    [
-        (range(3, 31), "epoch 3 to the last", False),
-        (range(1, 31), "", False),
-        (range(5, 6), "", False),
-        (range(0), "", True),
-    ],
+    ("spoilt", "moment", "fashion"),
+    [(range(3, 31), 3, 10), (range(1, 31), None, 10), (range(5, 6), None, 10), (range(0), None, 5)],
 )
-def test_the_moment_is_told_where_there_is_one(
-    spoilt: range, moment: str, never: bool, tmp_path: Path, place: Path
+def test_the_moment_and_the_checks_that_fail_are_found(
+    spoilt: range, moment: int | None, fashion: float, tmp_path: Path, place: Path
 ) -> None:
-    put_results(place, spoilt, fashion=10)
-    words = show(tmp_path).words
-    assert ("to the last" in words) == bool(moment) == (bool(moment) and moment in words)
-    assert ("no epoch of the 30" in words) == never
-    assert "falls for each defended model" in words
-    assert "one step against" not in words
-    assert "every check of Table" in words
-
-
-def test_the_checks_that_fail_are_told(tmp_path: Path, place: Path) -> None:
-    put_results(place, range(0), fashion=5)
-    words = show(tmp_path).words
-    assert "one step against random signs and one step against transfer." in words
+    """The moment is that from which it is so to the last epoch, if it was not so from the first."""
+    put_results(place, spoilt, fashion)
+    names = show(tmp_path).names
+    found = [pair and pair[1].name for pair in names["moments"].values()]
+    assert found == [moment] * len(METHODS)
+    assert [*names["never"].values()] == [not spoilt] * 2
+    assert names["falls"]
+    against = ["one step against random signs", "one step against transfer"]
+    assert names["failed"] == {"MNIST": [], "Fashion-MNIST": against * (fashion < 10)}

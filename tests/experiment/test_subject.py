@@ -20,7 +20,7 @@ from torch import nn
 from advlib import evaluate
 from advlib.data.idx import FILES
 from advlib.experiment import parameters
-from advlib.experiment.own import digest_own, find_own
+from advlib.experiment.own import find_own
 from advlib.experiment.subject import OwnCodeError, load_own, load_weights, resolve_subject
 from advlib.kept.folders import MNIST
 from advlib.runs import build_network
@@ -68,7 +68,7 @@ def _as_before() -> Iterator[None]:
     yield
     sys.path[:] = path
     for name in {*sys.modules} - modules:
-        if name.startswith("own_") or name in ("helper", "pack", "pack.part"):
+        if name.startswith("own_") or name == "helper":
             del sys.modules[name]
 
 
@@ -333,25 +333,15 @@ def test_data_that_do_not_fit_are_refused(
 
 
 def test_a_file_may_import_from_its_folder(tmp_path: Path) -> None:
-    """And is known by their content; what it imports elsewhere and advlib are not its own."""
-    (tmp_path / "pack").mkdir()
-    (tmp_path / "pack" / "__init__.py").write_text("")
-    (tmp_path / "pack" / "part.py").write_text("from . import other\nWIDTH = 4\n")
-    (tmp_path / "pack" / "other.py").write_text("")
-    (tmp_path / "helper.py").write_text("import json\nfrom pack.part import WIDTH\n")
-    (tmp_path / "alone.py").write_text("")
-    file = tmp_path / "net.py"
+    """It is then its own (which files are: tests/kept/test_code.py), and advlib is not."""
+    file, helper = tmp_path / "net.py", tmp_path / "helper.py"
+    helper.write_text("WIDTH = 4\n")
     file.write_text("import advlib.methods, helper\n\ndef Net():\n    return helper.WIDTH\n")
-    names = {path.relative_to(tmp_path).as_posix() for path in find_own(file)}
-    assert names == {"net.py", "helper.py", "pack/__init__.py", "pack/part.py", "pack/other.py"}
+    assert find_own(file) == {file, helper}
     origin = read_origin(f"{file}:Net")
     assert load_own(origin)() == 4
     assert load_own(origin) is load_own(origin)
-    before = digest_own(file)
-    (tmp_path / "alone.py").write_text("x = 1")
-    assert digest_own(file) == before
-    (tmp_path / "pack" / "other.py").write_text("x = 1")
-    assert digest_own(file) != before
+    helper.write_text("WIDTH = 5\n")
     with pytest.raises(OwnCodeError, match="has changed since it was run"):
         load_own(origin)
 

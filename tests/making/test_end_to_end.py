@@ -57,15 +57,6 @@ def test_every_notebook_succeeded_and_nothing_is_left_over(built: tuple[Path, st
     assert {path.name for path in executed.iterdir()} == {f"{name}.ipynb" for name in expected}
 
 
-def test_progress_reaches_the_terminal_and_no_report(built: tuple[Path, str]) -> None:
-    project, said = built
-    progress = [line.strip() for line in said.splitlines() if line.startswith("    ")]
-    lines = [line for line in progress if "epoch" in line]
-    assert len(lines) >= 6  # three trainings of two epochs
-    text = (project / f"{REPORT}/report.html").read_text(encoding="utf-8")
-    assert not [line for line in lines if line in text]
-
-
 def test_a_second_make_does_nothing(built: tuple[Path, str]) -> None:
     project, _ = built
     before = contents(project / "report" / "build")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from toys import books, text, write
 
-from advlib.kept.files import DamagedFileError
+from advlib.kept.files import DamagedFileError, read_checksums, sha256
 from advlib.kept.folders import STYLE
 from advlib.report import ReportError, building, typeset
 from advlib.report.__main__ import main
@@ -42,6 +42,10 @@ def test_a_failed_build_replaces_nothing(
 ) -> None:
     output = tmp_path / "output"
     assert main([str(executed), str(output)]) == 0
+    for folder in (output, output / "results"):  # of its documents and of its results
+        sums = {path.name: sha256(path) for path in folder.iterdir() if path.is_file()}
+        kept = {name: sums[name] for name in sums.keys() - {".lock", "SHA256SUMS"}}
+        assert read_checksums(folder / "SHA256SUMS") == kept
     before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
     write(executed, {"4-transfer": [text("# Transfer\n\nTable *nothing*")]})
     assert main([str(executed), str(output)]) == 1
