@@ -343,7 +343,7 @@ def describe_attack(make: Make) -> dict[str, object]:
     if "step_size" in given:
         size = share_of_epsilon(steps) if given["step_size"] is None else "its own"
     elif "steps" in given:
-        size = "2, then halved"
+        size = "2, then halved" if getattr(make, "func", make) is apgd else "its own"
     start = "random" if given.get("random_start") else "the image"
     return {
         "loss": given.get("loss"),

@@ -347,3 +347,5 @@ def test_an_attack_is_described_by_what_it_is_called_with() -> None:
     assert told["FGSM"] == one
     signs = describe_attack(partial(random_signs, restarts=7))
     assert signs == one | {"loss": None, "steps": None, "restarts": 7}
+    own = describe_attack(lambda *_, steps=9, **__: torch.empty(0))  # of whatever size
+    assert (own["steps"], own["step_size"]) == (9, "its own")

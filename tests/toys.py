@@ -134,7 +134,7 @@ def books() -> Books:
         "front-matter": [
             title(),
             cell(prose("Hidden."), source="import secret", tags=("notebook-only",)),
-            text("## Predict, then run", "notebook-only"),
+            text("1. Well?\n\n   <details>\n\n   Hidden.\n\n   </details>", "notebook-only"),
             cell(source="epsilon = 0.1", tags=("parameters",)),
             text("# Abstract"),
             cell(prose("The error is 96.64 %, as in the [slides](references.bib#meucci2017).")),

@@ -68,14 +68,13 @@ def draw_images(result: Result, data: Dataset) -> str:
     true = f"class {data.classes[sample.label]}" + f", says {sample.told_by}" * bool(sample.told_by)
     size = f"ε = {choice.epsilon:.3f}: {largest} % of black to white; blue lighter, red darker"
     scale = data.epsilon_in_pixels(choice.epsilon)
+    made = f"{choice.attack.panel} on {choice.model}"
+    if not choice.valid:
+        made += "; drawn within black and white"
     images = (
         ("image", as_printed(clean), f"{place}, {true}"),
         ("+ perturbation", colour_change(change, scale), size),
-        (
-            "= adversarial image",
-            as_printed(adversarial),
-            f"{choice.attack.panel} on {choice.model}",
-        ),
+        ("= adversarial image", as_printed(adversarial), made),
     )
     return "".join(
         f"<figure>{draw_image(pixels, title)}"
@@ -90,12 +89,15 @@ def draw_result(result: Result, data: Dataset) -> str:
         draw_card(name, outcome, data.classes, result.choice)
         for name, outcome in result.outcomes.items()
     )
+    source = result.sample.source
+    shown = result.sample.label if isinstance(source, int) else ""  # the digit that is pressed
     return (
-        f'<div class="advx"><div class="advx-images">{draw_images(result, data)}</div>'
+        f'<div class="advx" data-shown="{shown}">'
+        f'<div class="advx-images">{draw_images(result, data)}</div>'
         f'<p class="advx-summary" role="status">{escape(summarize(result))}</p>'
         f'<div class="advx-key"><span class="before"></span> probability of each class before'
         f' <span class="after"></span> and after the attack</div>'
-        f'<div class="advx-cards">{cards}</div>{NAME_SLIDERS}</div>'
+        f'<div class="advx-cards">{cards}</div>{UNDONE}</div>'
     )
 
 
@@ -141,14 +143,17 @@ def draw_card(name: str, outcome: Outcome | str, classes: tuple[str, ...], choic
 
 
 # What ipywidgets leaves undone, once the panel is there: a name for each slider that a screen
-# reader finds; no shortcuts of JupyterLab within it, where "d d" deletes the cell; a click on a
-# class makes it the attack's target.
-NAME_SLIDERS = (
+# reader finds, and which digit is shown; no shortcuts of JupyterLab within it, where "d d" deletes
+# the cell; a click on a class makes it the attack's target.
+UNDONE = (
     '<img class="advx-hidden" alt="" src="data:," onerror="'
     "const panel = this.closest('.advx-panel'); if (panel) {"
     " panel.querySelectorAll('*').forEach(each => each.dataset.lmSuppressShortcuts = 'true');"
     " panel.querySelectorAll('.widget-slider').forEach(each => each.querySelector('[role=slider]')"
     "?.setAttribute('aria-label', each.querySelector('label').textContent));"
+    " const shown = this.parentElement.dataset.shown;"
+    " panel.querySelectorAll('.advx-digits button').forEach((each, n) =>"
+    " each.setAttribute('aria-current', String(n) === shown));"
     " const target = panel.querySelector('.advx-target select');"
     " panel.querySelectorAll('[data-class]').forEach(each => each.onclick = () => {"
     " target.selectedIndex = 1 + Number(each.dataset.class);"

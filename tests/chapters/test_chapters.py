@@ -17,6 +17,7 @@ from folders import put_idx, put_pictures
 import advlib
 from advlib.attacks import slides_fgsm
 from advlib.experiment.plan import find_chapters, find_parameters
+from advlib.kept.code import read_cells
 from advlib.kept.folders import METHOD_TEXTS, NOTEBOOKS, PROJECT, REFERENCE
 from advlib.methods import METHODS
 from advlib.published import slides
@@ -387,3 +388,14 @@ def test_each_method_has_a_text() -> None:
         for about in (True, False):
             text = render(path.read_text(encoding="utf-8"), own | {"slides": about})
             assert read_markdown(text)
+
+
+@pytest.mark.parametrize("chapter", [*CHAPTERS, "illusions", "luck-or-law", "explore"])
+def test_each_question_has_a_folded_answer_about_what_is_there(chapter: str) -> None:
+    *cells, last = ("".join(c["source"]) for c in read_cells(NOTEBOOKS / f"{chapter}.ipynb"))
+    _, *asked = re.split(r"^\d\. ", last, flags=re.MULTILINE)
+    folded = r"\n\n   <details><summary>Answer</summary>\n\n(   .+\n)+\n   </details>\n*$"
+    assert asked
+    assert all(re.search(folded, each) for each in asked)
+    for kind, name in re.findall(r"\b(Figure|Table)\s+\*([\w-]+)\*", last):
+        assert f'"{"fig" if kind == "Figure" else "tbl"}-{name}"' in "\n".join(cells), name

@@ -104,6 +104,7 @@ def test_the_slider_is_moved_with_the_keyboard_and_the_newest_position_is_shown(
 
 def test_no_key_reaches_jupyterlab_and_a_click_on_a_class_is_the_target(panel: Any) -> None:
     """There "d d" deletes the cell."""
+    assert button(panel, "5").get_attribute("aria-current") == "true"  # of test image 8
     button(panel, "8").focus()
     for _ in range(2):
         panel.page.keyboard.press("d")
