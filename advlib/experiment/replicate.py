@@ -326,7 +326,8 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write numbers; those of others that are there stay."""
     if not rows:
         return
-    there = [pd.read_csv(path)] if path.exists() else []
+    empty: dict[str, Any] = {"keep_default_na": False, "na_values": {"value": ""}}  # NA is a name
+    there = [pd.read_csv(path, **empty)] if path.exists() else []
     table = pd.concat([pd.DataFrame(rows), *there]).drop_duplicates(KEYS).sort_values(KEYS)
     content = table.to_csv(index=False).encode()
     if not path.exists() or path.read_bytes() != content:

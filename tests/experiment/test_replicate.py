@@ -1,5 +1,6 @@
 """An experiment over many seeds: the numbers of its reports, computed once and kept."""
 
+import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,6 +89,16 @@ def test_a_variant_is_its_method_from_other_weights_and_with_other_settings() ->
         "learning_rate": 2,
         "weight_decay": 0.5,
     }
+
+
+def test_numbers_that_are_there_stay_whatever_a_method_is_called(tmp_path: Path) -> None:
+    def row(seed: int, value: float) -> dict[str, Any]:
+        return {"table": "t", "row": "NA", "column": "error", "seed": seed, "value": value}
+
+    path = tmp_path / "numbers.csv"
+    replicate.write_table(path, [row(0, 1.5)])
+    replicate.write_table(path, [row(1, math.nan)])
+    assert path.read_text() == "table,row,column,seed,value\nt,NA,error,0,1.5\nt,NA,error,1,\n"
 
 
 @contextmanager
