@@ -207,7 +207,7 @@ def test_more_restarts_turn_no_fewer(name: str, seed: int, epsilon: float) -> No
 
 @pytest.mark.parametrize("name", ITERATED)
 def test_a_turned_image_is_not_run_again(name: str) -> None:
-    model, (images, labels) = small_net(), small_images(0, n=40)
+    model, (images, labels) = small_net().eval(), small_images(0, n=40)
     sizes: list[int] = []
     model.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
     ALL[name](model, images, labels, 0.5, steps=12)
@@ -280,7 +280,8 @@ def test_attack_and_evaluation_of_a_random_model_draw_from_different_streams() -
     again = fgsm(model, images, labels, 0.0, seed=3)
     advlib.evaluate(model, adversarial, labels, seed=3)
     assert torch.equal(adversarial, again)
-    attacked, three, four, attacked_again, three_again = seen
+    # without those by which it is seen to depend on its mode
+    attacked, three, four, attacked_again, three_again = (each for each in seen if len(each) == 40)
     assert torch.equal(attacked, attacked_again)
     assert torch.equal(three, three_again)
     assert not torch.equal(attacked, three)

@@ -1,8 +1,7 @@
 """The training loop against a plain float64 reference, and its promises."""
 
+import importlib
 import random
-import sys
-import types
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -558,13 +557,12 @@ def with_teacher(share: float) -> methods.TakeStep:
 
 def with_file(share: float) -> methods.TakeStep:
     """A method that imports a file, when it is called, whose value it names."""
-    sys.modules["beside"] = types.ModuleType("beside")
-    vars(sys.modules["beside"])["share"] = share
+    vars(importlib.import_module("mine"))["share"] = share
 
     def step(model: nn.Module, batch: Batch, settings: Training) -> Step:
-        import beside  # type: ignore[import-not-found]
+        import mine
 
-        return shared(model, batch, settings, beside.share)
+        return shared(model, batch, settings, mine.share)  # type: ignore[attr-defined]
 
     return step
 

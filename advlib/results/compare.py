@@ -150,7 +150,7 @@ def find_set(settings: Cells) -> tuple[str, list[tuple[str, str, Any, Any]]]:
         compared = {
             at: math.nan if value is None else value
             for at, value in values.items()
-            if at[1] not in ("seed", "methods", "weights", *declared(Words))
+            if at[1] not in ("seed", "methods", "weights", "attacks", *declared(Words))
             and (at in settings or at[1] in declared())
         }
         ours = {at: value for at, value in settings.items() if at in compared}

@@ -343,7 +343,7 @@ def test_published_numbers_stand_beside_ours(
 
 def test_the_settings_table_has_those_that_were_given(executed: Execute) -> None:
     numbers = executed("3-training", "other data").numbers("tbl-settings").loc["value"]
-    assert {*numbers.index} == declared().keys() - {"weights", *declared(Words)}
+    assert {*numbers.index} == declared().keys() - {"weights", "attacks", *declared(Words)}
     assert (numbers["epochs"], numbers["network"]) == (1, "SmallResNet (mine.py)")
     assert numbers["methods"] == "standard, on-attacked"
 
