@@ -100,7 +100,7 @@ def _set_formulas(page: Any) -> None:
 
 def _cut_font(style: str, page: Any) -> str:
     """Keep of the font for formulas what these need."""
-    found = re.search(r'"Report Math";\s*src: url\("?data:font/woff;base64,([^")]*)', style)
+    found = re.search(r'"Report Math";\s*src: url\("?data:font/woff2;base64,([^")]*)', style)
     if not found:
         return style
     letters = "".join(each.get_text() for each in page.select("semantics > :first-child"))
@@ -111,7 +111,7 @@ def _cut_font(style: str, page: Any) -> str:
     subsetter = Subsetter(Options(layout_features=["*"], name_IDs=["*"], notdef_outline=True))
     subsetter.populate(text="".join({*letters, *needed}))
     subsetter.subset(font)
-    font.flavor = "woff"
+    font.flavor = "woff2"
     font.save(file)
     return style.replace(found[1], b64encode(file.getvalue()).decode())
 

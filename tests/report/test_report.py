@@ -164,7 +164,7 @@ def test_html_loads_nothing_and_runs_its_own_script(page: BeautifulSoup) -> None
             if "//" in str(value) and not str(value).startswith("data:"):
                 assert (tag.name, name) in {("a", "href"), ("math", "xmlns")}
     styles = "".join(style.get_text() for style in page.find_all("style"))
-    assert styles.count("url(") == styles.count("url(data:font/woff") == 4
+    assert styles.count("url(") == styles.count("url(data:font/woff2;") == 4
     assert "@import" not in styles
 
 
@@ -317,4 +317,4 @@ def test_fonts_come_with_their_licences() -> None:
         assert "SIL OPEN FONT LICENSE" in (folder / "OFL.txt").read_text(encoding="utf-8")
     assert "GUST Font License" in (fonts / "GUST-FONT-LICENSE.txt").read_text(encoding="utf-8")
     listed = (fonts / "README.md").read_text(encoding="utf-8")
-    assert all(font.name.split("-")[0] in listed for font in fonts.glob("*.woff"))
+    assert all(font.name.split("-")[0] in listed for font in fonts.glob("*.woff2"))

@@ -61,7 +61,7 @@ def make(
             if record.nameID in (1, 3, 4, 6, 16):
                 record.string = name.replace(" ", "") if record.nameID == 6 else name
         font["CFF "].cff.fontNames = [name.replace(" ", "")]
-    font.flavor = "woff" if target.suffix == ".woff" else None
+    font.flavor = "woff2" if target.suffix == ".woff2" else None
     font.save(target)
 
 
@@ -69,11 +69,11 @@ if __name__ == "__main__":
     source, target = Path(sys.argv[1]), Path(__file__).parent
     for face in ("Regular", "Italic", "Bold"):
         name = f"LibertinusSerif-{face}"
-        make(source / f"{name}.otf", target / f"{name}.woff", TEXT, TEXT_FEATURES)
+        make(source / f"{name}.otf", target / f"{name}.woff2", TEXT, TEXT_FEATURES)
         make(source / f"{name}.otf", FIGURES / f"{name}.otf", TEXT, ["kern"])
     make(
         source / "NewCMMath-Book.otf",
-        target / "ReportMath.woff",
+        target / "ReportMath.woff2",
         MATH,
         MATH_FEATURES,
         "Report Math",
