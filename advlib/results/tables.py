@@ -134,11 +134,17 @@ def to_csv(frame: pd.DataFrame) -> str:
 
     As RFC 4180 has it, but for the ends of lines. Strings are quoted and numbers are not, so that
     "3" and 3 stay apart; floats have all their digits; what is undefined is NaN. The first column
-    is the index. A cell that is neither a string nor a number is a TypeError.
+    is the index. Columns whose axis has a name, such as "model", are called by values: these stand
+    in a column of that name, and a row has one cell. A cell that is neither a string nor a number
+    is a TypeError.
     """
-    rows: list[list[Any]] = [["", *frame.columns]]
     cells = frame.astype(object).to_numpy().tolist()
-    rows += [[index, *row] for index, row in zip(frame.index.tolist(), cells, strict=True)]
+    named = zip(frame.index.tolist(), cells, strict=True)
+    if of := frame.columns.name:
+        rows = [["row", of, "value"]]
+        rows += [[at, *each] for at, row in named for each in zip(frame, row, strict=True)]
+    else:
+        rows = [["", *frame.columns], *([at, *row] for at, row in named)]
     return "".join(f"{','.join(map(_write_cell, row))}\n" for row in rows)
 
 
@@ -160,13 +166,19 @@ def from_csv(text: str) -> pd.DataFrame:
     whole = rows.pop() == [] and "".join(map("".join, found)) == text
     if not whole or not rows or any(len(row) != len(rows[0]) for row in rows):
         raise ValueError("no heading, or rows of different lengths")
-    (_, *columns), *rest = rows
-    return _frame(
-        {"columns": columns, "index": [r[0] for r in rest], "data": [r[1:] for r in rest]}
-    )
+    (first, *columns), *rest = rows
+    if not first:
+        index, data = [row[0] for row in rest], [row[1:] for row in rest]
+        return _frame({"columns": columns, "index": index, "data": data})
+    names = [*dict.fromkeys(row[1] for row in rest)]  # a cell a row
+    starts = range(0, len(rest), len(names) or 1)
+    data = [[row[2] for row in rest[at : at + len(names)]] for at in starts]
+    index = [rest[at][0] for at in starts]
+    return _frame({"columns": names, "index": index, "data": data, "of": columns[0]})
 
 
-def _frame(split: dict[str, list[Any]]) -> pd.DataFrame:
+def _frame(split: dict[str, Any]) -> pd.DataFrame:
     """Return what is stored as pandas' "split" JSON, null being NaN."""
     cells = [[math.nan if value is None else value for value in row] for row in split["data"]]
-    return pd.DataFrame(cells, index=split["index"], columns=split["columns"])
+    found = pd.DataFrame(cells, index=split["index"], columns=split["columns"])
+    return found.rename_axis(columns=split.get("of"))

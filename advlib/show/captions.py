@@ -91,12 +91,15 @@ def publish_title(title: str, subtitle: str, authors: Sequence[str], date: datet
     publish_display_data({"text/markdown": text, "text/plain": text}, metadata={"advlib": about})
 
 
-def split(frame: pd.DataFrame) -> dict[str, list[Any]]:
+def split(frame: pd.DataFrame) -> dict[str, Any]:
     """Return a DataFrame as JSON's values: columns, index, data; undefined numbers as None.
 
-    Unlike ``DataFrame.to_json`` this keeps every bit of a float.
+    Unlike ``DataFrame.to_json`` this keeps every bit of a float. Where the columns are called by
+    models or classes, and not by what is measured, their axis has a name, `of`.
     """
+    of = frame.columns.name
     return {
+        **({"of": str(of)} if of else {}),
         "columns": [str(column) for column in frame.columns],
         "index": [_plain(value) for value in frame.index.tolist()],
         "data": [[_plain(value) for value in row] for row in frame.astype(object).to_numpy()],

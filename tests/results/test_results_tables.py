@@ -79,6 +79,14 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
 @given(frames())
 def test_csv_gives_the_same_frame_again(frame: pd.DataFrame) -> None:
     assert_frame_equal(from_csv(to_csv(frame)), frame, check_exact=True)
+    named = frame.rename_axis(columns="model")
+    assert_frame_equal(from_csv(to_csv(named)), named, check_exact=True)
+
+
+def test_a_model_s_name_is_a_value() -> None:
+    """However it is called, it heads no column."""
+    written = to_csv(TRANSFER.rename_axis(columns="attacked"))
+    assert written == '"row","attacked","value"\n"standard","mixed",10.0\n"standard","n",20.0\n'
 
 
 def test_csv_is_what_pandas_reads_too(tmp_path: Path) -> None:
