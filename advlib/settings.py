@@ -331,10 +331,15 @@ class Experiment(Words, Training, _Subject):
         return {origin.shown: origin for origin in map(read_origin, self.methods)}
 
     @property
+    def own_attacks(self) -> dict[str, Origin]:
+        """The attacks of the user's own by their names in the report."""
+        return {origin.shown: origin for origin in map(read_origin, self.attacks or ())}
+
+    @property
     def own_files(self) -> list[Path]:
         """The user's files of code that it names."""
-        named = (*self.methods, self.network, *(self.attacks or ()))
-        return sorted({origin.file for origin in map(read_origin, named) if origin.file})
+        named = (*self.origins.values(), *self.own_attacks.values(), read_origin(self.network))
+        return sorted({origin.file for origin in named if origin.file})
 
     @property
     def shown(self) -> str:

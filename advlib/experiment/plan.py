@@ -21,7 +21,7 @@ from advlib.experiment.parameters import (
     resolve_early,
     warn_of_environment,
 )
-from advlib.kept.code import find_assigned, find_files, read_cells
+from advlib.kept.code import find_assigned, find_files, find_shown, read_cells
 from advlib.kept.folders import BUILD, MATTER, NOTEBOOKS, PACKAGE, PROJECT, STYLE
 from advlib.settings import Experiment
 
@@ -57,11 +57,9 @@ def check_labels(chapters: Iterable[Path]) -> None:
     """
     known: dict[str, Path] = {}
     for path in chapters:
-        code = "".join(
-            "".join(cell["source"]) for cell in read_cells(path) if cell["cell_type"] == "code"
-        )
-        for label in re.findall(r'"((?:fig|tbl)-[\w-]+)"', code):
-            if known.setdefault(label, path) != path:
+        code = [cell["source"] for cell in read_cells(path) if cell["cell_type"] == "code"]
+        for label in sorted(frozenset().union(*(find_shown("".join(each)) for each in code))):
+            if label[:4] in ("fig-", "tbl-") and known.setdefault(label, path) != path:
                 raise ValueError(
                     f"{known[label]} and {path.name} both show {label}: if one is a copy, remove it"
                 )

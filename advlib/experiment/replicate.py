@@ -52,7 +52,7 @@ class Work:
     @cached_property
     def attacks(self) -> list[list[str]]:
         """The user's own attacks, each with the digest of its files when first asked."""
-        named = map(read_origin, self.subject.experiment.attacks or ())
+        named = self.subject.experiment.own_attacks.values()
         return [[each.name, digest_own(each.file)] for each in named if each.file]
 
     def want(self, seed: int, method: str) -> Wanted:

@@ -158,9 +158,7 @@ def resolve_subject(experiment: Experiment, data: Dataset | None = None) -> Subj
     origin = read_origin(experiment.network)
     network = load_own(origin) if origin.file else LeNet
     experiment = find_kind(experiment)(**vars(experiment))
-    attacks = {
-        origin.shown: load_own(origin) for origin in map(read_origin, experiment.attacks or ())
-    }
+    attacks = {name: load_own(origin) for name, origin in experiment.own_attacks.items()}
     return Subject(experiment, data, network, _load_methods(experiment), attacks)
 
 
@@ -334,13 +332,13 @@ def try_subject(subject: Subject) -> None:
             whole = small if subject.trained else subject
             model, _ = whole.open_training(method, folder)
             evaluate(model, few.images, few.labels)
-    for origin in map(read_origin, subject.experiment.attacks or ()):
+    for name, origin in subject.experiment.own_attacks.items():
         with explained(origin.file, f"{origin.name}: attacking {len(few)} images", IS_ATTACK):
             robustness(
                 {"network": subject.build_network()},
                 *(few.images, few.labels, subject.experiment.attack_epsilon),
                 bounds=data.bounds,
-                attacks={origin.shown: subject.attacks[origin.shown]},
+                attacks={name: subject.attacks[name]},
                 steps=1,
             )
 

@@ -110,6 +110,17 @@ def find_assigned(code: str) -> frozenset[str]:
     return frozenset(symbol.get_name() for symbol in symbols if symbol.is_assigned())
 
 
+def find_shown(code: str) -> frozenset[str]:
+    """Return the texts that a cell gives to what is called `show`; none of one that is no Python."""
+    try:
+        tree = ast.parse(_remove_magics(code))
+    except SyntaxError:
+        return frozenset()
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    given = [arg for call in calls if getattr(call.func, "attr", "") == "show" for arg in call.args]
+    return frozenset(a.value for a in given if isinstance(a, ast.Constant) and type(a.value) is str)
+
+
 def _read_code(path: Path) -> str:
     """Return a file's Python; of a notebook, that of its code cells."""
     if path.suffix == ".py":

@@ -80,9 +80,12 @@ def replace_files(contents: Mapping[Path, bytes]) -> Iterator[None]:
 
 
 def list_files(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return all files below a folder, also below links to others."""
-    found = os.walk(folder, followlinks=True)
-    paths = [Path(place, name) for place, _, names in found for name in names]
+    """Return all files below a folder, also below links to others that do not hold it."""
+    paths = list[Path]()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = Path(place).resolve()
+        folders[:] = [each for each in folders if not real.is_relative_to((real / each).resolve())]
+        paths += [Path(place, name) for name in names]
     return sorted(path for path in paths if path.is_file())
 
 

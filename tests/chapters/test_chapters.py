@@ -63,6 +63,8 @@ NOT_OF_OTHERS = {
     "weights": OF_THE_SLIDES,
     "other data": (*OF_THE_SLIDES, "mnist", "lenet", "digit", "threes", "maxout", "strokes"),
 }
+OF_THE_PROJECT = ("8-illusions",)
+"""Chapters that show committed results, the same in every report."""
 
 Execute = Callable[[str, str], Cells]
 
@@ -92,7 +94,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Execute:
 def test_it_shows_and_says_what_is_so(chapter: str, about: str, executed: Execute) -> None:
     cells = executed(chapter, about)
     check_shown(cells)
-    for word in NOT_OF_OTHERS[about]:
+    for word in () if chapter in OF_THE_PROJECT else NOT_OF_OTHERS[about]:
         assert word not in cells.words.lower(), word
 
 
@@ -390,7 +392,7 @@ def test_each_method_has_a_text() -> None:
             assert read_markdown(text)
 
 
-@pytest.mark.parametrize("chapter", [*CHAPTERS, "illusions", "luck-or-law", "explore"])
+@pytest.mark.parametrize("chapter", [*CHAPTERS, "luck-or-law", "explore"])
 def test_each_question_has_a_folded_answer_about_what_is_there(chapter: str) -> None:
     *cells, last = ("".join(c["source"]) for c in read_cells(NOTEBOOKS / f"{chapter}.ipynb"))
     _, *asked = re.split(r"^\d\. ", last, flags=re.MULTILINE)

@@ -145,7 +145,7 @@ def test_a_training_that_diverges_ends_and_is_not_chosen() -> None:
 
 def show(tmp_path: Path) -> Cells:
     """Execute the chapter; check that all of it can be typeset and nothing is undefined."""
-    cells = execute(NOTEBOOKS / "illusions.ipynb", tmp_path, {})
+    cells = execute(NOTEBOOKS / "8-illusions.ipynb", tmp_path, {})
     for shown in cells.shown.values():
         assert read_line(shown["caption"])
         assert "not this run's" in shown["caption"]

@@ -119,6 +119,7 @@ def test_a_copy_is_no_chapter(
     monkeypatch.setattr(plan, "NOTEBOOKS", tmp_path)
     shows = cell(source='tables.show(found, "tbl-own")')
     write_notebook(tmp_path, "4-transfer", shows)
+    write_notebook(tmp_path, "9-mine", cell(source='mine.show(report.tables.get("tbl-own", 0))'))
     plan.plan_chapters(tmp_path, Experiment())
     write_notebook(tmp_path, name, shows)
     with pytest.raises(ValueError, match=words):

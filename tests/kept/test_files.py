@@ -135,3 +135,15 @@ def test_the_cache_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("ADVLIB_CACHE", "")
     assert files.cache_folder().is_absolute()
     assert "advlib" in files.cache_folder().parts
+
+
+def test_links_are_followed_and_never_in_a_circle(tmp_path: Path) -> None:
+    inner, other = tmp_path / "data" / "inner", tmp_path / "other"
+    inner.mkdir(parents=True)
+    other.mkdir()
+    (other / "file").write_text("")
+    (inner / "file").write_text("")
+    (inner / "up").symlink_to(tmp_path / "data")
+    (inner / "aside").symlink_to(other)
+    found = files.list_files(tmp_path / "data")
+    assert found == [inner / "aside" / "file", inner / "file"]
