@@ -102,13 +102,19 @@ def wait(page: Any, script: str) -> None:
         page.wait_for_timeout(50)
 
 
-def draw(page: Any) -> None:
-    """Draw a 1 with the mouse."""
+def draw(page: Any, *, finger: bool) -> None:
+    """Draw a 1 with the mouse or a finger."""
     box = page.locator(".live .drawing canvas").bounding_box()
-    middle = box["x"] + box["width"] / 2
-    page.mouse.move(middle, box["y"] + 15)
+    middle, top, low = box["x"] + box["width"] / 2, box["y"] + 15, box["y"] + box["height"] - 15
+    if finger:
+        browser = page.context.new_cdp_session(page)
+        for kind, at in ("touchStart", [top]), ("touchMove", [low]), ("touchEnd", []):
+            points = [{"x": middle, "y": y} for y in at]
+            browser.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        return
+    page.mouse.move(middle, top)
     page.mouse.down()
-    page.mouse.move(middle, box["y"] + box["height"] - 15, steps=5)
+    page.mouse.move(middle, low, steps=5)
     page.mouse.up()
 
 
@@ -123,7 +129,7 @@ def look(page: Any, width: int) -> list[str]:
 
 
 def use(page: Any) -> dict[str, Any]:
-    """Use the figure with mouse and keyboard; return what it says at each stage."""
+    """Use the figure with mouse, keyboard and finger; return what it says at each stage."""
     states: dict[str, Any] = {}
 
     def keep(name: str, act: Callable[[], object]) -> None:
@@ -144,7 +150,9 @@ def use(page: Any) -> dict[str, Any]:
     keep("no step", lambda: page.locator(".live .step").press("Home"))
     keep("target", lambda: page.locator(".live tbody button").nth(3).press("Enter"))
     page.locator(".live .draw").click()
-    keep("drawn", lambda: draw(page))
+    keep("drawn", lambda: draw(page, finger=False))
+    page.locator(".live .clear").tap()
+    keep("drawn by finger", lambda: draw(page, finger=True))
     states["widths"] = {width: look(page, width) for width in WIDTHS}
     page.emulate_media(media="print")
     states["print"] = page.evaluate(STATE)["still"], page.locator(".live").is_visible()
@@ -158,7 +166,7 @@ def main(path: str) -> None:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        page = browser.new_page(viewport={"width": 1366, "height": 900})
+        page = browser.new_page(viewport={"width": 1366, "height": 900}, has_touch=True)
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: said.append(request.url))
