@@ -4,6 +4,7 @@ import math
 import multiprocessing
 import re
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -222,14 +223,18 @@ def test_the_slides_rate_comes_first_and_pgd_last() -> None:
     assert {run.data for run in ready[0].runs} == {"FashionMNIST"}
 
 
-def put_results(place: Path, spoilt: range, fashion: float) -> None:
-    """Write results in which one step finds few from some epochs on, and so of Fashion-MNIST."""
+def put_results(place: Path, pgd: Callable[[int], float], fashion: float) -> None:
+    """Write results in which PGD's error, by epoch, is so while one step's falls by a point each.
+
+    On MNIST both fall; under one step Fashion-MNIST's error is `fashion` when all is trained.
+    """
     place.mkdir()
     made = {"processor": "p", "torch": "t", "commit": "c", "learning_rate": 0.001, "n": 20}
     names = [(data, method) for data in DATA for method in METHODS]
     epochs = [
         {"data": data, "method": method, "epoch": epoch, "passes": epoch, "clean": 1.0, **made}
-        | {"fgsm": 10.0, "pgd": 99.0 if epoch in spoilt else 20.0, "validation_pgd": math.nan}
+        | {"fgsm": 50.0 - epoch, "pgd": 60.0 - epoch if data == "MNIST" else pgd(epoch)}
+        | {"validation_pgd": math.nan}
         for data, method in names
         for epoch in range(1, 31)
     ]
@@ -248,18 +253,29 @@ def put_results(place: Path, spoilt: range, fashion: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "moment", "fashion"),
-    [(range(3, 31), 3, 10), (range(1, 31), None, 10), (range(5, 6), None, 10), (range(0), None, 5)],
+    ("pgd", "parted", "slowly", "fashion"),
+    [
+        (lambda epoch: 60.0 + epoch, True, True, 10),
+        (lambda epoch: 60.0 + 35 * (epoch > 8), True, False, 10),
+        (lambda epoch: 60.0 + 5 * (epoch > 8), False, True, 10),
+        (lambda epoch: 60.0 - epoch, False, None, 5),
+    ],
 )
-def test_the_moment_and_the_checks_that_fail_are_found(
-    spoilt: range, moment: int | None, fashion: float, tmp_path: Path, place: Path
+def test_how_the_errors_part_and_the_checks_that_fail_are_found(
+    pgd: Callable[[int], float],
+    parted: bool,
+    slowly: bool | None,
+    fashion: float,
+    tmp_path: Path,
+    place: Path,
 ) -> None:
-    """The moment is that from which it is so to the last epoch, if it was not so from the first."""
-    put_results(place, spoilt, fashion)
+    put_results(place, pgd, fashion)
     names = show(tmp_path).names
-    found = [pair and pair[1].name for pair in names["moments"].values()]
-    assert found == [moment] * len(METHODS)
-    assert [*names["never"].values()] == [not spoilt] * 2
+    assert names["parted"] == parted
+    if parted:
+        assert names["slowly"] == slowly
+        assert {least.name for least, *_ in names["apart"]} == {1}
+    assert names["together"]
     assert names["falls"]
     against = ["one step against random signs", "one step against transfer"]
     assert names["failed"] == {"MNIST": [], "Fashion-MNIST": against * (fashion < 10)}
