@@ -1,9 +1,7 @@
 """What the chapter on illusions shows: computed with few images, stopped, gone on with, shown."""
 
 import math
-import multiprocessing
 import re
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -102,35 +100,6 @@ def test_what_was_stopped_goes_on_to_the_same_rows(
     assert rows(run) == first
     assert all(torch.equal(again[name], value) for name, value in run.open()[0].items())
     assert other.file != run.file
-
-
-@pytest.mark.slow
-def test_what_was_killed_goes_on_to_the_same_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In a process of its own, as make does it, with the real data."""
-    run, context = Run(PLAN, "MNIST", "standard"), multiprocessing.get_context("spawn")
-
-    def start(epochs: int) -> Any:
-        process = context.Process(target=run.work, args=(epochs,), daemon=True)
-        process.start()
-        return process
-
-    process = start(100_000)
-    while not run.file.exists():
-        assert process.is_alive()
-        time.sleep(0.05)
-    process.kill()
-    process.join()
-    epochs = len(rows(run)) + 1
-    start(epochs).join()
-    resumed = rows(run)
-    assert len(resumed) == epochs
-    (tmp_path / "other" / "illusions").mkdir(parents=True)
-    monkeypatch.setenv("ADVLIB_RUNS", str(tmp_path / "other"))
-    assert not rows(run)
-    start(epochs).join()
-    assert rows(run) == resumed
 
 
 def test_a_training_that_diverges_ends_and_is_not_chosen() -> None:

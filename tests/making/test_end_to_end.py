@@ -65,21 +65,6 @@ def test_a_second_make_does_nothing(built: tuple[Path, str]) -> None:
     assert contents(project / "report" / "build") == before
 
 
-def test_a_changed_plot_does_not_train_again(built: tuple[Path, str]) -> None:
-    project, _ = built
-    runs = contents(project / "report/build/runs")
-    assert runs
-    with (project / "advlib" / "show" / "figures.py").open("a") as file:
-        file.write("# changed\n")
-    target = project / f"{REPORT}/notebooks/4-results.ipynb"
-    before = target.stat().st_mtime_ns
-    result = make(project, str(target.relative_to(project)), *FEW)
-    assert result.returncode == 0, result.stderr
-    assert target.stat().st_mtime_ns > before
-    assert " epoch " not in result.stdout
-    assert contents(project / "report/build/runs") == runs
-
-
 def test_the_numbers_are_in_both_documents(built: tuple[Path, str]) -> None:
     folder = built[0] / REPORT
     pdf = "".join(page.extract_text() for page in PdfReader(folder / "report.pdf").pages)
