@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from advlib.attacks import ATTACKS, apgd, describe_attack, fgsm, pgd, random_signs
 from advlib.evaluation import errors, evaluate, transfer
 
-few = settings(max_examples=15, deadline=None)
+few = settings(max_examples=15)
 seeds = st.integers(0, 2**32 - 1)
 
 

@@ -27,7 +27,7 @@ from advlib.evaluation import (
     wilson_interval,
 )
 
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -210,7 +210,7 @@ def test_no_batch_is_larger_than_asked_for_and_each_image_is_run_once(
     assert sizes == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(1, 10**6), st.floats(0, 1), st.floats(0.01, 0.999))
 def test_wilson_interval_is_scipys(n: int, share: float, level: float) -> None:
     from scipy.stats import binomtest

@@ -20,7 +20,7 @@ from advlib.methods import (
 )
 from advlib.settings import Training
 
-few = settings(max_examples=10, deadline=None)
+few = settings(max_examples=10)
 seeds = st.integers(0, 2**32 - 1)
 epsilons = st.floats(0.01, 1)
 alphas = st.floats(0, 1)

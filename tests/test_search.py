@@ -20,7 +20,7 @@ import advlib
 from advlib.attacks import EACH_CLASS, LOSSES, apgd, fgsm, pgd
 
 ROOT = Path(__file__).parents[1]
-few = settings(max_examples=15, deadline=None)
+few = settings(max_examples=15)
 seeds = st.integers(0, 2**32 - 1)
 Attack = Callable[..., Tensor]
 ALL: dict[str, Attack] = {

@@ -58,7 +58,7 @@ def check_labels(chapters: Iterable[Path]) -> None:
     known: dict[str, Path] = {}
     for path in chapters:
         code = [cell["source"] for cell in read_cells(path) if cell["cell_type"] == "code"]
-        for label in sorted(frozenset().union(*(find_shown("".join(each)) for each in code))):
+        for label in (label for each in code for label in find_shown("".join(each))):
             if label[:4] in ("fig-", "tbl-") and known.setdefault(label, path) != path:
                 raise ValueError(
                     f"{known[label]} and {path.name} both show {label}: if one is a copy, remove it"

@@ -111,14 +111,16 @@ def find_assigned(code: str) -> frozenset[str]:
 
 
 def find_shown(code: str) -> frozenset[str]:
-    """Return the texts that a cell gives to what is called `show`; none of one that is no Python."""
+    """Return the texts that a cell gives to what is called `show`; none if it is no Python."""
     try:
         tree = ast.parse(_remove_magics(code))
     except SyntaxError:
         return frozenset()
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    given = [arg for call in calls if getattr(call.func, "attr", "") == "show" for arg in call.args]
-    return frozenset(a.value for a in given if isinstance(a, ast.Constant) and type(a.value) is str)
+    found = list[ast.expr]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "show":
+            found += [*node.args, *(keyword.value for keyword in node.keywords)]
+    return frozenset(a.value for a in found if isinstance(a, ast.Constant) and type(a.value) is str)
 
 
 def _read_code(path: Path) -> str:
@@ -130,7 +132,8 @@ def _read_code(path: Path) -> str:
 
 
 def _remove_magics(code: str) -> str:
-    lines = [] if code.startswith("%%") else code.splitlines()
+    other = code.startswith("%%") and not code.startswith(("%%time", "%%capture"))
+    lines = [] if other else code.splitlines()
     return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
 
 

@@ -79,14 +79,13 @@ def replace_files(contents: Mapping[Path, bytes]) -> Iterator[None]:
         yield
 
 
-def list_files(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return all files below a folder, also below links to others that do not hold it."""
-    paths = list[Path]()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        real = Path(place).resolve()
-        folders[:] = [each for each in folders if not real.is_relative_to((real / each).resolve())]
-        paths += [Path(place, name) for name in names]
-    return sorted(path for path in paths if path.is_file())
+def list_files(folder: str | os.PathLike[str], within: frozenset[Path] = frozenset()) -> list[Path]:
+    """Return all files below a folder, also below links, but for those that lead in a circle."""
+    real, found = Path(folder).resolve(), list[Path]()
+    if real.is_dir() and real not in within:
+        for path in sorted(Path(folder).iterdir()):
+            found += [path] if path.is_file() else list_files(path, within | {real})
+    return found
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

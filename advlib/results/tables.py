@@ -140,7 +140,7 @@ def to_csv(frame: pd.DataFrame) -> str:
     """
     cells = frame.astype(object).to_numpy().tolist()
     named = zip(frame.index.tolist(), cells, strict=True)
-    if of := frame.columns.name:
+    if (of := frame.columns.name) and frame.size and frame.columns.is_unique:
         rows = [["row", of, "value"]]
         rows += [[at, *each] for at, row in named for each in zip(frame, row, strict=True)]
     else:
@@ -164,16 +164,23 @@ def from_csv(text: str) -> pd.DataFrame:
         if end != ",":
             rows.append([])
     whole = rows.pop() == [] and "".join(map("".join, found)) == text
+    whole = whole and {type(value) for row in rows for value in row} <= {str, int, float}
     if not whole or not rows or any(len(row) != len(rows[0]) for row in rows):
-        raise ValueError("no heading, or rows of different lengths")
+        raise ValueError("no heading, rows of different lengths, or a cell that is no value")
     (first, *columns), *rest = rows
-    if not first:
+    if first == "":
         index, data = [row[0] for row in rest], [row[1:] for row in rest]
         return _frame({"columns": columns, "index": index, "data": data})
+    if first != "row" or columns[1:] != ["value"]:
+        raise ValueError("the heading is another")
     names = [*dict.fromkeys(row[1] for row in rest)]  # a cell a row
-    starts = range(0, len(rest), len(names) or 1)
-    data = [[row[2] for row in rest[at : at + len(names)]] for at in starts]
-    index = [rest[at][0] for at in starts]
+    blocks = [rest[at : at + len(names)] for at in range(0, len(rest), len(names) or 1)]
+    if any(
+        [row[:2] for row in block] != [[block[0][0], name] for name in names] for block in blocks
+    ):
+        raise ValueError("cells are missing")
+    data = [[row[2] for row in block] for block in blocks]
+    index = [block[0][0] for block in blocks]
     return _frame({"columns": names, "index": index, "data": data, "of": columns[0]})
 
 

@@ -138,12 +138,13 @@ def test_the_cache_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_links_are_followed_and_never_in_a_circle(tmp_path: Path) -> None:
-    inner, other = tmp_path / "data" / "inner", tmp_path / "other"
-    inner.mkdir(parents=True)
-    other.mkdir()
-    (other / "file").write_text("")
-    (inner / "file").write_text("")
-    (inner / "up").symlink_to(tmp_path / "data")
-    (inner / "aside").symlink_to(other)
-    found = files.list_files(tmp_path / "data")
-    assert found == [inner / "aside" / "file", inner / "file"]
+    one, other = tmp_path / "data" / "one", tmp_path / "data" / "other"
+    for folder, link in ((one, other), (other, one)):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("")
+        (folder / "link").symlink_to(link)
+        (folder / "up").symlink_to(tmp_path / "data")
+    assert files.list_files(tmp_path / "data") == [
+        place / file for place in (one, other) for file in ("file", "link/file")
+    ]
+    assert files.list_files(tmp_path / "nowhere") == []

@@ -96,7 +96,7 @@ def test_applies(parameters: dict[str, object], expected: bool) -> None:
     assert applies(parameters) is expected
 
 
-@hypothesis_settings(max_examples=25, deadline=None)
+@hypothesis_settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([8, 50, 625]), st.floats(0.5, 8))
 def test_what_is_measured_and_rounded_is_never_corrected_and_a_misprint_is(
     seed: int, n: int, scale: float

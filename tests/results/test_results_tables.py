@@ -45,7 +45,14 @@ def test_collects_from_notebooks_in_the_reports_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", '"","a"\n"x",1\n"', '"","a"\n"x"\n', '"","a"\n"x",1,\n', '"","a"\n"x",o\n']
+    "content",
+    [
+        *("", '"","a"\n"x",1\n"', '"","a"\n"x"\n', '"","a"\n"x",1,\n', '"","a"\n"x",o\n'),
+        *('"","a"\n"x",{}\n', '"x","a"\n"x",1\n', '"row"\n', '"row","model"\n"a","m"\n'),
+        '"row","model","value"\n"a","x",1\n"a","y",2\n"b","x",3\n',
+        '"row","model","value"\n"a","x",1\n"a","y",2\n"b","y",3\n"b","x",4\n',
+        '"row","model","value"\n"a","x",1\n"b","y",2\n',
+    ],
 )
 def test_a_damaged_file_is_named(content: str, tmp_path: Path) -> None:
     (tmp_path / "tbl-a.csv").write_text(content)
