@@ -4,11 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-import hypothesis
 import pytest
-
-hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no failure
-hypothesis.settings.load_profile("patient")
 
 STARTUP = """
 from IPython.core.error import UsageError

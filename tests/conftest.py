@@ -2,10 +2,14 @@
 
 from typing import Any, NamedTuple
 
+import hypothesis
 import pytest
 import torch
 
 from advlib.show import captions
+
+hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
