@@ -198,7 +198,8 @@ def put_results(place: Path, pgd: Callable[[int], float], fashion: float) -> Non
     On MNIST both fall; under one step Fashion-MNIST's error is `fashion` when all is trained.
     """
     place.mkdir()
-    made = {"processor": "p", "torch": "t", "commit": "c", "learning_rate": 0.001, "n": 20}
+    made = {"processor": "p", "threads": 1, "torch": "t", "commit": "c"}
+    made |= {"learning_rate": 0.001, "n": 20}
     names = [(data, method) for data in DATA for method in METHODS]
     epochs = [
         {"data": data, "method": method, "epoch": epoch, "passes": epoch, "clean": 1.0, **made}
