@@ -94,6 +94,8 @@ class Train(cluster.Task):
         return {name: (folder / name).read_bytes() for name in FILES}
 
     def keep(self, work: Work, found: Mapping[str, bytes]) -> None:
+        if self.is_done(work):  # on a disk that all share, where a report may be reading it
+            return
         folder = work.want(self.seed, self.method).folder
         folder.mkdir(parents=True, exist_ok=True)
         with files.replace_files({folder / name: found[name] for name in FILES}):

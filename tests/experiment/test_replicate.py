@@ -235,3 +235,12 @@ def test_a_run_is_finished_when_its_last_epoch_is_kept(tmp_path: Path) -> None:
     wanted.train()
     assert Wanted.find("standard", data, Training(epochs=2), runs=tmp_path).is_finished
     assert not Wanted.find("standard", data, Training(epochs=3), runs=tmp_path).is_finished
+
+
+def test_what_a_worker_has_kept_is_not_written_again() -> None:
+    """Where all share a disk: a report may have it open by then."""
+    work = Work(resolve_subject(parameters.resolve("quick", {"images": 100, "epochs": 1})))
+    task, folder = Train(0, "standard"), work.want(0, "standard").folder
+    found = task.compute(work, None)
+    task.keep(work, dict.fromkeys(found, b"other"))
+    assert {name: (folder / name).read_bytes() for name in found} == found
