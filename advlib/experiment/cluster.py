@@ -261,7 +261,7 @@ def _replace_lost(client: Client) -> None:
 def _count_workers(client: Client) -> int:
     try:
         return len(client.scheduler_info(n_workers=-1)["workers"])
-    except (OSError, CancelledError):
+    except (OSError, CancelledError, KeyError):  # a client that has given up knows of none
         raise ClusterError(GONE) from None
 
 
