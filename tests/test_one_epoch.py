@@ -2,8 +2,8 @@
 
     python tests/test_one_epoch.py    writes one_epoch.csv anew
 
-The figures are the same anywhere, to 0.001 (errors as shares); the weights are the same bits on the
-kind of processor that they were trained on.
+The figures are the same anywhere, to half a percent of a loss, and a point of an error; the
+weights are the same bits on the kind of processor that they were trained on.
 """
 
 import platform
@@ -50,7 +50,7 @@ def test_an_epoch_gives_what_it_gave(method: str) -> None:
     expected = pd.read_csv(PATH, index_col="method").loc[method]
     found = train(method)
     for name in FIGURES:
-        assert found[name] == pytest.approx(expected[name], abs=1e-3, nan_ok=True)
+        assert found[name] == pytest.approx(expected[name], rel=5e-3, abs=1e-2, nan_ok=True)
     if [found[name] for name in KIND] == [*expected[KIND]]:
         assert found["weights"] == expected["weights"]
 
