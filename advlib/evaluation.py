@@ -54,11 +54,11 @@ class Evaluation:
         The number of images.
     """
 
-    correct: float = figure("Correctly predicted", "share of correct predictions")
+    correct: float = figure("Correct", "share of correct predictions")
     error: float = figure("Error", "error")
     confidence: float = figure("Confidence", "mean confidence")
     confidence_correct: float = figure(
-        "Confidence, correctly predicted", "mean confidence on the correct predictions"
+        "Confidence, correct", "mean confidence on the correct predictions"
     )
     confidence_error: float = figure("Confidence, errors", "mean confidence on the errors")
     n: int = field()
