@@ -41,6 +41,32 @@ class Execution:
     def made_from(self) -> tuple[Path, ...]:
         return self.source, *sorted(find_files(self.source)), *self.reads
 
+    @property
+    def trains(self) -> bool:
+        """Whether it is about one method, and trains it where no weights are given."""
+        return self.options.startswith("-p method")
+
+
+WORK = {"5-every-epsilon": 0.07, "6-stronger-attacks": 0.17}
+"""Of a notebook for each attacked image and model, measured: 1 is a thousand images trained on."""
+BESIDE = 10
+"""What each chapter has besides, for each model, and the matter at once."""
+EPOCH = 55_000, 2_500
+"""Images of an epoch, where they are not limited, and what its validation is like."""
+
+
+def estimate_work(each: Execution, experiment: Experiment) -> float:
+    """Return about how much work a notebook is."""
+    if each.trains and experiment.weights is None:
+        full, validated = EPOCH
+        return ((experiment.images or full) + validated) * experiment.epochs / 1000
+    attack = WORK.get(each.target.stem, 0) * experiment.attacked
+    return (
+        BESIDE
+        if each.source.is_relative_to(MATTER)
+        else (BESIDE + attack) * len(experiment.origins)
+    )
+
 
 def find_chapters() -> list[Path]:
     """Return the report's chapters: the notebooks whose names begin with a number, in its order."""
@@ -122,12 +148,14 @@ def write_rules(name: str, experiment: Experiment) -> list[str]:
     folder = BUILD / name / "notebooks"
     chapters = plan_chapters(folder, experiment)
     matter = plan_matter(folder, chapters)
+    # make begins in this order: the longest first, or the others would wait for it at the end
+    first = sorted(chapters, key=lambda each: -estimate_work(each, experiment))
     entry = PACKAGE / "report" / "__main__.py"
     style = {path for path in STYLE.rglob("*") if path.is_file()}
     lines = [
         f"name := {name}",
         f"methods := {' '.join(experiment.origins)}",
-        f"chapters := {_list(each.target for each in chapters)}",
+        f"chapters := {_list(each.target for each in first)}",
         f"matter := {_list(each.target for each in matter)}",
         f"typeset_from := {_list(sorted({entry, *find_files(entry), *style}))}",
     ]

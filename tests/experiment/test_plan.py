@@ -28,6 +28,14 @@ def test_command_line_needs_the_standard_library_only() -> None:
     ]
 
 
+def test_what_takes_longest_begins_first() -> None:
+    """Begun last it would be executed alone, when all others have ended."""
+    (line,) = [each for each in run().stdout.split("@@") if each.startswith("chapters := ")]
+    names = [Path(each).stem for each in line.split()[2:]]
+    assert {*names[:3]} == {f"3-training-{method}" for method in Experiment.methods}
+    assert names[3] == "6-stronger-attacks"
+
+
 @pytest.mark.parametrize("argument", ["EPSILON=-1", "PARAMETERS=x", "METHODS=x", "IMAGES=60000"])
 def test_command_line_errors_are_one_line_and_status_2(argument: str) -> None:
     done = run(argument)
