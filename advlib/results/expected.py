@@ -15,6 +15,8 @@ Number = tuple[str, str, str]
 
 KEYS = ["table", "row", "column", "seed"]
 """What says which number it is: where it stands in a report, and in the report of which seed."""
+LEAST = 5
+"""Over so many seeds a number must be known: by the interval of fewer nearly any run is right."""
 
 
 def read_seeds(name: str = "seed") -> pd.DataFrame:
@@ -76,7 +78,7 @@ def expect(
     for each number, or `joint` ones: in 99 % of such reports all numbers lie in theirs, by
     Bonferroni. Where a share varies over the seeds by less than one image, its interval is not
     narrower than Wilson's. Each number is there once, and none that is undefined in both or has
-    fewer than two seeds. A number that is a text is a ValueError.
+    fewer than `LEAST` seeds. A number that is a text is a ValueError.
     """
     from advlib import wilson_interval  # it takes torch's time, and few need it
 
@@ -88,7 +90,7 @@ def expect(
     shared = [
         at
         for at, seeds in zip(both, values[both].to_numpy().T, strict=True)
-        if sum(seeds == seeds) > 1 and (all(seeds == seeds) or value[at] == value[at])
+        if sum(seeds == seeds) >= LEAST and (all(seeds == seeds) or value[at] == value[at])
     ]
     if not shared:
         return {}

@@ -155,7 +155,10 @@ def test_each_real_seed_is_as_the_others_and_not_with_two_methods_swapped(
 ) -> None:
     known = expected.read_seeds(name)
     images = {"seed": 1000, "quick": 200}[name]
-    for seed in range(10):
+    seeds = known["seed"].unique()
+    if len(seeds) <= expected.LEAST:
+        pytest.skip("there are too few yet")
+    for seed in seeds:
         tables: Tables = expected.collect_seed(known, seed)
         tables["tbl-evaluation"]["n"] = 10_000
         tables["tbl-settings"] = pd.DataFrame({"attacked": [images]}, index=["value"])
@@ -224,7 +227,7 @@ def test_without_seeds_nothing_can_be_compared(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = put(tmp_path / "a", draw(10))
-    tabulate(4).to_csv(place / "seed.csv", index=False)  # one has no variance
+    tabulate(*range(4)).to_csv(place / "seed.csv", index=False)  # nearly any run would be right
     assert compare(report, "expected") == 2
     (place / "seed.csv").unlink()
     assert compare(report, "expected") == 2
