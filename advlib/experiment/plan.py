@@ -60,12 +60,10 @@ def estimate_work(each: Execution, experiment: Experiment) -> float:
     if each.trains and experiment.weights is None:
         full, validated = EPOCH
         return ((experiment.images or full) + validated) * experiment.epochs / 1000
+    if each.source.is_relative_to(MATTER):
+        return BESIDE
     attack = WORK.get(each.target.stem, 0) * experiment.attacked
-    return (
-        BESIDE
-        if each.source.is_relative_to(MATTER)
-        else (BESIDE + attack) * len(experiment.origins)
-    )
+    return (BESIDE + attack) * len(experiment.origins)
 
 
 def find_chapters() -> list[Path]:
