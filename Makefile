@@ -19,6 +19,7 @@
 ##                                 those of other seeds? Exit status: 0 yes, 1 no, 2 not comparable
 ## make test                       everything that is checked: linter, types, tests, notebooks
 ## make check                      linter, types and the tests that are not slow
+## make coverage                   the tests, and which lines of the library none of them reaches
 ## make format                     the code as the linter wants it
 ## make replicate SEEDS=10          the experiment over many seeds, on Dask: how many from 0 on, 3-7 or
 ##                                 0,4,5; parameters as for the report. What is there is added to.
@@ -47,7 +48,7 @@ help:
 	@printf '\nParameters, from make'"'"'s command line only:\n'
 	@python=$$(sh .make/find-python.sh) && exec "$$python" -E -m advlib.experiment.parameters --help
 
-.PHONY: help report begun tidy replicate reference illusions compare format lint test check bench mutation lab picture audit lock clean distclean check-python FORCE
+.PHONY: help report begun tidy replicate reference illusions compare format lint test check coverage bench mutation lab picture audit lock clean distclean check-python FORCE
 # Notebooks are executed side by side, each with its share of the cores (advlib.experiment.runner):
 # two trainings on a core each are done sooner than one after the other on two.
 MAKEFLAGS += --no-builtin-rules $(if $(ADVLIB_TURN),,--jobs=3)
@@ -113,7 +114,7 @@ python := $(call quote,$(PYTHON))
 ready := check-python
 endif
 
-override extras := report $(if $(filter format lint check test bench picture mutation,$(goals)),test) \
+override extras := report $(if $(filter format lint check test coverage bench picture mutation,$(goals)),test) \
     $(if $(filter mutation,$(goals)),mutation) $(if $(filter audit,$(goals)),setup)
 .venv/ready: requirements.lock pyproject.toml
 	@$(run) $(call quote,$(found)) .make/environment.py make $(extras)
@@ -184,8 +185,8 @@ illusions: | $(ready)
 
 # ---- Tests --------------------------------------------------------------------------------------
 
-# two files of tests at once: many of them start a make, and wait for it
-pytest = $(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# two files of tests at once, with a thread each: many of them start a make, and wait for it
+pytest = OMP_NUM_THREADS=1 $(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 lint: | $(ready)
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
@@ -199,8 +200,11 @@ check: lint
 	$(pytest) -m "not slow" tests
 
 test: lint
-	$(pytest) --cov --cov-report=term tests
+	$(pytest) tests
 	$(pytest) --nbval --nbval-current-env -p no:cacheprovider notebooks report/*.ipynb
+
+coverage: | $(ready) # apart: to watch each line makes the tests half as slow again
+	$(pytest) --cov --cov-report=term tests
 
 bench: | $(ready)
 	@PYTHONPATH=tests $(python) -m benchmarks
