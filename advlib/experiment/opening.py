@@ -12,10 +12,10 @@ from advlib.experiment.kernel import share_cores
 from advlib.experiment.pace import hear_warnings, show_log
 from advlib.experiment.parameters import resolve
 from advlib.experiment.subject import Subject, resolve_subject
-from advlib.kept.folders import NOTEBOOKS, PARAMETERS
+from advlib.kept.folders import PARAMETERS, RESULTS
 from advlib.results.notebooks import read_chapters
-from advlib.results.report import Results, find_sections
-from advlib.results.tables import collect, collect_from
+from advlib.results.report import Results
+from advlib.results.tables import collect_from, read
 from advlib.settings import Experiment, declared
 from advlib.show import words
 
@@ -74,11 +74,11 @@ def open_results(executed: str) -> Results:
     if shell := get_ipython():
         words.load_ipython_extension(shell)
     if not executed:
-        return Results(Experiment(), collect(""), find_sections(read_chapters(NOTEBOOKS)))
+        return Results(Experiment(), read(RESULTS))
     chapters = read_chapters(executed)
     if not chapters:
         raise FileNotFoundError(f"there is no executed chapter of a report in {executed}")
     experiment = Experiment.chosen(chapters[0].experiment)
     if chapters[0].experiment["slides"]:  # in whatever folder their data lie
         experiment = replace(experiment, dataset=Experiment.dataset)
-    return Results(experiment, collect_from(chapters), find_sections(chapters), chapters)
+    return Results(experiment, collect_from(chapters), chapters)

@@ -3,22 +3,15 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
 from advlib.methods import METHODS
+from advlib.results.expected import LEAST
 from advlib.results.notebooks import Notebook, find_warnings
 from advlib.settings import Experiment, OfExperiment
 from advlib.show.words import escape, percent, write_list
-
-
-class Section(NamedTuple):
-    """A section of the report: its heading, the notebook that it is from, and the method's name."""
-
-    heading: str
-    notebook: str
-    method: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +20,6 @@ class Results(OfExperiment):
 
     tables: Mapping[str, pd.DataFrame]
     """The numbers of all figures and tables, by label."""
-    sections: Sequence[Section]
     notebooks: Sequence[Notebook] = ()
     """The executed chapters; none of the reference run's."""
 
@@ -51,6 +43,14 @@ class Results(OfExperiment):
         hidden = rows["worst case"] > (3 * rows["FGSM"]).clip(lower=50)
         return rows.iloc[0] if hidden.any() else None
 
+    def count_seeds(self, claim: str) -> int:
+        """Return over how many seeds a claim (of Table *claims*) holds: at each of them, or 0."""
+        held = self.tables.get("tbl-claims", pd.DataFrame())
+        if claim not in held.index:
+            return 0
+        seeds, holds = (int(held[name][claim]) for name in ("seeds", "holds"))
+        return seeds if holds == seeds >= LEAST else 0
+
     @property
     def warnings(self) -> list[str]:
         """What advlib warned of, and in which sections: Markdown, a sentence each."""
@@ -72,9 +72,10 @@ class Results(OfExperiment):
 
     def title(self, method: str) -> str:
         """Return the heading of a method's part of the report."""
-        parts = find_sections(self.notebooks, level=2)
-        headings = [part.heading for part in parts if part.method == method]
-        return headings[-1] if headings else METHODS[method].title
+        notebooks = [each for each in self.notebooks if each.parameters.get("method") == method]
+        texts = [text for each in notebooks for _, cell in each.cells for text in _texts(cell)]
+        found = [heading[1] for text in texts if (heading := re.match("## +(.+)", text))]
+        return found[-1] if found else METHODS[method].title
 
     def name(self, method: str) -> str:
         """Name a method in a sentence: mixed training, or the mixed model."""
@@ -94,18 +95,6 @@ class Results(OfExperiment):
             f"{write_list([*map(write_number, row)])} {self.after(str(method))}"
             for method, row in pd.DataFrame(numbers).iterrows()
         )
-
-
-def find_sections(notebooks: Iterable[Notebook], level: int = 1) -> list[Section]:
-    """Return the sections that notebooks have in the report: cells that begin with a heading."""
-    heading = rf"#{{{level}}} +(.+)"
-    return [
-        Section(found[1], notebook.source, notebook.parameters.get("method"))
-        for notebook in notebooks
-        for _, cell in notebook.cells
-        for text in _texts(cell)
-        if (found := re.match(heading, text))
-    ]
 
 
 def _texts(cell: Mapping[str, Any]) -> Iterable[str]:

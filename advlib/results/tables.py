@@ -3,10 +3,10 @@
 Each figure and table has a CSV file; numbers.csv and numbers.json have all numbers, one a row.
 """
 
-import hashlib
+import csv
+import io
 import json
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -14,20 +14,11 @@ from typing import Any
 
 import pandas as pd
 
-from advlib.kept import files, folders
-from advlib.results.notebooks import Notebook, read_chapters
+from advlib.kept import files
+from advlib.results.notebooks import Notebook
 from advlib.settings import declared
 
-_CELLS = re.compile(r'("(?:[^"]|"")*"|[^",\n]*)(,|\r?\n)')
 COLUMNS = ("table", "row", "column", "value", "unit", "images", "low", "high")
-
-
-def collect(folder: str | Path) -> dict[str, pd.DataFrame]:
-    """Return the numbers of a folder's executed chapters, as `collect_from` does.
-
-    "" gives the reference run's results, which come with the package.
-    """
-    return collect_from(read_chapters(folder)) if str(folder) else read(folders.RESULTS)
 
 
 def collect_from(notebooks: Iterable[Notebook]) -> dict[str, pd.DataFrame]:
@@ -60,15 +51,14 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
 def write(
     tables: Mapping[str, pd.DataFrame], folder: Path, others: Mapping[str, bytes] | None = None
 ) -> None:
-    """Write results, as `collect` returns them, and other files, with their SHA256SUMS.
+    """Write results, as `collect_from` returns them, and other files, with their SHA256SUMS.
 
     The folder is made if it is not there; other CSV files in it are removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = {f"{label}.csv": to_csv(frame).encode() for label, frame in tables.items()}
     found |= others or {}
-    checksums = {name: hashlib.sha256(found[name]).hexdigest() for name in sorted(found)}
-    found["SHA256SUMS"] = files.checksum_lines(checksums)
+    found["SHA256SUMS"] = files.checksum_lines(dict(sorted(found.items())))
     with files.replace_files({folder / name: text for name, text in found.items()}):
         pass
     for path in folder.glob("*.csv"):
@@ -132,11 +122,10 @@ def _defined(value: Any) -> Any:
 def to_csv(frame: pd.DataFrame) -> str:
     """Return a DataFrame as CSV from which `from_csv` makes the same again.
 
-    As RFC 4180 has it, but for the ends of lines. Strings are quoted and numbers are not, so that
-    "3" and 3 stay apart; floats have all their digits; what is undefined is NaN. The first column
-    is the index. Columns whose axis has a name, such as "model", are called by values: these stand
-    in a column of that name, and a row has one cell. A cell that is neither a string nor a number
-    is a TypeError.
+    Strings are quoted and numbers are not, so that "3" and 3 stay apart; floats have all their
+    digits; what is undefined is nan. The first column is the index. Columns whose axis has a name,
+    such as "model", are called by values: these stand in a column of that name, and a row has one
+    cell.
     """
     cells = frame.astype(object).to_numpy().tolist()
     named = zip(frame.index.tolist(), cells, strict=True)
@@ -145,28 +134,17 @@ def to_csv(frame: pd.DataFrame) -> str:
         rows += [[at, *each] for at, row in named for each in zip(frame, row, strict=True)]
     else:
         rows = [["", *frame.columns], *([at, *row] for at, row in named)]
-    return "".join(f"{','.join(map(_write_cell, row))}\n" for row in rows)
-
-
-def _write_cell(value: Any) -> str:
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
-        raise TypeError(f"a cell must be a string or a number, got {value!r}")
-    doubled = str(value).replace('"', '""')
-    return f'"{doubled}"' if isinstance(value, str) else json.dumps(value)
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def from_csv(text: str) -> pd.DataFrame:
-    """Return the DataFrame that `to_csv` wrote; another text is a ValueError."""
-    found, rows = _CELLS.findall(text), list[list[Any]]([[]])
-    for cell, end in found:
-        quoted = cell.startswith('"')
-        rows[-1].append(cell[1:-1].replace('""', '"') if quoted else json.loads(cell))
-        if end != ",":
-            rows.append([])
-    whole = rows.pop() == [] and "".join(map("".join, found)) == text
-    whole = whole and {type(value) for row in rows for value in row} <= {str, int, float}
-    if not whole or not rows or any(len(row) != len(rows[0]) for row in rows):
-        raise ValueError("no heading, rows of different lengths, or a cell that is no value")
+    """Return the DataFrame that `to_csv` wrote, its numbers as floats; another is a ValueError."""
+    lines: Any = csv.reader(io.StringIO(text, newline=""), quoting=csv.QUOTE_NONNUMERIC)
+    rows = [*lines]
+    if not rows or any(len(row) != len(rows[0]) for row in rows):
+        raise ValueError("no heading, or rows of different lengths")
     (first, *columns), *rest = rows
     if first == "":
         index, data = [row[0] for row in rest], [row[1:] for row in rest]
@@ -175,9 +153,7 @@ def from_csv(text: str) -> pd.DataFrame:
         raise ValueError("the heading is another")
     names = [*dict.fromkeys(row[1] for row in rest)]  # a cell a row
     blocks = [rest[at : at + len(names)] for at in range(0, len(rest), len(names) or 1)]
-    if any(
-        [row[:2] for row in block] != [[block[0][0], name] for name in names] for block in blocks
-    ):
+    if [row[1] for row in rest] != names * len(blocks):
         raise ValueError("cells are missing")
     data = [[row[2] for row in block] for block in blocks]
     index = [block[0][0] for block in blocks]

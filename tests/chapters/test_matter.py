@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from toys import cell, display, text, write_notebook
 
-from advlib.kept.folders import MATTER, REFERENCE
+from advlib.kept.folders import MATTER, REFERENCE, RESULTS
 from advlib.report import live
+from advlib.results.expected import LEAST
 from advlib.results.notebooks import read_chapters
-from advlib.results.tables import collect
+from advlib.results.tables import read
 from advlib.settings import Experiment, declared
 from advlib.show.captions import split
 from notebooks import Cells, execute
@@ -32,7 +33,7 @@ def put_report(
     chosen = Experiment(**settings)
     experiment = {name: getattr(chosen, name) for name in declared()} | chosen.conditions
     methods = [*chosen.origins]
-    found, known = collect(""), ("standard", "mixed", "adversarial")
+    found, known = read(RESULTS), ("standard", "mixed", "adversarial")
     renamed = dict(zip(known, methods, strict=False))
     tables = {}
     for label in ("tbl-transfer-error", "tbl-transfer-confidence"):
@@ -61,7 +62,7 @@ def matter(name: str, executed: str, folder: Path) -> Cells:
 
 def reference(row: str, column: str) -> str:
     """Write a number of the reference run."""
-    found: Any = collect("")["tbl-evaluation"].at[row, column]
+    found: Any = read(RESULTS)["tbl-evaluation"].at[row, column]
     return f"{found:.1f}\N{NO-BREAK SPACE}%"
 
 
@@ -107,7 +108,7 @@ def test_two_methods_are_one_at_the_slides_alpha(alpha: float, tmp_path: Path) -
 def test_confidence_is_told_of_the_strong_attack_where_it_is_known(tmp_path: Path) -> None:
     weak, known = (
         reference("mixed, adversarial", "confidence_error"),
-        collect("")["tbl-calibration"],
+        read(RESULTS)["tbl-calibration"],
     )
     strong = [f"{method}, many steps" for method in ("standard", "mixed", "adversarial")]
     known.loc[strong, "confidence_error"] = [97.7, 77.7, 76.6]
@@ -126,6 +127,21 @@ def test_fashion_is_an_illusion_where_many_steps_find_most_and_one_step_few(
     put_report(tmp_path, {}, {"tbl-illusions": pd.DataFrame(rows, columns=names)})
     front, back = (matter(name, str(tmp_path), tmp_path) for name in ("front", "back"))
     assert ("Fashion" in front.words) == ("Fashion" in back.words) == illusion
+
+
+@pytest.mark.parametrize(
+    ("seeds", "holds", "settings"),
+    [(7, 7, {}), (7, 6, {}), (LEAST - 1, LEAST - 1, {}), (7, 7, {"epochs": 2})],
+)
+def test_what_holds_at_each_of_enough_seeds_is_told_with_their_number(
+    seeds: int, holds: int, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    claims = ["order", "help", "worst help", "unsure"]
+    held = pd.DataFrame({"seeds": seeds, "holds": holds}, index=claims)
+    put_report(tmp_path, settings, {"tbl-claims": held})
+    for name in ("front", "back"):
+        told = "at each of 7 seeds" in matter(name, str(tmp_path), tmp_path).words
+        assert told == (seeds == holds == 7 and not settings)
 
 
 def test_by_hand_it_tells_of_the_reference_run(tmp_path: Path) -> None:

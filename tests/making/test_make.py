@@ -23,7 +23,7 @@ from advlib.settings import Experiment
 TRAININGS = [f"3-training-{method}" for method in Experiment.methods]
 CHAPTERS = {path.stem for path in NOTEBOOKS.glob("[0-9]-*.ipynb")} - {"3-training"} | {*TRAININGS}
 MATTER = {"front-matter", "back-matter"}
-AFTER_ALL = MATTER | {"report"}
+AFTER_ALL = MATTER | {"9-luck-or-law", "report"}
 ALL = CHAPTERS | AFTER_ALL
 """What a report is made of: each is executed, or set, once."""
 

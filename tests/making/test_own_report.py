@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,8 @@ from pypdf import PdfReader
 
 from advlib.experiment.parameters import folder_name
 from advlib.kept import checkpoints
-from advlib.results import tables as results
+from advlib.results.notebooks import read_chapters
+from advlib.results.tables import collect_from
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 SETTINGS = """\
@@ -118,9 +119,9 @@ resolve_subject(parameters.resolve(sys.argv[1])).open_models()
 def test_the_report_is_about_what_was_brought(project: Path, built: object) -> None:
     place = folder(project)
     html = BeautifulSoup((place / "report.html").read_text(encoding="utf-8"), "html.parser")
-    (committed,) = html.select("h2[id^=sec-8-illusions]")  # the same in every report
-    beside = takewhile(lambda each: each.name != "h2", committed.find_next_siblings())
-    for part in [*html(["style", "annotation", "pre"]), *beside]:
+    committed = html.select("h2[id^=sec-8-illusions], h2[id^=sec-9-luck]")  # as in every report
+    beside = (takewhile(lambda e: e.name != "h2", head.find_next_siblings()) for head in committed)
+    for part in [*html(["style", "annotation", "pre"]), *chain.from_iterable(beside)]:
         part.decompose()
     said = " ".join(html.get_text().split())
     title = "Standard and on-attacked training of the network SmallResNet on data"
@@ -142,7 +143,7 @@ def test_the_report_is_about_what_was_brought(project: Path, built: object) -> N
 
 
 def test_its_tables_are_in_the_order_given(project: Path, built: object) -> None:
-    found = results.collect(folder(project) / "notebooks")
+    found = collect_from(read_chapters(folder(project) / "notebooks"))
     assert [*found["tbl-transfer-error"].index] == [*NAMES]
     assert [*found["tbl-transfer-error"].columns] == [*NAMES]
     assert [*found["tbl-robustness"].columns] == [*NAMES]
