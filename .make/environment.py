@@ -110,8 +110,8 @@ def create(asked: str) -> str:
     automatic = not asked and not pip and cuda and not any(map(os.path.exists, GPU))
     if asked == "cpu" or not pip:
         run(python(), "-m", "pip", "install", "--no-deps", *(f"uv=={v}" for v in pinned("uv")))
-    for name in ("setuptools",) if pinned("setuptools") else ():  # which builds advlib
-        install(name)
+    if pinned("setuptools"):  # which builds advlib
+        install("setuptools")
     if asked == "cpu" or (automatic and answers(*uv(), *CPU, "--dry-run", *LOCKED)):
         say("set-up: torch for the CPU; 2 GB on disk in the end")
         run(*uv(), *CPU, *LOCKED, hint="TORCH=index takes torch from the package index")

@@ -33,9 +33,9 @@ BINS = 15
 """Of confidence: how finely it is compared with the accuracy."""
 
 
-def figure(heading: str, words: str, unit: str = "%") -> Any:
-    """Declare a figure of an evaluation: its heading in tables, its words in sentences, a unit."""
-    return field(metadata={"heading": heading, "words": words, "unit": unit})
+def figure(heading: str, words: str) -> Any:
+    """Declare a figure of an evaluation: its heading in tables and its words in sentences."""
+    return field(metadata={"heading": heading, "words": words})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +63,10 @@ class Evaluation:
     confidence_error: float = figure("Confidence, errors", "mean confidence on the errors")
     n: int = field()
 
-    def error_interval(self, level: float = 0.95) -> tuple[float, float]:
-        """The Wilson interval of the error, in percent; see `wilson_interval`."""
-        return wilson_interval(round(self.n * self.error / 100), self.n, level)
-
 
 FIGURES = {each.name: each.metadata for each in fields(Evaluation) if each.metadata}
 """The figures of an evaluation, in the slides' order."""
-UNITS = {"n": "images", **{name: each["unit"] for name, each in FIGURES.items()}}
+UNITS = {"n": "images", **dict.fromkeys(FIGURES, "%")}
 
 
 class Errors(NamedTuple):

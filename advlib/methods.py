@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from advlib._state import derived_seed, frozen
 from advlib.attacks import fgsm, perturb
-from advlib.settings import RATE, WHOLE, Training, declared, one_of, setting
+from advlib.settings import RATE, WHOLE, Training, one_of, setting
 
 
 class Batch(NamedTuple):
@@ -166,8 +166,8 @@ class Method:
     """What it trains on."""
     curve: tuple[str, ...] = ("clean", "adversarial")
     """What its training curve shows: "clean", "adversarial", or the sum of both."""
-    uses: tuple[str, ...] = ("alpha",)
-    """Which of the settings that are for some methods decide the training."""
+    unused: tuple[str, ...] = ()
+    """Settings that decide nothing in it."""
     batches: Callable[..., Iterator[Batch]] = shuffled
     """The minibatches of an epoch."""
     passes: int = 1
@@ -182,15 +182,16 @@ class Method:
 
     def deciding(self, settings: Training) -> dict[str, Any]:
         """Return the settings that its numbers depend on."""
-        own = declared(self.settings).keys() - declared(Training).keys()
-        return settings.deciding({*self.uses, *own})
+        return {name: value for name, value in vars(settings).items() if name not in self.unused}
 
 
 METHODS = {
     "standard": Method(
-        standard, "Standard training", "on clean images alone", curve=("clean",), uses=()
+        standard, "Standard training", "on clean images alone", curve=("clean",), unused=("alpha",)
     ),
-    "mixed": Method(mixed, "Mixed training", "on clean and adversarial images together", uses=()),
+    "mixed": Method(
+        mixed, "Mixed training", "on clean and adversarial images together", unused=("alpha",)
+    ),
     "adversarial": Method(
         adversarial,
         "Adversarial training",
@@ -201,7 +202,7 @@ METHODS = {
         mixed_epochwise,
         "Mixed training, epoch by epoch",
         "on adversarial images made once an epoch",
-        uses=(),
+        unused=("alpha",),
         batches=shuffled_among_adversarial,
         passes=2,
     ),
@@ -210,7 +211,7 @@ METHODS = {
         "Fast adversarial training",
         "on adversarial images made by one step from a random start",
         curve=("adversarial",),
-        uses=(),
+        unused=("alpha",),
         settings=OneStep,
     ),
     "pgd": Method(
@@ -218,7 +219,7 @@ METHODS = {
         "PGD training",
         "on adversarial images made by many steps",
         curve=("adversarial",),
-        uses=(),
+        unused=("alpha",),
         settings=ManySteps,
     ),
 }

@@ -20,7 +20,7 @@ from advlib.kept.code import source_of
 from advlib.kept.folders import REFERENCE, runs_folder
 from advlib.lenet import LeNet
 from advlib.methods import Method, find_method
-from advlib.settings import Experiment, Training, declared
+from advlib.settings import Experiment, Training
 from advlib.training import Known, deciding_code, train
 
 PRETRAINED = Experiment().methods
@@ -37,21 +37,6 @@ class Run:
     model: nn.Module
     """In evaluation mode."""
     history: pd.DataFrame
-
-
-def trained(
-    method: str,
-    data: Dataset,
-    settings: Training,
-    *,
-    device: str = "auto",
-    **others: Any,
-) -> Run:
-    """Give an experiment's network, trained with one method: from the folder of runs, or now.
-
-    `others` are those of `Wanted.find`.
-    """
-    return Wanted.find(method, data, settings, **others).train(device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +72,7 @@ class Wanted:
         decides the numbers: a digest of the files that a row or a network of one's own is from.
         """
         row = row or find_method(method)
-        given = {
-            name: getattr(settings, name)
-            for name in declared(row.settings)
-            if hasattr(settings, name)
-        }
-        own = row.settings(**given)
+        own = row.settings.chosen(vars(settings))
         if not code and not network.__module__.startswith("advlib."):
             code = source_of(network)
         code = deciding_code(row, network, load_data, build_network) + code

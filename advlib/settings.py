@@ -4,6 +4,7 @@ A value is checked when it is made, at the door (make, a notebook, `advlib.train
 there on. Standard library only: make checks its parameters before any set-up.
 """
 
+import inspect
 import math
 import os
 import re
@@ -216,12 +217,9 @@ PLAIN = {
 """The rules of settings of one's own that say no more than their default."""
 
 
-def setting(
-    default: Any, rule: Rule, words: str, symbol: str = "", *, some_methods: bool = False
-) -> Any:
-    """Declare a setting; with `some_methods` it counts only for the methods whose row names it."""
-    about = {"rule": rule, "words": words, "symbol": symbol, "some_methods": some_methods}
-    return field(default=default, metadata=about)
+def setting(default: Any, rule: Rule, words: str, symbol: str = "") -> Any:
+    """Declare a setting."""
+    return field(default=default, metadata={"rule": rule, "words": words, "symbol": symbol})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +228,7 @@ class Settings:
 
     def __init_subclass__(cls) -> None:
         """Make settings of plain fields, such as ``steps: int = 7`` of a method of one's own."""
-        for name in vars(cls).get("__annotations__", {}):
+        for name in inspect.get_annotations(cls):
             default = vars(cls).get(name)
             if isinstance(default, Field):
                 continue
@@ -257,11 +255,7 @@ class Training(Settings):
 
     epsilon: float = setting(0.1, SIZE, "Size of the perturbation in training", r"$\epsilon$")
     alpha: float = setting(
-        0.5,
-        SHARE,
-        "Share of the clean gradient in adversarial training",
-        r"$\alpha$",
-        some_methods=True,
+        0.5, SHARE, "Share of the clean gradient in adversarial training", r"$\alpha$"
     )
     epochs: int = setting(30, WHOLE, "Epochs")
     batch_size: int = setting(100, WHOLE, "Clean images in a minibatch", "$m$")
@@ -276,14 +270,6 @@ class Training(Settings):
         if self.schedule == "constant":
             return self.learning_rate
         return self.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / self.epochs)) / 2
-
-    def deciding(self, uses: Iterable[str]) -> dict[str, Any]:
-        """Return the settings that a method's numbers depend on: its `uses` and those of all."""
-        return {
-            name: getattr(self, name)
-            for name, each in declared(type(self)).items()
-            if name in uses or not each.metadata["some_methods"]
-        }
 
 
 @dataclass(frozen=True, kw_only=True)

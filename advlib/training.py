@@ -307,13 +307,6 @@ def _means(sums: list[float], images: int) -> list[float]:
 
 def check_training(model: Any, data: Any, batch_size: int, passes: int = 1) -> None:
     """Check what a training is given: the data, and the model on two images of each part."""
-    parts = ("train", "validation")
-    for part in parts:
-        split = getattr(data, part, None)
-        if split is None:
-            raise TypeError(f"data must be a Dataset, not {type(data).__name__}")
-        _checks.check_images(split.images, f"data.{part}.images")
-        _checks.check_labels(split.labels, split.images, f"data.{part}.labels")
     _checks.check_model(model)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("model has no parameters to train (none requires a gradient)")
@@ -326,8 +319,12 @@ def check_training(model: Any, data: Any, batch_size: int, passes: int = 1) -> N
                 "model must be a module that can be put in training and evaluation mode, not one"
                 f" that was exported ({error}); train the model that it was exported from"
             ) from error
-        for part in parts:
-            split = getattr(data, part)
+        for part in ("train", "validation"):
+            split = getattr(data, part, None)
+            if split is None:
+                raise TypeError(f"data must be a Dataset, not {type(data).__name__}")
+            _checks.check_images(split.images, f"data.{part}.images")
+            _checks.check_labels(split.labels, split.images, f"data.{part}.labels")
             images = split.images[:2].to(device)
             _checks.check_fit(images, model, f"data.{part}.images")
             with torch.inference_mode(False):

@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -83,6 +84,7 @@ def executing(names: Mapping[str, Any]) -> Iterator[Cells]:
         InteractiveShell.clear_instance()
 
 
+@cache
 def _load_few(*given: Any, **named: Any) -> Dataset:
     """Load data, and leave few images to be measured: they take most of the time."""
     data = load_data(*given, **named)

@@ -213,7 +213,7 @@ def forward(images: Tensor) -> Tensor:
 
 
 def trained(method: Any, data: Dataset, device: Any = "auto", **settings: Any) -> runs.Run:
-    return runs.trained(method, data, Training(**settings), device=device)
+    return runs.Wanted.find(method, data, Training(**settings)).train(device)
 
 
 GIVEN = {"images": IMAGES, "labels": LABELS}

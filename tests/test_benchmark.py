@@ -104,25 +104,6 @@ def test_a_peer_takes_as_many_steps_as_advlib(name: str, inputs: list[Tensor]) -
     assert sum(map(len, inputs)) == 2 * (300 if name == rows.PLAIN else 200)
 
 
-@pytest.mark.parametrize("name", [rows.ART, rows.FOOLBOX, rows.PLAIN])
-def test_a_peers_fgsm_is_advlibs(name: str, network: Network) -> None:
-    network.eval()
-    pixels, one_hot = peers.arrays(train=False)
-    images, labels = torch.from_numpy(pixels[:100]), torch.from_numpy(one_hot[:100].argmax(1))
-    (row,) = [row for row in rows.ROWS if row.work == "FGSM"]
-    theirs: Any = row.competitors[name]()(100)
-    if name == rows.PLAIN:
-        inputs = rows.data().test.images[:100]
-        theirs, ours = theirs[0], fgsm(network, inputs, labels)
-    elif name == rows.FOOLBOX:
-        whole = nn.Sequential(normalize, network)
-        theirs, ours = theirs[0], fgsm(whole, images, labels, bounds=(0, 1))
-    else:
-        theirs, ours = torch.from_numpy(theirs), fgsm(network, images, labels, bounds=(0, 1))
-    assert ((ours - theirs).abs() < 1e-6).double().mean() > 0.999
-    assert not torch.equal(ours, images)
-
-
 def test_peers_have_the_seeds_network_and_settings(digits: tuple[Tensor, Tensor]) -> None:
     torch.testing.assert_close(Network()(digits[0]), LeNet(seed=0)(digits[0]))
     ours, theirs = Training(), peers.sgd(Network()).defaults
@@ -161,9 +142,9 @@ def test_peers_attacks_in_many_steps_are_advlibs() -> None:
 
 
 def test_the_worst_case_is_autoattacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the same ten images as many are misled."""
+    """Of the same images as many are misled."""
     monkeypatch.setattr(peers, "QUERIES", 50)
     monkeypatch.setattr(peers, "STARTS", 1)
     (row,) = (row for row in rows.ROWS if row.work.startswith("robustness"))
-    ours, theirs = (setup()(10) for setup in row.competitors.values())
+    ours, theirs = (setup()(5) for setup in row.competitors.values())
     assert ours == theirs != 0.0

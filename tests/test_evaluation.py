@@ -72,9 +72,6 @@ def test_figures_are_those_of_numpy(seed: int, n: int, batch_size: int, classes:
     counted = errors(model, images, labels, batch_size)
     np.testing.assert_allclose(counted, wanted, rtol=1e-5)
     assert counted.top1_error == pytest.approx(found.error)
-    for level in (0.95, 0.5):
-        assert found.error_interval(level) == wilson_interval(int((~hit).sum()), n, level)
-    assert found.error_interval() == found.error_interval(0.95)
 
 
 def test_means_are_in_float64() -> None:

@@ -11,8 +11,9 @@ import pytest
 import advlib
 from advlib.attacks import slides_fgsm
 from advlib.evaluation import Evaluation, Transfer
+from advlib.kept.folders import RESULTS
 from advlib.published import slides
-from advlib.results.tables import collect
+from advlib.results.tables import read
 from advlib.runs import PRETRAINED
 
 RATE = 0.02
@@ -53,7 +54,7 @@ def evaluated(name: str) -> dict[str, Evaluation]:
 @pytest.mark.parametrize("images", ["clean", "adversarial"])
 @pytest.mark.parametrize("name", PRETRAINED)
 def test_an_evaluation_is_the_stored_one(name: str, images: str) -> None:
-    stored = collect("")["tbl-evaluation"].loc[f"{name}, {images}"]
+    stored = read(RESULTS)["tbl-evaluation"].loc[f"{name}, {images}"]
     found = evaluated(name)[images]
     assert found.n == stored["n"] == 10_000
     rate = LAST_BIT if (name, images) == ("standard", "adversarial") else RATE
@@ -70,7 +71,7 @@ def test_an_evaluation_is_the_stored_one(name: str, images: str) -> None:
 @pytest.mark.parametrize("name", PRETRAINED)
 def test_the_exact_direction_gives_the_stored_error(name: str) -> None:
     model, (images, labels) = advlib.pretrained(name), vars(data().test).values()
-    stored = collect("")["tbl-precision"][name]
+    stored = read(RESULTS)["tbl-precision"][name]
     for column, bounds in {"exact": None, "exact, on valid images": data().bounds}.items():
         attacked = advlib.fgsm(model, images, labels, epsilon=0.1, bounds=bounds)
         found = advlib.evaluate(model, attacked, labels).error
@@ -79,7 +80,7 @@ def test_the_exact_direction_gives_the_stored_error(name: str) -> None:
 
 @pytest.mark.parametrize("figure", ["error", "confidence"])
 def test_the_transfer_is_the_stored_one(figure: str) -> None:
-    stored = collect("")[f"tbl-transfer-{figure}"]
+    stored = read(RESULTS)[f"tbl-transfer-{figure}"]
     found: pd.DataFrame = getattr(
         measured(), {"error": "error", "confidence": "confidence_error"}[figure]
     )

@@ -23,7 +23,7 @@ SETTINGS = vars(Training(epochs=1, batch_size=30))
 
 
 def run(folder: Path, method: str = "adversarial", data: Dataset = DATA, **changed: Any) -> Any:
-    return runs.trained(method, data, Training(**SETTINGS | changed), runs=folder)
+    return runs.Wanted.find(method, data, Training(**SETTINGS | changed), runs=folder).train()
 
 
 def test_a_run_is_trained_once_and_then_taken(
@@ -116,7 +116,7 @@ def test_the_folder_of_runs(
     """The panel looks in the same: that of the checkout, also where nobody sets a variable."""
 
     def is_in(folder: Path) -> bool:
-        made = runs.trained("mixed", DATA, Training()).folder
+        made = runs.Wanted.find("mixed", DATA, Training()).train().folder
         (folder / "one").mkdir(parents=True)
         (folder / "one" / checkpoints.NAME).touch()
         return [made.parent] == [each.parent for each in networks.find_runs().values()] == [folder]

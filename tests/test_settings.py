@@ -109,7 +109,7 @@ def test_what_decides_are_the_settings_that_a_method_uses_and_its_own() -> None:
     assert set(METHODS["standard"].deciding(Training())) == everywhere
     assert set(METHODS["mixed"].deciding(Training())) == everywhere
     assert set(METHODS["adversarial"].deciding(Training())) == everywhere | {"alpha"}
-    own = Method(METHODS["standard"].step, "Stepwise", uses=(), settings=Stepwise)
+    own = Method(METHODS["standard"].step, "Stepwise", unused=("alpha",), settings=Stepwise)
     assert own.deciding(Stepwise(steps=3)) == METHODS["standard"].deciding(Training()) | {
         "steps": 3
     }
@@ -123,8 +123,8 @@ class Written(Training):
 
 
 def test_plain_fields_are_settings() -> None:
-    Method(METHODS["standard"].step, settings=Written)
-    assert Written().deciding(declared(Written)) == vars(Training()) | {
+    method = Method(METHODS["standard"].step, settings=Written)
+    assert method.deciding(Written()) == vars(Training()) | {
         "smooth_steps": 7,
         "note": "plain",
     }

@@ -237,13 +237,10 @@ def _connect(scheduler: str) -> Iterator[Client]:
 def _prepare(client: Client, place: Place) -> None:
     """Give all workers, now and later, what they need; refuse those that may not be used."""
     client.register_plugin(place)
-    for address, refusal in client.run(_see_refusal).items():
+    refusals = client.run(lambda dask_worker: str(dask_worker.plugins[TOPIC].refusal))
+    for address, refusal in refusals.items():
         if refusal:
             raise ClusterError(f"worker {address} {refusal}")
-
-
-def _see_refusal(dask_worker: Any) -> str:
-    return str(dask_worker.plugins[TOPIC].refusal)
 
 
 def _replace_lost(client: Client) -> None:

@@ -24,7 +24,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import nn
 
@@ -32,8 +31,8 @@ from advlib import apgd, evaluate, fgsm, load_data, pgd, robustness, worst_case
 from advlib.attacks import random_signs
 from advlib.data import Dataset, Split
 from advlib.experiment import cluster, provenance
-from advlib.experiment.replicate import count_passes
-from advlib.kept import checkpoints, files
+from advlib.experiment.replicate import count_passes, write_table
+from advlib.kept import checkpoints
 from advlib.kept.code import running_code
 from advlib.kept.folders import ILLUSIONS, runs_folder
 from advlib.kept.machine import processor
@@ -327,15 +326,8 @@ def write_tables(plan: Plan) -> None:
         "epochs": [row for run in list_runs(plan) for row in run.open()[1]],
         "robustness": [row for group in list_groups(plan) for row in group.open()],
     }
-    ILLUSIONS.mkdir(parents=True, exist_ok=True)
     for name, keys in KEYS.items():
-        path = ILLUSIONS / f"{name}.csv"
-        there = [pd.read_csv(path)] if path.exists() else []
-        if rows[name]:
-            table = pd.concat([pd.DataFrame(rows[name]), *there]).drop_duplicates(keys)
-            text = table.sort_values(keys).to_csv(index=False).encode()
-            if not path.exists() or path.read_bytes() != text:
-                files.write_bytes(path, text)
+        write_table(ILLUSIONS / f"{name}.csv", rows[name], keys)
 
 
 def compute_all(plan: Plan) -> dict[str, str]:
@@ -346,11 +338,7 @@ def compute_all(plan: Plan) -> dict[str, str]:
         return find_tasks(plan)
 
     with checkpoints.hold(runs_folder() / "illusions"):
-        return cluster.compute(find, plan, sent=plan, unpack=_unpack)
-
-
-def _unpack(plan: Plan, folder: str) -> Plan:
-    return plan
+        return cluster.compute(find, plan, sent=plan, unpack=lambda plan, folder: plan)
 
 
 def main(arguments: list[str]) -> int:

@@ -41,8 +41,6 @@ VARIANTS = {
 }
 NAMES = tuple(declared(Experiment))
 """The parameters of an experiment, in their order."""
-CONDITIONS = tuple(Experiment().conditions)
-"""What a written file says beside them: what `make` found the experiment to be."""
 LONGEST = 60
 """Letters of the longest name of a report's folder."""
 
@@ -203,7 +201,8 @@ def _read_set(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise ValueError(f"{path} must give some of {', '.join(NAMES)}, or of its methods' own")
     values = {}
-    for name in [name for name in content if name not in CONDITIONS]:
+    conditions = Experiment().conditions  # what `make` writes there of itself
+    for name in [name for name in content if name not in conditions]:
         value = content[name]
         value = None if value in ("null", "~", "") else value
         if isinstance(value, list):

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 from advlib.experiment.kernel import share_cores
@@ -25,20 +25,12 @@ def environment() -> dict[str, str]:
         "Threads": str(share_cores()),
         "Device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "Python": platform.python_version(),
-        **{package: package_version(package) for package in PACKAGES},
+        **{package: version(package) for package in PACKAGES},
         "torch": str(torch.__version__),  # names the build, too: for CUDA or for the CPU
         "Typst": typst_version(),
         "Commit": commit(),
         "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
-
-
-def package_version(package: str) -> str:
-    """Return an installed package's version, or "not installed"."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def typst_version() -> str:

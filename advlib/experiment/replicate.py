@@ -324,13 +324,13 @@ def receive(sent: Mapping[str, Any], folder: str) -> Work:
     return Work(resolve_subject(parameters.resolve("seed", settings), data))
 
 
-def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write numbers; those of others that are there stay."""
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]], keys: Sequence[str] = KEYS) -> None:
+    """Write numbers, which `keys` tell apart; those of others that are there stay."""
     if not rows:
         return
-    empty: dict[str, Any] = {"keep_default_na": False, "na_values": {"value": ""}}  # NA is a name
+    empty: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}  # NA is a name
     there = [pd.read_csv(path, **empty)] if path.exists() else []
-    table = pd.concat([pd.DataFrame(rows), *there]).drop_duplicates(KEYS).sort_values(KEYS)
+    table = pd.concat([pd.DataFrame(rows), *there]).drop_duplicates([*keys]).sort_values([*keys])
     content = table.to_csv(index=False).encode()
     if not path.exists() or path.read_bytes() != content:
         path.parent.mkdir(parents=True, exist_ok=True)

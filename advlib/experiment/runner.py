@@ -127,12 +127,6 @@ def select(source: Path, known: Mapping[str, Any], given: Mapping[str, Any]) -> 
     named, values = find_parameters(source), {**known, **given}
     for name in named - values.keys():
         raise ValueError(f"{source} has a parameter {name!r}; known are {', '.join(values)}")
-    _check_parameters(source, named)
-    return {name: values[name] for name in sorted(named)}
-
-
-def _check_parameters(source: Path, named: frozenset[str]) -> None:
-    """Refuse a notebook in which another value than the given one would count."""
     seen = False
     for number, cell in enumerate(read_cells(source), start=1):
         is_later_code = seen and cell["cell_type"] == "code"
@@ -142,6 +136,7 @@ def _check_parameters(source: Path, named: frozenset[str]) -> None:
                 " given to the notebook would not count: use another name there"
             )
         seen |= is_of_parameters(cell)
+    return {name: values[name] for name in sorted(named)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,13 +8,12 @@ from math import inf
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 from torch import Tensor
 
 from advlib.data import Dataset
 from advlib.explore.attacking import LARGEST, Choice, Outcome, Result
-from advlib.explore.pictures import Picture
+from advlib.explore.pictures import Picture, Pixels
 from advlib.show.figures import BLUE, VERMILLION
 from advlib.show.words import percent
 
@@ -24,8 +23,6 @@ ROW, WIDTH, LABEL = 15, 250, 16
 SWEEP, SHOWN = 40, 0.5
 """Of the curves over epsilon: their height, and the largest epsilon, the slider's."""
 CHOOSE = "attack towards this class"
-
-Pixels = npt.NDArray[np.float64]
 
 
 def draw_image(pixels: Pixels, words: str, side: int = 132) -> str:

@@ -31,10 +31,6 @@ share of these that is not far."""
 Pixels: TypeAlias = npt.NDArray[np.float64]
 
 
-class UnreadablePictureError(ValueError):
-    """A picture that cannot be read, or has no digit in it."""
-
-
 @dataclass(frozen=True, eq=False)
 class Step:
     """A stage of a picture: pixels [H, W] or [H, W, 3] in [0, 1], and what was done."""
@@ -73,7 +69,7 @@ def bring_to_form(content: bytes, name: str, data: Dataset) -> Picture:
     white_on_black = 1 - grey if light else grey
     ink = (white_on_black - (1 - background if light else background)).clip(0)
     if ink.max() < 0.05:
-        raise UnreadablePictureError(
+        raise ValueError(
             f"{name} shows nothing: it is (nearly) one colour; draw a digit on a plain background"
         )
     ink /= ink.max()
@@ -110,9 +106,9 @@ def _decode(content: bytes, name: str) -> tuple[Pixels, tuple[int, int]]:
             colours = picture.convert("RGBA").reduce(times)
             return np.asarray(colours, dtype=np.float64) / 255, picture.size
     except UnidentifiedImageError:
-        raise UnreadablePictureError(f"{name} is no PNG; save the picture as PNG") from None
+        raise ValueError(f"{name} is no PNG; save the picture as PNG") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UnreadablePictureError(f"{name} cannot be read: {error}") from None
+        raise ValueError(f"{name} cannot be read: {error}") from None
 
 
 def _flatten(pixels: Pixels) -> Pixels:

@@ -454,9 +454,7 @@ def _import_within(code: types.CodeType) -> Iterator[types.ModuleType]:
                 yield importlib.import_module(each.argval)
 
 
-def _names_in(code: types.CodeType | None) -> set[str]:
+def _names_in(code: types.CodeType) -> set[str]:
     """Return the names that code takes from its file, with those of attributes."""
-    if code is None:
-        return set()
     inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
     return {*code.co_names}.union(*map(_names_in, inner))

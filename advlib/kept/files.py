@@ -3,7 +3,6 @@
 import hashlib
 import os
 import secrets
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -52,10 +51,7 @@ def _sync(path: Path) -> None:
 def remove_temporaries(folder: str | os.PathLike[str]) -> None:
     """Remove what killed writers left in `folder`; call it only with the lock on the folder."""
     for leftover in Path(folder).glob(f"{_PREFIX}????????-*"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover)
-        else:
-            leftover.unlink(missing_ok=True)
+        leftover.unlink(missing_ok=True)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
@@ -88,12 +84,6 @@ def list_files(folder: str | os.PathLike[str], within: frozenset[Path] = frozens
     return found
 
 
-def sha256(path: str | os.PathLike[str]) -> str:
-    """Return the SHA-256 of a file's content as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def read_checksums(
     path: str | os.PathLike[str], remedy: str = "get the file again"
 ) -> dict[str, str]:
@@ -109,9 +99,10 @@ def read_checksums(
     return checksums
 
 
-def checksum_lines(checksums: Mapping[str, str]) -> bytes:
-    """Return what `read_checksums` and ``sha256sum --check`` read."""
-    return "".join(f"{checksum}  {name}\n" for name, checksum in checksums.items()).encode()
+def checksum_lines(contents: Mapping[str, bytes]) -> bytes:
+    """Return what `read_checksums` and ``sha256sum --check`` read, of files' contents by name."""
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    return "".join(f"{checksum}  {name}\n" for name, checksum in sums.items()).encode()
 
 
 @contextmanager

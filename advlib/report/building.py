@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from advlib.kept import files
@@ -12,7 +11,6 @@ from advlib.report.typeset import typeset_text
 from advlib.results.notebooks import read_notebooks
 from advlib.results.tables import collect_from, to_csv, write, write_numbers
 
-SVG = "image/svg+xml"
 LOG = logging.getLogger("advlib")
 
 
@@ -41,24 +39,20 @@ def build(executed: str | Path, output: str | Path) -> Report:
     """
     notebooks = read_notebooks(executed)
     LOG.info("    %d notebooks are read", len(notebooks))
-    html, pdf = typeset_text(*write_html(notebooks))
+    text, figures = write_html(notebooks)
+    html, pdf = typeset_text(text, figures)
     tables = collect_from(notebooks)
     html = finish_page(html, notebooks, {name: to_csv(each) for name, each in tables.items()})
     output = Path(output)
     report, results = Report(output / "report.html", output / "report.pdf"), output / "results"
-    pictures: dict[Path, bytes] = {}
-    for about, content in (each for notebook in notebooks for each in notebook.shown):
-        if SVG in content:
-            picture = output / "figures" / f"{about['label']}.svg"
-            pictures[picture] = "".join(content[SVG]).encode()
+    pictures = {output / "figures" / name: svg for name, svg in figures.items()}
     documents = {report.html: html, report.pdf: pdf}
-    digests = {path.name: sha256(text).hexdigest() for path, text in documents.items()}
-    sums = {output / "SHA256SUMS": files.checksum_lines(digests)}
+    lines = files.checksum_lines({path.name: text for path, text in documents.items()})
     for folder in (output, results, output / "figures"):
         folder.mkdir(parents=True, exist_ok=True)
         files.remove_temporaries(folder)
     # the documents last: while they are old, make knows that there is something to do
-    with files.replace_files({**pictures, **sums, **documents}):
+    with files.replace_files({**pictures, output / "SHA256SUMS": lines, **documents}):
         write(tables, results, write_numbers(notebooks))
     for path in {*(output / "figures").glob("*.svg")} - pictures.keys():
         path.unlink()

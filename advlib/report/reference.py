@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from advlib import evaluate, fgsm, load_data, runs
+from advlib import evaluate, fgsm, load_data
 from advlib.kept import checkpoints, files
 from advlib.kept.folders import REFERENCE, REFERENCE_REPORT, RESULTS
 from advlib.kept.parent import end_with_make
 from advlib.published import slides
 from advlib.results.notebooks import read_notebooks
 from advlib.results.tables import collect_from, write, write_numbers
+from advlib.runs import PRETRAINED, Wanted
 from advlib.settings import Experiment
 
 
@@ -37,11 +38,11 @@ def renew(report: Path) -> None:
     data = load_data(experiment.dataset, images=experiment.images)
     REFERENCE.mkdir(exist_ok=True)
     REFERENCE_REPORT.mkdir(exist_ok=True)
-    for method in runs.PRETRAINED:
-        run = runs.trained(method, data, experiment)
+    for method in PRETRAINED:
+        run = Wanted.find(method, data, experiment).train()
         record = {"method": method, "settings": run.settings}
         checkpoints.save(REFERENCE / f"{method}.safetensors", run.model.state_dict(), record)
-    run = runs.trained("mixed-epochwise", data, experiment)
+    run = Wanted.find("mixed-epochwise", data, experiment).train()
     images, labels = data.test.images, data.test.labels
     adversarial = fgsm(run.model, images, labels, experiment.epsilon, loss="log-loss")
     evaluations = {

@@ -244,6 +244,5 @@ def _typst(folder: Path, date: datetime) -> tuple[bytes, dict[str, str]]:
         raise ReportError(_name_cell(error, folder / "report.typ")) from error
     if warnings:
         raise ReportError("typst warns:\n" + "\n".join(str(warning) for warning in warnings))
-    if not isinstance(pdf, bytes):
-        raise ReportError("typst made no PDF")
+    assert isinstance(pdf, bytes)
     return pdf, numbers

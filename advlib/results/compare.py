@@ -75,10 +75,6 @@ def list_differences(a: Cells, b: Cells, tolerance: float) -> list[tuple[str, st
     return [pair for pair in pairs if differ(*pair[2:], tolerance)]
 
 
-def write_value(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
 def compare_cells(a: Cells, b: Cells, words: str) -> bool:
     """Print all settings, or what else is in words, side by side; return whether one differs."""
     changed = {name for _, name, *_ in list_differences(a, b, 0)}
@@ -126,9 +122,8 @@ def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, tolerance: float | None) -
             continue
         print(f"\n{label}: {len(found)} of {of_table.sum()} differ")
         for (_, row, column), cells in found.iterrows():
-            words = [write_value(cells[f"value {which}"]) for which in "AB"]
-            gap = f"{cells['value A'] - cells['value B']:>+13.6g}"
-            print(f"  {f'{row}, {column}':<48}{words[0]:>13}{words[1]:>13}{gap}")
+            one, other = cells["value A"], cells["value B"]
+            print(f"  {f'{row}, {column}':<48}{one:>13.6g}{other:>13.6g}{one - other:>+13.6g}")
     return int(differ.sum())
 
 

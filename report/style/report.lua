@@ -190,10 +190,6 @@ local function write_metadata(meta)
   end
   local iso = stringify(title.date)
   local year, month, day = iso:match('^(%d%d%d%d)%-(%d%d)%-(%d%d)$')
-  if not year or not MONTHS[tonumber(month)] then
-    reading.problem('the date must be year-month-day, is %q', iso)
-    reading.stop_on_problems()
-  end
   meta.lang = 'en-GB'
   meta.title, meta.subtitle, meta.author = title.title, title.subtitle, title.author
   meta.date = ('%d %s %s'):format(tonumber(day), MONTHS[tonumber(month)], year)

@@ -10,6 +10,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -95,7 +96,7 @@ def machine() -> dict[str, str]:
         "processor": processor(),
         "cores": str(os.cpu_count()),
         "Python": sys.version.split()[0],
-        **{name: provenance.package_version(name) for name in PACKAGES},
+        **{name: version(name) for name in PACKAGES},
         "commit": provenance.commit(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }

@@ -25,7 +25,8 @@ from advlib.settings import Training
 torch.set_num_threads(1)
 seed, images, epochs, folder = *map(int, sys.argv[1:4]), sys.argv[4]
 settings = Training(seed=seed, epochs=epochs)
-runs.trained("adversarial", load_data("MNIST", images=images), settings, runs=folder)
+data = load_data("MNIST", images=images)
+runs.Wanted.find("adversarial", data, settings, runs=folder).train()
 """
 
 

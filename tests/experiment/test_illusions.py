@@ -64,7 +64,9 @@ def test_a_training_is_that_of_a_report(method: str, tmp_path: Path) -> None:
     run = Run(PLAN, "MNIST", method)
     run.work(2)
     settings = Training(epochs=2)
-    expected = runs.trained(method, PLAN.load("MNIST"), settings, runs=tmp_path / "runs")
+    expected = runs.Wanted.find(
+        method, PLAN.load("MNIST"), settings, runs=tmp_path / "runs"
+    ).train()
     assert same_bits(run.model(), expected.model)
     _, found = run.open()
     assert [row["epoch"] for row in found] == [1, 2]

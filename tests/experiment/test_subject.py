@@ -52,7 +52,7 @@ def free(model, batch, settings):
     clean = differentiate(model, batch)
     return Step(clean.gradients, clean.outcome)
 
-row = Method(free, "Free training", uses=())
+row = Method(free, "Free training", unused=("alpha",))
 
 def shift(model, images, labels, epsilon, **_):
     return (images + epsilon).clamp(*_["bounds"])

@@ -195,7 +195,7 @@ def test_a_reports_runs_are_listed_and_added(
     assert panel.controls.run.options == ()
     few = advlib.load_data("MNIST", images=200)
     settings = Training(epochs=1, epsilon=0.25, learning_rate=0.01)
-    run = runs.trained("adversarial", few, settings)
+    run = runs.Wanted.find("adversarial", few, settings).train()
     panel.controls.networks_shown.value = False
     panel.controls.networks_shown.value = True
     (name,) = panel.controls.run.options

@@ -12,7 +12,6 @@ import advlib
 from advlib.explore.pictures import (
     COMPARED,
     JUDGED,
-    UnreadablePictureError,
     bring_to_form,
     find_usual_distance,
     judge,
@@ -100,7 +99,7 @@ BLANK = np.ones((50, 40))
     ids=["empty", "no PNG", "cut off", "blank", "too large"],
 )
 def test_what_is_no_picture_of_a_digit_is_refused(content: bytes) -> None:
-    with pytest.raises(UnreadablePictureError, match=r"x\.png"):
+    with pytest.raises(ValueError, match=r"x\.png"):
         bring_to_form(content, "x.png", DATA)
 
 

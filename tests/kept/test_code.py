@@ -153,7 +153,7 @@ def test_what_is_named_is_followed(text: str, tmp_path: Path) -> None:
 
 
 def find_deciding(method: str) -> list[Place]:
-    """Where the code begins that `advlib.runs.trained` knows a method's training by."""
+    """Where the code begins that a method's training is known by."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "running_code", list)
         functions = training.deciding_code(METHODS[method], LeNet, load_data)
@@ -195,7 +195,7 @@ TOUCHED: dict[str, list[str]] = {
     "mixed_epochwise fgsm log_loss": ["mixed-epochwise"],
     "shuffled": [name for name, row in METHODS.items() if row.batches is shuffled],
     "derived_seed LeNet by_tiles load_data": [*METHODS],  # what runs is known: the test above
-    "evaluate apgd Attack train trained find_method": [],
+    "evaluate apgd Attack train find_method": [],
 }
 
 

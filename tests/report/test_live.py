@@ -26,7 +26,7 @@ from advlib.report.building import build
 BROWSER = Path(__file__).with_name("live_in_browser.py")
 DATA = advlib.load_data("MNIST")
 FEW = replace(DATA, test=DATA.test.sample(50))
-EPSILON, STEPS, EVERY = 0.1, 20, 4
+EPSILON, STEPS, COUNT, EVERY = 0.1, 20, 40, 4
 """As the browser is asked; of every fourth image the slow attacks are made."""
 ABOUT = {"kind": "figure", "label": "fig-live", "caption": "An attack.", "alt": "A digit."}
 
@@ -223,14 +223,14 @@ def found(packed: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> d
 
 @pytest.fixture(scope="module")
 def images(found: dict[str, Any]) -> Tensor:
-    """The page's 200 images and the drawn ones, on the training scale."""
+    """The first of the page's 200 images and the drawn ones, on the training scale."""
     drawn = torch.tensor(found["drawn"]).double().view(-1, 1, 28, 28) / 255
-    return torch.cat([DATA.test.sample(200).images, DATA.to_inputs(drawn).float()])
+    return torch.cat([DATA.test.sample(200).images[:COUNT], DATA.to_inputs(drawn).float()])
 
 
 @pytest.fixture(scope="module")
 def labels() -> Tensor:
-    return torch.cat([DATA.test.sample(200).labels, torch.tensor([7, 7, 7])])
+    return torch.cat([DATA.test.sample(200).labels[:COUNT], torch.tensor([7, 7, 7])])
 
 
 def values(computed: list[dict[str, Any]], name: str) -> Tensor:
@@ -305,8 +305,6 @@ def test_it_is_used_with_mouse_and_keyboard(found: dict[str, Any]) -> None:
     for way in ("drawn", "drawn by finger"):
         assert states[way]["found"].startswith("A 1.")
     assert not any(states["widths"].values()), states["widths"]
-    print("milliseconds from slider to picture:", states["milliseconds"])
-    print("milliseconds of a gradient:", found["milliseconds"])
 
 
 @pytest.mark.slow

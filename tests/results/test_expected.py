@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,16 @@ SURE = "APGD, log-odds", "standard"
 Tables = dict[str, Any]
 
 
+@cache
+def reference() -> Tables:
+    return read(RESULTS)
+
+
 def draw(seed: int, **settings: float) -> Tables:
     """Draw a right run's tables: about the reference run's numbers, shares whole images."""
     random = np.random.default_rng(seed)
     given = {"seed": seed, "attacked": 1000} | settings
-    tables = read(RESULTS)
+    tables = reference()
     found: Tables = {"tbl-settings": tables["tbl-settings"].assign(**given)}
     for label in MEASURED:
         table = tables[label]
@@ -48,6 +54,7 @@ def draw(seed: int, **settings: float) -> Tables:
     return found
 
 
+@cache
 def tabulate(*seeds: int) -> pd.DataFrame:
     """Return right runs' numbers as `make replicate` writes them."""
     rows: list[list[object]] = []
