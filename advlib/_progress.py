@@ -11,22 +11,13 @@ LOG = logging.getLogger("advlib")
 FORMAT = "{desc}: {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"  # 80 columns do
 
 
-@contextmanager
-def show_progress(
-    name: str, epochs: int, done: int
-) -> Iterator[Callable[[Mapping[str, float]], None]]:
-    """Show how far a training is; what it yields is told each epoch, and logs it (INFO) as well."""
-    with show_steps(name, epochs, done) as report_step:
-
-        def report_epoch(row: Mapping[str, float]) -> None:
-            epoch = int(row["epoch"])
-            words = f"objective {row['objective_train']:.4f}"
-            words += f", validation error {row['top1_error_validation']:.2f} %"
-            left = row["seconds"] * (epochs - epoch)
-            rest = f"{left // 60:.0f} min {left % 60:.0f} s left" if left else "done"
-            report_step(words, f"{name} training: epoch {epoch} of {epochs}, {words}, {rest}")
-
-        yield report_epoch
+def describe_epoch(name: str, epochs: int, row: Mapping[str, float]) -> tuple[str, str]:
+    """Say what an epoch gave: for the line that goes again, and for the log (INFO)."""
+    words = f"objective {row['objective_train']:.4f}"
+    words += f", validation error {row['top1_error_validation']:.2f} %"
+    left = row["seconds"] * (epochs - row["epoch"])
+    rest = f"{left // 60:.0f} min {left % 60:.0f} s left" if left else "done"
+    return words, f"{name} training: epoch {row['epoch']} of {epochs}, {words}, {rest}"
 
 
 @contextmanager

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-_MINIBATCH: ContextVar[tuple[int, ...]] = ContextVar("minibatch", default=())
-_TRAINING: ContextVar[bool] = ContextVar("training", default=False)
+_MINIBATCH: ContextVar[tuple[int, ...] | None] = ContextVar("minibatch", default=None)
+"""Within a training the minibatch's number, () between two; None elsewhere."""
 
 
 def derived_seed(*parts: object) -> int:
@@ -21,32 +21,25 @@ def derived_seed(*parts: object) -> int:
 
 def attack_seed(seed: int, name: str, *parts: object) -> int:
     """Derive the seed of what an attack draws; within a training also from the minibatch."""
-    return derived_seed(seed, name, *parts, *_MINIBATCH.get())
-
-
-@contextmanager
-def minibatch(*number: int) -> Iterator[None]:
-    """Let attacks draw anew inside: with one seed each minibatch would begin at the same points."""
-    token = _MINIBATCH.set(number)
-    try:
-        yield
-    finally:
-        _MINIBATCH.reset(token)
+    return derived_seed(seed, name, *parts, *(_MINIBATCH.get() or ()))
 
 
 def is_training() -> bool:
     """Is this called from within a training?"""
-    return _TRAINING.get()
+    return _MINIBATCH.get() is not None
 
 
 @contextmanager
-def within_training() -> Iterator[None]:
-    """Let what is inside know that it is a training's: a model in training mode is right there."""
-    token = _TRAINING.set(True)
+def within_training(*minibatch: int) -> Iterator[None]:
+    """Let what is inside know that it is a training's, and let attacks draw anew in each minibatch.
+
+    With one seed each would begin at the same points. A model in training mode is right there.
+    """
+    token = _MINIBATCH.set(minibatch)
     try:
         yield
     finally:
-        _TRAINING.reset(token)
+        _MINIBATCH.reset(token)
 
 
 @contextmanager

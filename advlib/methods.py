@@ -234,7 +234,8 @@ class Pass(NamedTuple):
     """A pass forward and back; the gradients are those of the minibatch's mean objective."""
 
     gradients: list[Tensor]
-    of_images: Tensor | None
+    of_images: Tensor
+    """Empty where it was not asked for."""
     outcome: Outcome
 
 
@@ -248,7 +249,7 @@ def differentiate(model: nn.Module, batch: Batch, *, of_images: bool = False) ->
     logits = model(images.clone())  # it may work in place
     objective = cross_entropy(logits, batch.labels, reduction="none")
     gradients = list(torch.autograd.grad(objective.mean(), wanted, materialize_grads=True))
-    gradient = gradients.pop() if of_images else None
+    gradient = gradients.pop() if of_images else images.new_empty(0)
     outcome = Outcome(objective.detach(), ranks(logits.detach(), batch.labels))
     return Pass(gradients, gradient, outcome)
 
@@ -268,5 +269,4 @@ def attack_as_well(model: nn.Module, batch: Batch, epsilon: float) -> tuple[Pass
     is very confident, which the models that are trained with it are not.
     """
     clean = differentiate(model, batch, of_images=True)
-    assert clean.of_images is not None
     return clean, Batch(perturb(batch.images, clean.of_images, epsilon), batch.labels)

@@ -15,12 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from advlib import _checks
-from advlib._progress import show_progress
+from advlib._progress import describe_epoch, show_steps
 from advlib._state import (
     derived_seed,
     frozen,
     kept_modes,
-    minibatch,
     seeded,
     within_training,
 )
@@ -124,7 +123,7 @@ def train(
         If the checkpoint in `run` is damaged.
     """
     folder = None if run is None else _folder(run)
-    name, chosen = _method(method, named=run is not None)
+    name, chosen = training = _method(method, named=run is not None)
     unknown = others.keys() - declared(chosen.settings)
     if unknown:
         raise TypeError(
@@ -143,13 +142,12 @@ def train(
         seed=seed,
         **others,
     )
-    training = _Named(name, chosen, settings)
     check_training(model, data, settings.batch_size, chosen.passes)
     place = _find_device(device)
     if folder is None:
         with _trained_on(model, place):
-            return _loop(model, data, training, place, [], None)
-    decides = _identity(model, data, training)
+            return _loop(model, data, training, settings, place, [], None)
+    decides = _identity(model, data, training, settings)
     if not isinstance(method, Known):
         decides["network"] += _digest_network(model)
     checkpoint = checkpoints.Checkpoint.resume(folder, decides, place)
@@ -164,42 +162,37 @@ def train(
             model.load_state_dict(checkpoint.state)
         place = _find_device(checkpoint.device)
         with checkpoint.conditions(), _trained_on(model, place):
-            return _loop(model, data, training, place, checkpoint.history, checkpoint)
-
-
-class _Named(NamedTuple):
-    """A training: its method and settings, and its name."""
-
-    name: str
-    method: Method
-    settings: Training
+            return _loop(model, data, training, settings, place, checkpoint.history, checkpoint)
 
 
 def _loop(
     model: nn.Module,
     data: Dataset,
-    training: _Named,
+    training: Known,
+    settings: Training,
     device: torch.device,
     history: list[dict[str, float]],
     checkpoint: checkpoints.Checkpoint | None,
 ) -> pd.DataFrame:
     """Train the epochs that `history` lacks."""
-    method, settings = training.method, training.settings
+    name, method = training
     images, labels = data.train.images.to(device), data.train.labels.to(device)
     validation = data.validation.images.to(device), data.validation.labels.to(device)
-    with show_progress(training.name, settings.epochs, len(history)) as report_epoch:
+    with show_steps(name, settings.epochs, len(history)) as report_step:
         for epoch in range(len(history) + 1, settings.epochs + 1):
             begin = time.perf_counter()
             try:
                 trained = train_epoch(model.train(), images, labels, method, settings, epoch)
-                validated = validate(model.eval(), *validation, settings, epoch)
+                figures = (*trained, *validate(model.eval(), *validation, settings, epoch))
+                # NaN only where there were no adversarial images at all
+                if not all(math.isfinite(part[0]) for part in figures if not math.isnan(part[1])):
+                    raise _checks.NotFiniteError("a mean of the losses is not finite")
             except _checks.NotFiniteError as error:
-                raise _diverged(training, epoch) from error
-            figures = (*trained, *validated)
-            # NaN only where there were no adversarial images at all
-            objectives = [part[0] for part in figures if not math.isnan(part[1])]
-            if not all(map(math.isfinite, objectives)):
-                raise _diverged(training, epoch)
+                raise DivergedError(
+                    f"{name} training: the loss is not finite in epoch {epoch} at learning rate"
+                    f" {settings.learning_rate:g}; try a smaller learning rate, or larger"
+                    f" minibatches than {settings.batch_size}"
+                ) from error
             row = {
                 f"{f}_{p}": v[i]
                 for i, f in enumerate(FIGURES)
@@ -208,7 +201,7 @@ def _loop(
             history.append({"epoch": epoch, **row, "seconds": time.perf_counter() - begin})
             if checkpoint:
                 checkpoint.save(model.state_dict(), history)
-            report_epoch(history[-1])
+            report_step(*describe_epoch(name, settings.epochs, history[-1]))
     frame = _frame(history)
     if checkpoint:
         checkpoint.finish(frame)
@@ -237,15 +230,14 @@ def train_epoch(
     )
     # One small tensor, changed in place: small ones kept from each step would lie between the large
     # ones that a step frees, and the C library could not give that memory out again.
-    totals = torch.zeros(2, 3, dtype=torch.float64, device=images.device)
-    counts = [0, 0]
+    totals = torch.zeros(2, 4, dtype=torch.float64, device=images.device)
     order = seed_order(settings.seed, epoch)
     with within_training(), seeded(derived_seed(settings.seed, epoch, "noise"), images.device):
         batches = method.batches(model, images, labels, settings, order)
         for number, batch in enumerate(batches):
             # whatever the last step left: a mode, or gradients that backward() would add to
             model.train().zero_grad(set_to_none=True)
-            with minibatch(settings.seed, epoch, number):
+            with within_training(settings.seed, epoch, number):
                 step = method.step(model, batch._replace(epoch=epoch), settings)
             with _explained(method.step):
                 outcomes = step.clean, step.adversarial
@@ -253,11 +245,10 @@ def train_epoch(
                     parameter.grad = gradient.contiguous()
                 sums = [None if each is None else _sums(each) for each in outcomes]
             optimizer.step()
-            for i, (outcome, found) in enumerate(zip(outcomes, sums, strict=True)):
-                if outcome is not None and found is not None:
+            for i, found in enumerate(sums):
+                if found is not None:
                     totals[i] += found
-                    counts[i] += len(outcome.rank)
-    clean, adversarial = map(_means, totals.tolist(), counts)
+    clean, adversarial = map(_means, totals.tolist())
     return clean, adversarial
 
 
@@ -289,19 +280,20 @@ def validate(
 
 
 def _sums(outcome: Outcome) -> Tensor:
-    """Over a minibatch: the objective, the top-1 and the top-5 errors."""
+    """Over a minibatch: the objective, the top-1 and the top-5 errors, and the images."""
     objective, rank = outcome
     if objective.shape != rank.shape or rank.dtype != torch.int64:
         raise ValueError(f"objective {[*objective.shape]}, rank {[*rank.shape]} {rank.dtype}")
     errors = (rank[:, None] >= rank.new_tensor([1, 5])).sum(0)
-    return torch.cat([objective.sum(0, keepdim=True, dtype=torch.float64), errors])
+    count = rank.new_tensor([len(rank)])
+    return torch.cat([objective.sum(0, keepdim=True, dtype=torch.float64), errors, count])
 
 
-def _means(sums: list[float], images: int) -> list[float]:
+def _means(sums: list[float]) -> list[float]:
     """The mean objective and the errors in percent; NaN where there were no images."""
+    objective, top1, top5, images = sums
     if not images:
         return [math.nan] * 3
-    objective, top1, top5 = sums
     return [objective / images, 100 * top1 / images, 100 * top5 / images]
 
 
@@ -360,12 +352,12 @@ def _folder(run: Any) -> Path:
     return Path(run)
 
 
-def _method(method: object, *, named: bool) -> tuple[str, Method]:
+def _method(method: object, *, named: bool) -> Known:
     """The method and its name; with `named`, a caller's own is named by what it reaches, too."""
     if isinstance(method, Known):
         return method
     if not callable(method) and not isinstance(method, Method):
-        return str(method), find_method(method)
+        return Known(str(method), find_method(method))
     row = method if isinstance(method, Method) else Method(method)
     step = row.step
     name = getattr(step, "__name__", type(step).__name__)
@@ -374,13 +366,13 @@ def _method(method: object, *, named: bool) -> tuple[str, Method]:
     except (TypeError, ValueError):
         raise TypeError(f"method must take (model, batch, settings), and {name} does not") from None
     if not named:
-        return name, row
+        return Known(name, row)
     parts = [
         part
         for part in (step, row.batches, row.settings)
         if part is step or not part.__module__.startswith("advlib.")
     ]
-    return f"{name}-{_digest_source('method', parts)[:12]}", row
+    return Known(f"{name}-{_digest_source('method', parts)[:12]}", row)
 
 
 def _digest_source(name: str, parts: Any) -> str:
@@ -394,22 +386,24 @@ def _digest_source(name: str, parts: Any) -> str:
         ) from None
 
 
-def _identity(model: nn.Module, data: Dataset, training: _Named) -> dict[str, Any]:
+def _identity(
+    model: nn.Module, data: Dataset, training: Known, settings: Training
+) -> dict[str, Any]:
     """What decides the numbers, by names for people."""
     tensors = {
         f"{part} {kind}": getattr(getattr(data, part), kind)
         for part in ("train", "validation")
         for kind in ("images", "labels")
     }
-    settings = training.method.deciding(training.settings)
+    name, method = training
     ours = {type(m) for m in model.modules() if type(m).__module__.startswith("advlib.")}
     return {
-        "settings": {"method": training.name, **settings},
+        "settings": {"method": name, **method.deciding(settings)},
         "data": checkpoints.digest(tensors),
         "initial weights": checkpoints.digest(model.state_dict()),
         "network": repr(model),
         "trained parameters": [name for name, p in model.named_parameters() if p.requires_grad],
-        "code": deciding_code(training.method, *ours),
+        "code": deciding_code(method, *ours),
         "torch": str(torch.__version__),
     }
 
@@ -450,14 +444,6 @@ def _trained_on(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 def _frame(history: list[dict[str, float]]) -> pd.DataFrame:
     return pd.DataFrame(history, columns=list(COLUMNS))
-
-
-def _diverged(training: _Named, epoch: int) -> DivergedError:
-    return DivergedError(
-        f"{training.name} training: the loss is not finite in epoch {epoch} at learning rate"
-        f" {training.settings.learning_rate:g}; try a smaller learning rate, or larger minibatches"
-        f" than {training.settings.batch_size}"
-    )
 
 
 def _find_device(device: object) -> torch.device:

@@ -58,7 +58,6 @@ def on_attacked(model: nn.Module, batch: Batch, settings: Any) -> Step:
     The clean images only make the perturbation | they cost a pass.
     """
     clean = differentiate(model, batch, of_images=True)
-    assert clean.of_images is not None
     images = perturb(batch.images, clean.of_images, settings.epsilon)
     attacked = differentiate(model, Batch(images, batch.labels))
     return Step(attacked.gradients, clean.outcome, attacked.outcome)

@@ -123,7 +123,6 @@ class Checkpoint:
                 f"run must be a new folder, or one with the same training: {folder} holds one with"
                 f" other {', '.join(other)} ({kept.get('settings')})"
             )
-        record = {"processor": "unknown", **record}  # the first runs did not say it
         found = {part: record[part] for part in (*BEGAN_WITH, "history")}
         return cls(folder, identity, state=state, **found)
 

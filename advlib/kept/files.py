@@ -84,16 +84,14 @@ def list_files(folder: str | os.PathLike[str], within: frozenset[Path] = frozens
     return found
 
 
-def read_checksums(
-    path: str | os.PathLike[str], remedy: str = "get the file again"
-) -> dict[str, str]:
+def read_checksums(path: str | os.PathLike[str]) -> dict[str, str]:
     """Read a file as ``sha256sum`` writes it: from a file's name to its SHA-256."""
     checksums = {}
     for line in Path(path).read_bytes().splitlines():
         checksum, _, name = line.decode(errors="replace").partition(" ")
         if len(checksum) != 64 or not name:
             raise DamagedFileError(
-                f"{path} is damaged: a line is not a SHA-256 and a file's name; {remedy}"
+                f"{path} is damaged: a line is not a SHA-256 and a file's name; get the file again"
             )
         checksums[name.lstrip(" *")] = checksum.lower()
     return checksums
@@ -116,17 +114,14 @@ def lock(path: str | os.PathLike[str], wait: float = 0) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     # A soft lock, filelock's fallback, is a file that outlives its process.
-    held = FileLock(path, timeout=wait, fallback_to_soft=False)
     try:
-        held.acquire()
+        held = FileLock(path, timeout=wait, fallback_to_soft=False).acquire()
     except Timeout:
         raise TimeoutError(
             f"{path} is locked: another process is at work in this folder; wait until it ends"
         ) from None
-    try:
+    with held:
         yield
-    finally:
-        held.release()
 
 
 def cache_folder() -> Path:

@@ -174,8 +174,11 @@ def test_what_a_training_runs_is_what_it_is_known_by(method: str) -> None:
 
     def run() -> None:
         load_data(images=1)
-        named = training._Named(method, METHODS[method], METHODS[method].settings(epochs=1))
-        training._loop(LeNet(), random_data(), named, torch.device("cpu"), [], None)
+        named, settings = (
+            training.Known(method, METHODS[method]),
+            METHODS[method].settings(epochs=1),
+        )
+        training._loop(LeNet(), random_data(), named, settings, torch.device("cpu"), [], None)
 
     run()  # the first one imports much of torch, and that is slow while it is watched
     sys.setprofile(note)
