@@ -116,22 +116,22 @@ def test_no_line_where_nobody_looks_on(tmp_path: Path) -> None:
 
 
 def test_a_notebook_shows_a_line_and_keeps_nothing() -> None:
-    """A display stays, with nothing in it: no cell can take one back."""
+    """A display stays, with nothing in it: no cell can take one back.
+
+    Without ipywidgets there is no line, and no warning.
+    """
+    missing = "sys.modules['ipywidgets'] = None; train()"
+    there = "del sys.modules['ipywidgets'], sys.modules['tqdm.notebook']"
     off = "import os; os.environ['TQDM_DISABLE'] = '1'; train()"
-    notebook, shown = execute_by_hand(TRAINING, "train(); print('after')", FAILING, off)
+    cells = TRAINING, missing, there, "train(); print('after')", FAILING, off
+    notebook, shown = execute_by_hand(*cells)
     assert "mixed" in shown[0], notebook
+    assert [cell.outputs for cell in notebook.cells[:3]] == [[], [], []]
     outputs = [output for cell in notebook.cells for output in cell.outputs]
     empty, after, failed, error = outputs
     assert empty == failed == {"output_type": "display_data", "data": {}, "metadata": {}}
     assert after.text == "after\n"
     assert error.ename == "ZeroDivisionError"
-
-
-def test_a_notebook_without_ipywidgets_shows_no_line_and_no_warning() -> None:
-    missing = "sys.modules['ipywidgets'] = None"
-    notebook, shown = execute_by_hand(TRAINING, missing, "train()")
-    assert shown == []
-    assert notebook.cells[-1].outputs == []
 
 
 def test_a_notebook_that_papermill_or_nbval_executes_shows_no_line() -> None:
