@@ -200,8 +200,7 @@ check: lint
 	$(pytest) -m "not slow" tests
 
 test: lint
-	$(pytest) tests
-	$(pytest) --nbval --nbval-current-env -p no:cacheprovider notebooks report/*.ipynb
+	$(pytest) --nbval --nbval-current-env -p no:cacheprovider tests notebooks report/*.ipynb
 
 coverage: | $(ready) # apart: to watch each line makes the tests half as slow again
 	$(pytest) --cov --cov-report=term tests

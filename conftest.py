@@ -52,4 +52,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SLOW & {*item.path.parts} and item.path.name != "test_make.py":
             item.add_marker("slow")
-    items.sort(key=lambda item: "making" not in item.path.parts)
+    items.sort(key=lambda item: ("making" not in item.path.parts, item.path.suffix != ".ipynb"))

@@ -482,7 +482,15 @@ def wrong_step(kind: str) -> Any:
 
 @pytest.mark.parametrize(
     "kind",
-    ["nothing", "a dict", "too few gradients", "no gradients", "means", "a mean objective"],
+    [
+        "nothing",
+        "a dict",
+        "too few gradients",
+        "no gradients",
+        "means",
+        "a mean objective",
+        "is it right",
+    ],
 )
 def test_what_is_no_step_is_refused_with_the_place_of_the_method(kind: str) -> None:
     with pytest.raises(TypeError, match="must return an advlib") as caught:

@@ -140,7 +140,7 @@ def test_a_failed_set_up_says_why_and_is_not_taken_for_done(toy: Path) -> None:
     process = set_up(toy, PIP_NO_INDEX="1")
     out, _ = process.communicate()
     assert process.returncode == 1
-    assert "error: the set-up failed in -m pip install (torch 2.14.1 has" in out
+    assert "error: the set-up failed in -m pip install (torch " in out
     assert "Traceback" not in out
     assert not works(toy)
 

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+import advlib
+from advlib.attacks import slides_fgsm
 from advlib.kept.folders import RESULTS, SEEDS
 from advlib.published.summary import summarize
 from advlib.results import expected
@@ -179,6 +181,21 @@ def test_each_real_seed_is_as_the_others_and_not_with_two_methods_swapped(
         ]
         found = expect(read_report(put(tmp_path / "wrong", tables)), others, joint=True)
         assert not all(number.inside for number in found.values())
+
+
+def test_the_reference_run_is_as_expected_and_not_with_another_epsilon_in_its_attack(
+    tmp_path: Path,
+) -> None:
+    if expected.read_seeds()["seed"].nunique() < expected.LEAST:
+        pytest.skip("there are too few seeds yet")
+    assert compare("reference", "expected") == 0
+    test, tables = advlib.load_data().test, dict(reference())
+    model = advlib.pretrained("mixed")
+    adversarial = slides_fgsm(model, test.images, test.labels, 0.12)
+    found = vars(advlib.evaluate(model, adversarial, test.labels))
+    tables["tbl-evaluation"] = tables["tbl-evaluation"].copy()
+    tables["tbl-evaluation"].loc["mixed, adversarial"] = found
+    assert compare(put(tmp_path / "wrong", tables), "expected") == 1
 
 
 def test_other_settings_alone_do_not_decide(place: Path, tmp_path: Path) -> None:
