@@ -95,13 +95,14 @@ def split(frame: pd.DataFrame) -> dict[str, Any]:
     """Return a DataFrame as JSON's values: columns, index, data; undefined numbers as None.
 
     Unlike ``DataFrame.to_json`` this keeps every bit of a float. Where the columns are called by
-    models or classes, and not by what is measured, their axis has a name, `of`.
+    models or classes, and not by what is measured, their axis has a name, `of`. A row of several
+    names is called by all of them.
     """
-    of = frame.columns.name
+    of, names = frame.columns.name, frame.index.tolist()
     return {
         **({"of": str(of)} if of else {}),
         "columns": [str(column) for column in frame.columns],
-        "index": [_plain(value) for value in frame.index.tolist()],
+        "index": [", ".join(at) if isinstance(at, tuple) else _plain(at) for at in names],
         "data": [[_plain(value) for value in row] for row in frame.astype(object).to_numpy()],
     }
 

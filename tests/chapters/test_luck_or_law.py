@@ -124,7 +124,8 @@ def test_every_published_number_stands_in_its_interval_or_outside(place: Path) -
     table, wanted = cells.numbers("tbl-seeds"), intervals(numbers)
     places = published_gaps(reference()).index.tolist()
     assert len(table) == len(wanted) == 36
-    for (_, row), at in zip(table.iterrows(), places, strict=True):
+    for (name, row), at in zip(table.iterrows(), places, strict=True):
+        assert name == ", ".join(at)
         assert (row["low"], row["high"]) == pytest.approx(wanted[at])
         assert row["published"] == published_gaps(reference())["published"][at]
     assert (table["outside"] == "yes").sum() == count_outside(numbers)
