@@ -71,7 +71,9 @@ def test_what_is_executed_after_what() -> None:
     names = [path.stem for path in find_chapters()]
     place = names.index("3-training")
     assert [*found] == [*names[:place], *trainings, *names[place + 1 :]]
-    assert all(after[name] == trainings for name in names[place + 1 :])
+    *behind, last = names[place + 1 :]
+    assert all(after[name] == trainings for name in behind)
+    assert [path.stem for path in found[last].reads] == [*found][:-1]
     assert after["2-adversarial-examples"] == trainings[:1]
     assert found["2-adversarial-examples"].options == "-p shown standard"
     assert not any(after[name] for name in ("1-data", *trainings))

@@ -308,7 +308,7 @@ def test_results_are_written_whole(built: Report) -> None:
     assert {path.name for path in results.iterdir()} == written
     assert (
         results / "tbl-mixed.csv"
-    ).read_text() == '"","error","n"\n"clean",0.3333333333333333,10\n"adversarial",NaN,10\n'
+    ).read_text() == '"","error","n"\n"clean",0.3333333333333333,10\n"adversarial",nan,10\n'
 
 
 def test_fonts_come_with_their_licences() -> None:
