@@ -174,10 +174,8 @@ def test_what_a_training_runs_is_what_it_is_known_by(method: str) -> None:
 
     def run() -> None:
         load_data(images=1)
-        named, settings = (
-            training.Known(method, METHODS[method]),
-            METHODS[method].settings(epochs=1),
-        )
+        named = training.Known(method, METHODS[method])
+        settings = named.method.settings(epochs=1)
         training._loop(LeNet(), random_data(), named, settings, torch.device("cpu"), [], None)
 
     run()  # the first one imports much of torch, and that is slow while it is watched

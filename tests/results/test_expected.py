@@ -186,8 +186,6 @@ def test_each_real_seed_is_as_the_others_and_not_with_two_methods_swapped(
 def test_the_reference_run_is_as_expected_and_not_with_another_epsilon_in_its_attack(
     tmp_path: Path,
 ) -> None:
-    if expected.read_seeds()["seed"].nunique() < expected.LEAST:
-        pytest.skip("there are too few seeds yet")
     assert compare("reference", "expected") == 0
     test, tables = advlib.load_data().test, dict(reference())
     model = advlib.pretrained("mixed")
