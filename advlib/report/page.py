@@ -97,6 +97,7 @@ def _cut_font(style: str, page: Any) -> str:
     if not found:
         return style
     letters = "".join(each.get_text() for each in page.select("semantics > :first-child"))
+    letters += "\N{SQUARE ROOT}" * bool(page.select("msqrt, mroot"))  # which is drawn, not written
     plain = unicodedata.normalize("NFKC", letters)  # browsers write a variable in italics
     italics = [*map(chr, range(0x1D434, 0x1D7CC)), "\N{PLANCK CONSTANT}"]
     needed = {each for each in italics if unicodedata.normalize("NFKC", each) in plain}
