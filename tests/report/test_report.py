@@ -3,6 +3,7 @@
 import base64
 import csv
 from hashlib import sha256
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,11 +11,13 @@ from urllib.parse import unquote
 
 import pytest
 from bs4 import BeautifulSoup
+from fontTools.ttLib import TTFont
 from pypdf import PdfReader
 from toys import HOSTILE, LAYERS, METHODS, TABLE_TEXT, books, write
 
 from advlib.kept.folders import FONTS, STYLE
 from advlib.report.building import Report, build
+from advlib.report.page import _cut_font
 from advlib.report.typeset import order_units
 from advlib.show.captions import WIDTH
 
@@ -318,3 +321,14 @@ def test_fonts_come_with_their_licences() -> None:
     assert "GUST Font License" in (fonts / "GUST-FONT-LICENSE.txt").read_text(encoding="utf-8")
     listed = (fonts / "README.md").read_text(encoding="utf-8")
     assert all(font.name.split("-")[0] in listed for font in fonts.glob("*.woff2"))
+
+
+def test_the_pages_font_has_the_sign_of_a_root() -> None:
+    """No letter of the formula is it: the browser draws it."""
+    font = (STYLE / "fonts" / "ReportMath.woff2").read_bytes()
+    data = base64.b64encode(font).decode()
+    style = f'@font-face {{ font-family: "Report Math"; src: url(data:font/woff2;base64,{data}) }}'
+    for formula, there in (("<msqrt><mi>n</mi></msqrt>", True), ("<mi>n</mi>", False)):
+        soup = BeautifulSoup(f"<semantics><mrow>{formula}</mrow></semantics>", "html.parser")
+        cut = _cut_font(style, soup).partition("base64,")[2].partition(")")[0]
+        assert (0x221A in TTFont(BytesIO(base64.b64decode(cut))).getBestCmap()) == there
