@@ -15,7 +15,7 @@ shell.show_usage_error = lambda error: shell._showtraceback(UsageError, error, [
 nbval passes over, is an error as any other."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure(config):
     """Set what the notebooks' kernels and other child processes inherit.
 
     No trained model that lies about is used, nobody's IPython profile takes part, and the advlib
@@ -47,7 +47,7 @@ SLOW = {
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items):
     """Mark what is slow, and put it first: of two workers none is left alone with it in the end."""
     for item in items:
         if SLOW & {*item.path.parts} and item.path.name != "test_make.py":

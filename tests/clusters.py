@@ -6,10 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from advlib.experiment.cluster import Task
 from advlib.kept.folders import PROJECT
@@ -26,23 +24,23 @@ class Note(Task):
     fatal: bool = False
 
     @property
-    def name(self) -> str:
+    def name(self):
         return self.title
 
     @property
-    def kept(self) -> Path:
+    def kept(self):
         return self.folder / self.title
 
-    def cost(self, work: Any) -> float:
+    def cost(self, work):
         return 1.0
 
-    def is_ready(self, work: Any) -> bool:
+    def is_ready(self, work):
         return not self.needs or (self.folder / self.needs).exists()
 
-    def give(self, work: Any) -> str:
+    def give(self, work):
         return (self.folder / self.needs).read_text() if self.needs else ""
 
-    def compute(self, work: Any, given: str) -> str:
+    def compute(self, work, given):
         with (self.folder / "begun").open("a") as file:
             file.write(f"{self.title} {os.getpid()}\n")
         if self.fatal:
@@ -53,16 +51,16 @@ class Note(Task):
         time.sleep(self.seconds)
         return f"{work} {given}"
 
-    def keep(self, work: Any, found: str) -> None:
+    def keep(self, work, found):
         self.kept.write_text(found)
 
 
-def unpack(sent: str, folder: str) -> str:
+def unpack(sent, folder):
     assert Path(folder).is_dir()
     return sent.upper()
 
 
-def unpack_or_die(sent: str, folder: str) -> str:
+def unpack_or_die(sent, folder):
     """Once after a fatal task, a worker dies while it starts; `sent` is the folder of the tasks."""
     if (mark := Path(sent, "dies")).exists():
         mark.unlink()
@@ -70,7 +68,7 @@ def unpack_or_die(sent: str, folder: str) -> str:
     return "HERE"
 
 
-def wait_for(happened: Callable[[], Any]) -> Any:
+def wait_for(happened):
     end = time.monotonic() + 120
     while not (found := happened()):
         assert time.monotonic() < end
@@ -81,13 +79,13 @@ def wait_for(happened: Callable[[], Any]) -> Any:
 class Outside:
     """A scheduler, and workers, in processes of their own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder):
         self.folder = folder
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes = []
         path = os.pathsep.join(map(str, (PROJECT, PROJECT / "tests")))
         self.environment = os.environ | {"PYTHONPATH": path}
 
-    def run(self, what: str, *arguments: str, **more: str) -> subprocess.Popen[bytes]:
+    def run(self, what, *arguments, **more):
         command = [sys.executable, "-m", "dask", what, "--no-dashboard", *arguments]
         log = (self.folder / "log").open("ab")
         environment = self.environment | more
@@ -97,12 +95,12 @@ class Outside:
         self.processes.append(process)
         return process
 
-    def start_scheduler(self) -> tuple[subprocess.Popen[bytes], str]:
+    def start_scheduler(self):
         file = self.folder / f"scheduler-{len(self.processes)}.json"
         place = ["--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file)]
         process = self.run("scheduler", *place)
 
-        def address() -> str:
+        def address():
             try:
                 return str(json.loads(file.read_text())["address"])
             except (OSError, ValueError):
@@ -110,14 +108,14 @@ class Outside:
 
         return process, wait_for(address)
 
-    def start_worker(self, address: str, *more: str, **environment: str) -> None:
+    def start_worker(self, address, *more, **environment):
         place = ["--host", "127.0.0.1", "--local-directory", str(self.folder)]
         self.run("worker", address, *place, *(more or ["--nthreads", "1"]), **environment)
 
-    def __enter__(self) -> "Outside":
+    def __enter__(self):
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_):
         for process in self.processes:
             process.terminate()  # a nanny ends its worker
         for process in self.processes:

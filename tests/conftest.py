@@ -12,7 +12,7 @@ hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine
 hypothesis.settings.load_profile("patient")
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
+def pytest_runtest_setup(item):
     """Let each begin with the same random numbers, whatever ran before it in its process."""
     torch.manual_seed(0)
 
@@ -23,9 +23,9 @@ class Output(NamedTuple):
 
 
 @pytest.fixture
-def outputs(monkeypatch: pytest.MonkeyPatch) -> list[Output]:
+def outputs(monkeypatch):
     """What is displayed: the contents by media type, and the metadata."""
-    displayed: list[Output] = []
+    displayed = []
     monkeypatch.setattr(
         captions,
         "publish_display_data",

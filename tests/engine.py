@@ -1,15 +1,13 @@
 """Small data, networks and comparisons for the tests of the training engine."""
 
 import logging
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 
-import pandas as pd
 import torch
 from pandas.testing import assert_frame_equal
-from torch import Tensor, nn
+from torch import nn
 
 import advlib
 from advlib.data import Dataset, Split
@@ -18,11 +16,11 @@ from advlib.training import COLUMNS
 FIGURES = [name for name in COLUMNS if name != "seconds"]
 
 
-def random_data(train: int = 60, validation: int = 20, seed: int = 0) -> Dataset:
+def random_data(train=60, validation=20, seed=0):
     """Make noise in the form of MNIST; it takes no time to load."""
     generator = torch.Generator().manual_seed(seed)
 
-    def split(n: int) -> Split:
+    def split(n):
         images = torch.rand(n, 1, 28, 28, generator=generator)
         return Split(images, torch.randint(10, (n,), generator=generator))
 
@@ -40,7 +38,7 @@ def random_data(train: int = 60, validation: int = 20, seed: int = 0) -> Dataset
 
 
 @cache
-def digits(train: int = 2000, validation: int = 200) -> Dataset:
+def digits(train=2000, validation=200):
     """Return some of MNIST."""
     data = advlib.load_data(images=train)
     part = slice(0, validation)
@@ -52,19 +50,19 @@ def digits(train: int = 2000, validation: int = 200) -> Dataset:
 class Plain(nn.Module):
     """A LeNet's layers as they stand, without the fast convolutions."""
 
-    def __init__(self, model: advlib.LeNet) -> None:
+    def __init__(self, model):
         super().__init__()
         self.layers = model.layers
 
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.layers(images).flatten(1)
+    def forward(self, images):
+        logits = self.layers(images).flatten(1)
         return logits
 
 
 class Noisy(nn.Module):
     """A network with batch norm and dropout."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
         with torch.random.fork_rng([]):
             torch.manual_seed(0)
@@ -73,13 +71,13 @@ class Noisy(nn.Module):
                 nn.Flatten(), nn.Linear(144, 10),
             )  # fmt: skip
 
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.layers(images)
+    def forward(self, images):
+        logits = self.layers(images)
         return logits
 
 
 @contextmanager
-def threads(number: int) -> Iterator[None]:
+def threads(number):
     """Compute with a number of threads inside."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
@@ -89,22 +87,22 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def same_bits(one: nn.Module, other: nn.Module) -> bool:
+def same_bits(one, other):
     """Return whether all parameters and buffers are the same."""
     ours, theirs = one.state_dict(), other.state_dict()
     return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
 
 
-def assert_same_history(one: pd.DataFrame, other: pd.DataFrame) -> None:
+def assert_same_history(one, other):
     """Check that two histories are the same, seconds apart, to the last bit."""
     assert_frame_equal(one[FIGURES], other[FIGURES], check_exact=True)
 
 
 @contextmanager
-def after_each_epoch(act: Callable[[int], None]) -> Iterator[None]:
+def after_each_epoch(act):
     """Have trainings call, after each epoch's checkpoint and with its number, what may raise."""
 
-    def see(record: logging.LogRecord) -> bool:
+    def see(record):
         if " epoch " in (line := record.getMessage()):
             act(int(line.split(" epoch ")[1].split()[0]))
         return True

@@ -3,9 +3,6 @@
 import json
 import subprocess
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
@@ -22,7 +19,7 @@ for epoch in range(6000):
 """
 
 
-def write(path: Path, parameters: str, *cells: str) -> Path:
+def write(path, parameters, *cells):
     """Write a notebook with a parameters cell and other code cells."""
     first = v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
     notebook = v4.new_notebook(cells=[first, *map(v4.new_code_cell, cells)], metadata=KERNEL)
@@ -31,14 +28,14 @@ def write(path: Path, parameters: str, *cells: str) -> Path:
     return path
 
 
-def outputs(path: Path) -> str:
+def outputs(path):
     """Return what an executed notebook printed."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     texts = [output.get("text", []) for cell in cells for output in cell.get("outputs", [])]
     return "".join("".join(text) for text in texts)
 
 
-def wait_for(condition: Callable[[], Any]) -> None:
+def wait_for(condition):
     """Wait as long as it takes: the end is there for what never comes, however busy the machine."""
     end = time.monotonic() + 600
     while not condition():
@@ -46,7 +43,7 @@ def wait_for(condition: Callable[[], Any]) -> None:
         time.sleep(0.05)
 
 
-def exists(pid: int) -> bool:
+def exists(pid):
     """Return whether a process is at work; an ended one that waits for its parent (Z) is not."""
     status = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, check=False)
     return status.stdout.strip()[:1] not in (b"", b"Z")
@@ -58,18 +55,18 @@ class _ByHand(NotebookClient):
     input_allowed: bool
     shown: list[str]
 
-    async def async_start_new_kernel_client(self) -> Any:
+    async def async_start_new_kernel_client(self):
         client = await super().async_start_new_kernel_client()
         client.allow_stdin = self.input_allowed
         return client
 
-    def process_message(self, message: Any, *others: Any) -> Any:
+    def process_message(self, message, *others):
         if message["msg_type"] in ("display_data", "update_display_data"):
             self.shown += [message["content"]["data"].get("text/plain", "")]
         return super().process_message(message, *others)
 
 
-def execute_by_hand(*cells: str, input_allowed: bool = True) -> tuple[Any, list[str]]:
+def execute_by_hand(*cells, input_allowed=True):
     """Execute a notebook as a person does; return it, and all that was displayed meanwhile."""
     notebook = v4.new_notebook(cells=[*map(v4.new_code_cell, cells)], metadata=KERNEL)
     client = _ByHand(notebook, allow_errors=True)

@@ -3,10 +3,8 @@
 import contextlib
 import os
 import warnings
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -18,7 +16,7 @@ from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from advlib.data import Dataset, load_data
+from advlib.data import load_data
 from advlib.experiment import subject
 from advlib.experiment.runner import select
 from advlib.kept.code import read_cells
@@ -42,7 +40,7 @@ class Cells:
     shown: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The figures and tables: what each says of itself, by its label, and its `content`."""
 
-    def run(self, source: str, *, left_out: bool = False) -> None:
+    def run(self, source, *, left_out=False):
         """Run a cell; raise what it raises."""
         self.outputs.clear()
         self.shell.run_cell(source).raise_error()
@@ -56,21 +54,21 @@ class Cells:
                 self.said.append(output["data"]["text/markdown"])
 
     @property
-    def words(self) -> str:
+    def words(self):
         """All that there is to be read, but for the tables' cells."""
         about = [f"{one['caption']}\n{one.get('alt', '')}" for one in self.shown.values()]
         return "\n\n".join([*self.said, *about])
 
-    def numbers(self, label: str) -> pd.DataFrame:
+    def numbers(self, label):
         """The numbers of a figure or table."""
         data = self.shown[label]["data"]
         return pd.DataFrame(data["data"], columns=data["columns"], index=data["index"])
 
 
 @contextlib.contextmanager
-def executing(names: Mapping[str, Any]) -> Iterator[Cells]:
+def executing(names):
     """Give IPython for a while, with some names, as a notebook has it."""
-    outputs: list[dict[str, Any]] = []
+    outputs = []
     config = Config({"HistoryManager": {"enabled": False}})
     shell = InteractiveShell.instance(config=config)
     shell.user_ns |= names
@@ -85,7 +83,7 @@ def executing(names: Mapping[str, Any]) -> Iterator[Cells]:
 
 
 @cache
-def _load_few(*given: Any, **named: Any) -> Dataset:
+def _load_few(*given, **named):
     """Load data, and leave few images to be measured: they take most of the time."""
     data = load_data(*given, **named)
     validation, test = data.validation.first(FEW), data.test.first(FEW)
@@ -93,7 +91,7 @@ def _load_few(*given: Any, **named: Any) -> Dataset:
     return replace(data, validation=validation, test=test, fingerprint=fingerprint)
 
 
-def execute(notebook: Path, folder: Path, given: Mapping[str, Any], **settings: Any) -> Cells:
+def execute(notebook, folder, given, **settings):
     """Execute a notebook with an experiment's settings, and those that are given to it alone.
 
     As in a report all are in a file, in `folder`, and those that the notebook names are handed to
@@ -125,7 +123,7 @@ def execute(notebook: Path, folder: Path, given: Mapping[str, Any], **settings: 
     return cells
 
 
-def find_cell(notebook: str, name: str) -> str:
+def find_cell(notebook, name):
     """Return the source of a chapter's cell, by its id."""
     cells = read_cells(NOTEBOOKS / f"{notebook}.ipynb")
     return next("".join(cell["source"]) for cell in cells if cell["id"] == name)

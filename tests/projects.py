@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -12,19 +11,19 @@ NOT_COPIED = (".git", ".venv", "build", "__pycache__", ".*_cache", ".hypothesis"
 OWN = ("ADVLIB_RUNS", "IPYTHONDIR", "MAKEFLAGS", "MAKELEVEL", "OMP_NUM_THREADS", "PYTHONPATH")
 
 
-def copy(folder: Path) -> Path:
+def copy(folder):
     """Copy the project."""
     return Path(shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*NOT_COPIED)))
 
 
-def environment(project: Path, **changes: str) -> dict[str, str]:
+def environment(project, **changes):
     """Return this Python for `make`, and nothing else of this process's surroundings."""
     kept = {name: value for name, value in os.environ.items() if name not in OWN}
     own = {"PYTHON": sys.executable, "ADVLIB_CACHE": str(project / "cache")}
     return kept | own | changes
 
 
-def at_work(project: Path) -> Iterator[int]:
+def at_work(project):
     """Yield the processes whose working directory is in the project."""
     for path in Path("/proc").glob("[0-9]*"):
         try:
@@ -34,9 +33,7 @@ def at_work(project: Path) -> Iterator[int]:
             continue
 
 
-def make(
-    project: Path, *arguments: str, umask: int = -1, **changes: str
-) -> subprocess.CompletedProcess[str]:
+def make(project, *arguments, umask=-1, **changes):
     """Run `make` to its end."""
     return subprocess.run(
         ["make", *arguments],

@@ -2,13 +2,12 @@
 
 import math
 from fractions import Fraction
-from typing import Any
 
 import pytest
 import torch
 from test_attacks import small_images, small_net
 from test_search import turned
-from torch import Tensor, nn
+from torch import nn
 
 from advlib import apgd, fgsm, pgd
 from advlib._search import _checkpoints
@@ -16,7 +15,7 @@ from advlib._search import _checkpoints
 ALPHA, RHO = 0.75, 0.75
 
 
-def ask(model: nn.Module, point: Tensor, label: Tensor) -> tuple[float, Tensor]:
+def ask(model, point, label):
     """The log-odds of an image, [1, ...], and their gradient."""
     leaf = point.clone().requires_grad_()
     logits = model(leaf)[0]
@@ -26,7 +25,7 @@ def ask(model: nn.Module, point: Tensor, label: Tensor) -> tuple[float, Tensor]:
     return loss.item(), gradient
 
 
-def looks_back(steps: int) -> list[int]:
+def looks_back(steps):
     """Section 3.1's w_j, in exact fractions: p of 0.22, 0.41, 0.57, 0.70 and on."""
     shares = [Fraction(0), Fraction(22, 100)]
     while shares[-1] < 1:
@@ -35,15 +34,13 @@ def looks_back(steps: int) -> list[int]:
     return sorted({math.ceil(p * steps) for p in shares[1:-1]})
 
 
-def test_it_looks_back_at_the_papers_steps() -> None:
+def test_it_looks_back_at_the_papers_steps():
     assert looks_back(100)[:4] == [22, 41, 57, 70]
     for steps in (10, 50, 100, 200, 1000):
         assert _checkpoints(steps) == looks_back(steps)
 
 
-def plain_apgd(
-    model: nn.Module, image: Tensor, label: Tensor, epsilon: float, steps: int
-) -> tuple[Tensor, list[float]]:
+def plain_apgd(model, image, label, epsilon, steps):
     """Croce and Hein 2020, algorithm 1, from the image itself; also the sizes of the steps.
 
     As in the authors' code, the second condition is first asked at the second look back, the
@@ -77,7 +74,7 @@ def plain_apgd(
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 40])
 @pytest.mark.parametrize("seed", range(4))
-def test_it_takes_the_papers_steps(seed: int, steps: int) -> None:
+def test_it_takes_the_papers_steps(seed, steps):
     """It must halve its steps and turn some images only, else this compares less than it says."""
     model, (images, labels) = small_net(seed), small_images(seed, n=16)
     smallest, outcomes = list[float](), set[bool]()
@@ -85,7 +82,7 @@ def test_it_takes_the_papers_steps(seed: int, steps: int) -> None:
     layers = nn.Flatten(), nn.Linear(72, 20), nn.Tanh(), nn.Linear(20, 4)
     smooth = nn.Sequential(*layers).double()
     for each in (model, smooth):
-        given: dict[str, Any] = {"steps": steps, "random_start": False, "bounds": (0, 1)}
+        given = {"steps": steps, "random_start": False, "bounds": (0, 1)}
         for epsilon in (0.02, 0.3):
             found = apgd(each, images, labels, epsilon, **given)
             for n, label in enumerate(labels):
@@ -96,10 +93,10 @@ def test_it_takes_the_papers_steps(seed: int, steps: int) -> None:
     assert steps < 40 or (min(smallest) < 0.5 and outcomes == {True, False})
 
 
-def test_the_defaults_are_written_down() -> None:
+def test_the_defaults_are_written_down():
     model, (images, labels) = small_net(), small_images(0, n=300)
-    common: dict[str, Any] = {"epsilon": 0.1, "seed": 0, "batch_size": 200}
-    iterated: dict[str, Any] = {"random_start": True}
+    common = {"epsilon": 0.1, "seed": 0, "batch_size": 200}
+    iterated = {"random_start": True}
     for attack, own in (
         (fgsm, {}),
         (pgd, iterated | {"steps": 20, "step_size": 0.0125}),
@@ -109,10 +106,10 @@ def test_the_defaults_are_written_down() -> None:
         assert torch.equal(attack(model, images, labels), expected)
 
 
-def test_a_step_of_pgd_is_by_default_no_longer_than_epsilon() -> None:
+def test_a_step_of_pgd_is_by_default_no_longer_than_epsilon():
     model, (images, labels) = small_net(), small_images(0)
     for steps, size in ((1, 0.1), (2, 0.1), (4, 0.0625)):
-        given: dict[str, Any] = {"steps": steps, "random_start": False}
+        given = {"steps": steps, "random_start": False}
         expected = pgd(model, images, labels, 0.1, step_size=size, **given)
         assert torch.equal(pgd(model, images, labels, 0.1, **given), expected)
     assert torch.equal(pgd(model, images, labels, 0.1, step_size=0, **given), images)

@@ -3,9 +3,7 @@
 What attacks and evaluation alike leave as they found it.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +20,7 @@ few = settings(max_examples=15)
 seeds = st.integers(0, 2**32 - 1)
 
 
-def lenet() -> nn.Sequential:
+def lenet():
     """The slides' network in plain layers, with weights as large as trained ones."""
     torch.manual_seed(0)
     return nn.Sequential(
@@ -31,20 +29,20 @@ def lenet() -> nn.Sequential:
     )
 
 
-def small_net(seed: int = 0) -> nn.Sequential:
+def small_net(seed=0):
     """A float64 network of two channels of 6 x 6 and four classes."""
     torch.manual_seed(seed)
     layers = nn.Conv2d(2, 5, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(20, 4)
     return nn.Sequential(*layers).double()
 
 
-def small_images(seed: int, n: int = 7) -> tuple[Tensor, Tensor]:
+def small_images(seed, n=7):
     generator = torch.Generator().manual_seed(seed)
     images = torch.rand(n, 2, 6, 6, dtype=torch.float64, generator=generator)
     return images, torch.randint(0, 4, (n,), generator=generator)
 
 
-def digits(n: int) -> tuple[Tensor, Tensor]:
+def digits(n):
     """Images like digits: mostly zero, strokes of grey levels."""
     generator = torch.Generator().manual_seed(1)
     images = torch.rand(n, 1, 28, 28, generator=generator)
@@ -52,7 +50,7 @@ def digits(n: int) -> tuple[Tensor, Tensor]:
     return images * (coarse > 0.7), torch.randint(0, 10, (n,), generator=generator)
 
 
-def by_art(model: nn.Module) -> Any:
+def by_art(model):
     """The Adversarial Robustness Toolbox's view of a model, which it does not clip for."""
     from art.estimators.classification import PyTorchClassifier
 
@@ -61,7 +59,7 @@ def by_art(model: nn.Module) -> Any:
     )
 
 
-def test_signs_are_those_of_finite_differences() -> None:
+def test_signs_are_those_of_finite_differences():
     model = small_net()
     images, labels = small_images(0, n=3)
     step = 1e-6
@@ -81,7 +79,7 @@ def test_signs_are_those_of_finite_differences() -> None:
 
 
 @pytest.mark.parametrize(("epsilon", "targeted"), [(0.1, False), (0.25, False), (0.1, True)])
-def test_same_pixels_as_the_adversarial_robustness_toolbox(epsilon: float, targeted: bool) -> None:
+def test_same_pixels_as_the_adversarial_robustness_toolbox(epsilon, targeted):
     from art.attacks.evasion import FastGradientMethod
 
     model, (images, labels) = lenet().eval(), digits(256)
@@ -98,7 +96,7 @@ def test_same_pixels_as_the_adversarial_robustness_toolbox(epsilon: float, targe
 
 
 @pytest.mark.parametrize("epsilon", [0.1, 0.25])
-def test_same_pixels_as_foolbox(epsilon: float) -> None:
+def test_same_pixels_as_foolbox(epsilon):
     from foolbox.attacks.fast_gradient_method import LinfFastGradientAttack
     from foolbox.models.pytorch import PyTorchModel
 
@@ -109,7 +107,7 @@ def test_same_pixels_as_foolbox(epsilon: float) -> None:
     assert torch.equal(fgsm(model, images, labels, epsilon, batch_size=128), theirs)
 
 
-def test_the_sum_is_rounded_once() -> None:
+def test_the_sum_is_rounded_once():
     model, (images, labels) = lenet().eval(), digits(64)
     exact = fgsm(model, images, labels, 1.0).sub(images).round()  # the signs
     epsilon = float(np.float32(0.1))
@@ -117,7 +115,7 @@ def test_the_sum_is_rounded_once() -> None:
     assert torch.equal(fgsm(model, images, labels, 0.1), expected)
 
 
-def test_a_tiny_gradient_counts_in_a_large_batch() -> None:
+def test_a_tiny_gradient_counts_in_a_large_batch():
     linear = nn.Linear(3, 2)
     sure = {"weight": torch.tensor([[0.0] * 3, [1e-6] * 3]), "bias": torch.tensor([85.0, 0.0])}
     linear.load_state_dict(sure)  # gradients of 1e-43, zero in float32 if divided by 1,000
@@ -131,19 +129,19 @@ class Fickle(nn.Module):
 
     calls: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
         self.norm, self.drop, self.out = nn.BatchNorm2d(2), nn.Dropout(), nn.Linear(72, 4)
         self.register_buffer("calls", torch.zeros(()))
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images):
         self.calls = self.calls + 1
-        normed: Tensor = self.norm(images.mul_(2))
-        logits: Tensor = self.out(self.drop(normed.flatten(1)))
+        normed = self.norm(images.mul_(2))
+        logits = self.out(self.drop(normed.flatten(1)))
         return logits
 
 
-def run_fails(model: nn.Module, images: Tensor, labels: Tensor) -> None:
+def run_fails(model, images, labels):
     with pytest.raises(ValueError, match="labels"):
         fgsm(model, images, labels + 4)
 
@@ -153,16 +151,14 @@ def run_fails(model: nn.Module, images: Tensor, labels: Tensor) -> None:
 )
 @few
 @given(seeds, st.booleans())
-def test_model_images_and_random_state_are_left_as_found(
-    run: Callable[..., Any], seed: int, training: bool
-) -> None:
+def test_model_images_and_random_state_are_left_as_found(run, seed, training):
     torch.manual_seed(seed)
     model = Fickle().double().train(training)
     model.out.bias.requires_grad_(False)
     images, labels = small_images(seed)
     torch.autograd.backward(cross_entropy(model(images.clone()), labels))
 
-    def state() -> list[Any]:
+    def state():
         parameters = [(id(p), p.detach().clone(), p.requires_grad) for p in model.parameters()]
         gradients = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
         buffers = [(id(buffer), buffer.clone()) for buffer in model.buffers()]
@@ -177,16 +173,16 @@ def test_model_images_and_random_state_are_left_as_found(
     assert torch.is_grad_enabled()
 
 
-def test_a_buffer_that_the_model_makes_when_it_runs_is_taken_back() -> None:
+def test_a_buffer_that_the_model_makes_when_it_runs_is_taken_back():
     class Lazy(nn.Module):
-        def __init__(self) -> None:
+        def __init__(self):
             super().__init__()
             self.linear = nn.Linear(72, 4)
             self.register_buffer("seen", None)
 
-        def forward(self, images: Tensor) -> Tensor:
+        def forward(self, images):
             self.seen = images.detach()
-            logits: Tensor = self.linear(images.flatten(1))
+            logits = self.linear(images.flatten(1))
             return logits
 
     model, (images, labels) = Lazy().double(), small_images(0)
@@ -194,7 +190,7 @@ def test_a_buffer_that_the_model_makes_when_it_runs_is_taken_back() -> None:
     assert model.seen is None
 
 
-def test_attacked_in_the_mode_it_is_given_in() -> None:
+def test_attacked_in_the_mode_it_is_given_in():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(72, 4)).double()
     images, labels = small_images(0)
@@ -204,7 +200,7 @@ def test_attacked_in_the_mode_it_is_given_in() -> None:
     assert torch.equal(trained, fgsm(model.train(), images, labels, 0.1))  # same random state
 
 
-def test_a_pending_backward_pass_of_the_caller_survives() -> None:
+def test_a_pending_backward_pass_of_the_caller_survives():
     torch.manual_seed(0)
     model = Fickle().double().eval()
     images, labels = small_images(0)
@@ -213,7 +209,7 @@ def test_a_pending_backward_pass_of_the_caller_survives() -> None:
     torch.autograd.backward(loss)
 
 
-def test_bounds_clip() -> None:
+def test_bounds_clip():
     model, (images, labels) = small_net(), small_images(0)
     free = fgsm(model, images, labels, 0.3)
     clipped = fgsm(model, images, labels, 0.3, bounds=(0, 1))
@@ -228,7 +224,7 @@ def test_bounds_clip() -> None:
 
 
 @pytest.mark.parametrize("attack", [fgsm, pgd, apgd])
-def test_images_outside_their_bounds_are_refused_with_their_range(attack: Any) -> None:
+def test_images_outside_their_bounds_are_refused_with_their_range(attack):
     model, (images, labels) = small_net(), small_images(0)
     images[0, 0, 0, 0], images[1, 0, 0, 0] = -0.25, 1.5
     with pytest.raises(
@@ -241,7 +237,7 @@ def test_images_outside_their_bounds_are_refused_with_their_range(attack: Any) -
 
 
 @pytest.mark.parametrize("attack", [fgsm, pgd, apgd])
-def test_bounds_are_checked_value_by_value(attack: Any) -> None:
+def test_bounds_are_checked_value_by_value(attack):
     model, (images, labels) = small_net(), small_images(0)
     high = torch.ones(images.shape[1:], dtype=torch.float64)
     high[0, 0, 0] = 1e9  # which says nothing of the others' rounding
@@ -257,7 +253,7 @@ def test_bounds_are_checked_value_by_value(attack: Any) -> None:
     assert found.max() > 1
 
 
-def test_a_model_made_in_inference_mode_is_refused_with_a_word() -> None:
+def test_a_model_made_in_inference_mode_is_refused_with_a_word():
     with torch.inference_mode():
         model = nn.Sequential(nn.Flatten(), nn.Linear(72, 4)).double()
     images, labels = small_images(0)
@@ -266,7 +262,7 @@ def test_a_model_made_in_inference_mode_is_refused_with_a_word() -> None:
 
 
 @pytest.mark.parametrize("run", [fgsm, pgd, apgd, evaluate, errors])
-def test_torchs_default_device_makes_no_difference(run: Callable[..., Any]) -> None:
+def test_torchs_default_device_makes_no_difference(run):
     given = small_net(), *small_images(0)
     expected = run(*given)
     with torch.device("meta"):
@@ -275,7 +271,7 @@ def test_torchs_default_device_makes_no_difference(run: Callable[..., Any]) -> N
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_works_where_the_caller_has_gradients_off(mode: Callable[[], Any]) -> None:
+def test_works_where_the_caller_has_gradients_off(mode):
     model, (images, labels) = small_net(), small_images(0)
     expected = fgsm(model, images, labels, bounds=(0, 1))
     with mode():
@@ -285,7 +281,7 @@ def test_works_where_the_caller_has_gradients_off(mode: Callable[[], Any]) -> No
     assert torch.equal(fgsm(model, copied, wanted, bounds=(0, 1)), expected)
 
 
-def test_images_that_require_gradients_get_none() -> None:
+def test_images_that_require_gradients_get_none():
     model, (images, labels) = small_net(), small_images(0)
     images.requires_grad_()
     assert not fgsm(model, images, labels).requires_grad
@@ -294,7 +290,7 @@ def test_images_that_require_gradients_get_none() -> None:
 
 @pytest.mark.parametrize("shape", [(5, 3), (5, 4, 6), (5, 1, 2, 3, 2)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_any_shape_and_floating_dtype(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+def test_any_shape_and_floating_dtype(shape, dtype):
     torch.manual_seed(0)
     images = torch.rand(shape).to(dtype)
     model = nn.Sequential(nn.Flatten(), nn.Linear(images[0].numel(), 3)).to(dtype)
@@ -303,7 +299,7 @@ def test_any_shape_and_floating_dtype(shape: tuple[int, ...], dtype: torch.dtype
     assert (adversarial != images).all()
 
 
-def test_epsilon_zero_gives_a_copy() -> None:
+def test_epsilon_zero_gives_a_copy():
     model, (images, labels) = small_net(), small_images(0)
     adversarial = fgsm(model, images, labels, 0)
     assert torch.equal(adversarial, images)
@@ -311,7 +307,7 @@ def test_epsilon_zero_gives_a_copy() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_random_state_of_the_gpu_is_left_as_found() -> None:
+def test_random_state_of_the_gpu_is_left_as_found():
     model = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(72, 4)).double().cuda()
     images, labels = (tensor.cuda() for tensor in small_images(0))
     before = torch.cuda.get_rng_state()
@@ -319,10 +315,10 @@ def test_random_state_of_the_gpu_is_left_as_found() -> None:
     assert torch.equal(torch.cuda.get_rng_state(), before)
 
 
-def test_random_signs_drawn_anew_keep_the_first_that_misleads() -> None:
+def test_random_signs_drawn_anew_keep_the_first_that_misleads():
     """By single draws, which are the stream's in their order."""
     model, (images, labels) = small_net(0), small_images(0, n=40)
-    given: dict[str, Any] = {"bounds": (0, 1), "seed": 3, "batch_size": 7}
+    given = {"bounds": (0, 1), "seed": 3, "batch_size": 7}
     found = [
         random_signs(model, images, labels, 0.3, restarts=restarts, **given)
         for restarts in range(1, 6)
@@ -338,7 +334,7 @@ def test_random_signs_drawn_anew_keep_the_first_that_misleads() -> None:
     assert all(((each - images).abs() <= 0.3 + 1e-6).all() for each in found)
 
 
-def test_an_attack_is_described_by_what_it_is_called_with() -> None:
+def test_an_attack_is_described_by_what_it_is_called_with():
     told = {name: describe_attack(row.with_steps(10)) for name, row in ATTACKS.items()}
     each = {"restarts": 1, "steps": 10, "start": "random"}
     assert told["PGD"] == each | {"loss": "log-odds", "step_size": 0.25}

@@ -1,28 +1,23 @@
 """Bad input: each row gives one argument that is wrong, the error, and what its message names."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from engine import random_data
-from torch import Tensor, nn
+from torch import nn
 
 from advlib import runs
 from advlib._checks import NotFiniteError
 from advlib.architecture import architecture_table
 from advlib.attacks import fgsm
-from advlib.data import Dataset, Split
+from advlib.data import Split
 from advlib.evaluation import errors, evaluate, transfer, wilson_interval
 from advlib.lenet import LeNet
 from advlib.methods import standard
 from advlib.runs import pretrained
 from advlib.settings import Training
 from advlib.training import train
-
-Row = tuple[str, Any, type[Exception], str]
 
 IMAGES = torch.rand(6, 2, 3, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 2, 3, 0, 1])
@@ -32,23 +27,23 @@ ONES = torch.ones(4, requires_grad=True)
 class Output(nn.Module):
     """A model that counts its calls and passes its logits on to a function."""
 
-    def __init__(self, change: Callable[[Tensor], Any] = lambda logits: logits) -> None:
+    def __init__(self, change=lambda logits: logits):
         super().__init__()
         self.linear, self.change, self.calls = nn.Linear(6, 4), change, 0
 
-    def forward(self, images: Tensor) -> Any:
+    def forward(self, images):
         self.calls += 1
         return self.change(self.linear(images.flatten(1)))
 
 
-def altered(tensor: Tensor, value: float) -> Tensor:
+def altered(tensor, value):
     """The tensor with another last value."""
     changed = tensor.clone()
     changed.view(-1)[-1] = value
     return changed
 
 
-INPUTS: list[Row] = [
+INPUTS = [
     ("images", IMAGES.numpy(), TypeError, "images .*Tensor.* ndarray"),
     ("images", (IMAGES * 255).to(torch.uint8), TypeError, r"images .*uint8.*images / 255"),
     ("images", IMAGES.to(torch.complex64), TypeError, "images .*complex64"),
@@ -73,7 +68,7 @@ INPUTS: list[Row] = [
     ("batch_size", 0, ValueError, "batch_size .*at least 1.*0"),
     ("batch_size", "many", TypeError, "batch_size .*many"),
 ]
-MODELS: list[Row] = [
+MODELS = [
     ("model", "standard", TypeError, "model .*Module.*standard"),
     ("model", Output, TypeError, "model .*Module.*Output"),
     ("model", lambda images: images, TypeError, "model .*Module.*function"),
@@ -86,11 +81,11 @@ MODELS: list[Row] = [
     ("model", Output(lambda logits: logits.long()), TypeError, "model .*floating.*int64"),
     ("model", Output(lambda logits: logits * torch.nan), ValueError, "model .*NaN"),
 ]
-EPSILONS: list[Row] = [
+EPSILONS = [
     ("epsilon", -0.1, ValueError, "epsilon .*at least 0.*-0.1"),
     ("epsilon", None, TypeError, "epsilon .*None"),
 ]
-FGSM: list[Row] = [
+FGSM = [
     ("model", Output(lambda logits: logits.detach()), ValueError, "^model .*differentiated"),
     ("model", Output(lambda logits: ONES * logits.detach()), ValueError, "model .*differentiated"),
     ("model", Output(lambda x: (x - x.detach()).sqrt()), ValueError, "^model .*gradients .*NaN"),
@@ -107,7 +102,7 @@ FGSM: list[Row] = [
     ("bounds", (0, float("nan")), ValueError, "bounds .*nan"),
     ("bounds", (0, torch.ones(4)), ValueError, r"bounds .*\[2, 3\].*\[4\]"),
 ]
-TRANSFER: list[Row] = [
+TRANSFER = [
     ("models", {}, ValueError, "^models must not be empty$"),
     ("models", None, TypeError, "models .*mapping.*NoneType"),
     ("models", [Output()], TypeError, "models .*mapping.*list"),
@@ -120,7 +115,7 @@ TRANSFER: list[Row] = [
         "models .*number of classes.*'a': 4, 'b': 3",
     ),
 ]
-WILSON: list[Row] = [
+WILSON = [
     ("errors", -1, ValueError, "errors .*-1"),
     ("errors", 11, ValueError, "errors .*n = 10.*11"),
     ("errors", True, TypeError, "errors .*True"),
@@ -133,13 +128,13 @@ WILSON: list[Row] = [
 ]
 
 
-def dataset(images: Any = IMAGES, labels: Any = LABELS, **changed: Any) -> Dataset:
+def dataset(images=IMAGES, labels=LABELS, **changed):
     """The images as a data set, with training images that may be wrong."""
     whole = replace(random_data(1, 1), validation=Split(IMAGES, LABELS))
     return replace(whole, train=Split(images, labels), **changed)
 
 
-NUMBERS: list[Row] = [  # what each may be is in test_settings.py
+NUMBERS = [  # what each may be is in test_settings.py
     *EPSILONS,
     ("epochs", 0, ValueError, "epochs .*at least 1.*0"),
     ("alpha", 1.1, ValueError, "alpha .*0 to 1.*1.1"),
@@ -154,7 +149,7 @@ NUMBERS: list[Row] = [  # what each may be is in test_settings.py
     ("method", "mixd", ValueError, "method .*standard.*mixed-epochwise.*'mixd'"),
     ("epsiln", 0.1, TypeError, "epsiln"),
 ]
-TRAIN: list[Row] = [
+TRAIN = [
     *NUMBERS,
     *MODELS[:3],
     ("model", Output().double(), TypeError, "images .*float32.*model .*float64"),
@@ -181,45 +176,45 @@ TRAIN: list[Row] = [
     ("data", dataset(labels=altered(LABELS, 4)), ValueError, "labels .*0 to 3.*4"),
     ("data", dataset(validation=Split(IMAGES, altered(LABELS, 4))), ValueError, "labels .*0 to 3"),
 ]
-TRAINED: list[Row] = [
+TRAINED = [
     *NUMBERS,
     ("method", standard, TypeError, "method .*function standard"),
     ("method", None, TypeError, "method .*None"),
 ]
-LENET: list[Row] = [
+LENET = [
     ("seed", -1, ValueError, "seed .*-1"),
     ("classes", 1, ValueError, "classes .*at least 2.*1"),
     ("classes", 2.5, TypeError, "classes .*2.5"),
 ]
-FORWARD: list[Row] = [
+FORWARD = [
     ("images", torch.zeros(size), ValueError, r"images .*\[N, 1, 28, 28\].*" + str([*size])[1:-1])
     for size in [(28, 28), (2, 28, 28), (1, 28, 28), (2, 3, 28, 28), (2, 1, 32, 32), (2, 784)]
 ]
-TABLE: list[Row] = [
+TABLE = [
     ("model", [nn.Linear(2, 2)], TypeError, "layers .*Conv2d, MaxPool2d, AvgPool2d, ReLU.*Linear"),
     ("model", nn.Sequential(nn.Conv2d(1, 1, 3), nn.Tanh()), TypeError, "layers .*Tanh"),
     ("model", 5, TypeError, "int"),
 ]
-PRETRAINED: list[Row] = [
+PRETRAINED = [
     ("name", "mixd", ValueError, "name .*standard, mixed, adversarial.*'mixd'"),
     ("name", "mixed-epochwise", ValueError, "name .*standard, mixed, adversarial.*epochwise"),
     ("name", None, ValueError, "name .*None"),
 ]
 
 
-def forward(images: Tensor) -> Tensor:
-    logits: Tensor = LeNet()(images)
+def forward(images):
+    logits = LeNet()(images)
     return logits
 
 
-def trained(method: Any, data: Dataset, device: Any = "auto", **settings: Any) -> runs.Run:
+def trained(method, data, device="auto", **settings):
     return runs.Wanted.find(method, data, Training(**settings)).train(device)
 
 
 GIVEN = {"images": IMAGES, "labels": LABELS}
-TRAINING: dict[str, Any] = {"model": Output(), "data": dataset(), "epochs": 1}
-RUN: dict[str, Any] = {"method": "standard", "data": random_data(2, 2), "epochs": 1}
-CALLS: list[tuple[Callable[..., Any], dict[str, Any], list[Row]]] = [
+TRAINING = {"model": Output(), "data": dataset(), "epochs": 1}
+RUN = {"method": "standard", "data": random_data(2, 2), "epochs": 1}
+CALLS = [
     (fgsm, GIVEN | {"model": Output()}, INPUTS + MODELS + EPSILONS + FGSM),
     (evaluate, GIVEN | {"model": Output()}, INPUTS + MODELS),
     (errors, GIVEN | {"model": Output()}, INPUTS + MODELS),
@@ -239,23 +234,19 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("function", "given", "error", "message"), ROWS)
-def test_bad_input(
-    function: Callable[..., Any], given: dict[str, Any], error: type[Exception], message: str
-) -> None:
+def test_bad_input(function, given, error, message):
     with pytest.raises((TypeError, ValueError), match=message) as caught:
         function(**given)
     assert type(caught.value) in (error, NotFiniteError)
 
 
 @pytest.mark.parametrize(("function", "given"), [call[:2] for call in CALLS])
-def test_the_input_of_the_rows_is_good_but_for_the_one(
-    function: Callable[..., Any], given: dict[str, Any]
-) -> None:
+def test_the_input_of_the_rows_is_good_but_for_the_one(function, given):
     function(**given)
 
 
 @pytest.mark.parametrize(("name", "value"), [row[:2] for row in TRAIN])
-def test_train_finds_it_before_any_work(name: str, value: Any, tmp_path: Path) -> None:
+def test_train_finds_it_before_any_work(name, value, tmp_path):
     model = Output()
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     given = {**TRAINING, "model": model, "run": tmp_path / "run", name: value}
@@ -265,7 +256,7 @@ def test_train_finds_it_before_any_work(name: str, value: Any, tmp_path: Path) -
     assert all(torch.equal(model.state_dict()[key], before[key]) for key in before)
 
 
-def test_a_refused_training_leaves_the_models_mode_and_gradients() -> None:
+def test_a_refused_training_leaves_the_models_mode_and_gradients():
     model = Output(lambda logits: logits[0])
     model.linear.bias.grad = torch.ones(4)
     with pytest.raises(ValueError, match="model"):
@@ -274,7 +265,7 @@ def test_a_refused_training_leaves_the_models_mode_and_gradients() -> None:
     assert torch.equal(model.linear.bias.grad, torch.ones(4))
 
 
-def test_an_exported_model_cannot_be_trained_and_can_be_attacked() -> None:
+def test_an_exported_model_cannot_be_trained_and_can_be_attacked():
     """`torch.export` leaves no training mode."""
     images = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     dynamic = ({0: torch.export.Dim("n", min=1, max=64)},)
@@ -290,36 +281,36 @@ def test_an_exported_model_cannot_be_trained_and_can_be_attacked() -> None:
         evaluate(fixed, images[:5], LABELS[:5])
 
 
-def test_a_models_own_word_on_its_input_is_passed_on() -> None:
+def test_a_models_own_word_on_its_input_is_passed_on():
     model = nn.Sequential(nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(6, 4))
     with pytest.raises(ValueError, match=r"model does not take images of shape .*expected 4D"):
         evaluate(model, IMAGES, LABELS)
 
 
 @pytest.mark.parametrize("function", [fgsm, evaluate, errors])
-def test_a_label_out_of_range_is_found_on_the_first_batch(function: Callable[..., Any]) -> None:
+def test_a_label_out_of_range_is_found_on_the_first_batch(function):
     model = Output().eval()
     with pytest.raises(ValueError, match="labels"):
         function(model, IMAGES, altered(LABELS, 4), batch_size=1)
     assert model.calls == 1
 
 
-def test_transfer_looks_at_all_models_before_any_work() -> None:
+def test_transfer_looks_at_all_models_before_any_work():
     first, last = Output().eval(), Output(lambda logits: logits[:, :3]).eval()
     with pytest.raises(ValueError, match="classes"):
         transfer({"first": first, "last": last}, IMAGES, LABELS, batch_size=1)
     assert (first.calls, last.calls) == (1, 1)
 
 
-def test_running_out_of_memory_is_not_called_bad_input() -> None:
-    def exhausted(logits: Tensor) -> Tensor:
+def test_running_out_of_memory_is_not_called_bad_input():
+    def exhausted(logits):
         raise torch.OutOfMemoryError("out of memory")
 
     with pytest.raises(torch.OutOfMemoryError):
         evaluate(Output(exhausted), IMAGES, LABELS)
 
 
-def test_a_method_without_source_is_no_run(tmp_path: Path) -> None:
+def test_a_method_without_source_is_no_run(tmp_path):
     method = eval("lambda model, batch, settings: None")
     with pytest.raises(ValueError, match=r"method .*source"):
         train(Output(), dataset(), method=method, run=tmp_path / "run")

@@ -1,13 +1,10 @@
 """The benchmark: every peer does the same work as advlib. No test looks at a time."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 import torch
 from benchmarks import peers, rows
 from benchmarks.peers import Network
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import cross_entropy
 from torchvision import transforms
 
@@ -24,7 +21,7 @@ PEERS = {
 
 
 @pytest.fixture
-def network(monkeypatch: pytest.MonkeyPatch) -> Network:
+def network(monkeypatch):
     """The network that the peers of this test work with."""
     model = Network()
     monkeypatch.setattr(peers, "Network", lambda: model)
@@ -32,18 +29,18 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
 
 
 @pytest.fixture(scope="module")
-def digits() -> tuple[Tensor, Tensor]:
+def digits():
     """The first 400 training images, pixels in [0, 1], and their labels."""
     pixels, labels = peers.arrays()
     return torch.from_numpy(pixels[:400]), torch.from_numpy(labels[:400].argmax(1))
 
 
 @pytest.fixture
-def inputs(network: Network) -> Iterator[list[Tensor]]:
+def inputs(network):
     """What goes through the network in training mode, batch by batch."""
-    seen: list[Tensor] = []
+    seen = []
 
-    def note(module: nn.Module, arguments: tuple[Tensor]) -> None:
+    def note(module, arguments):
         if module.training:
             seen.append(arguments[0].detach().clone())
 
@@ -52,7 +49,7 @@ def inputs(network: Network) -> Iterator[list[Tensor]]:
     handle.remove()
 
 
-def trained_on(seen: Tensor, clean: Tensor, attacked: Tensor) -> tuple[list[int], list[int]]:
+def trained_on(seen, clean, attacked):
     """Which of the clean and which of the attacked images were seen; they must be all that was.
 
     Two images differ by far more than a pixel whose gradient's sign flips in rounding.
@@ -66,9 +63,7 @@ def trained_on(seen: Tensor, clean: Tensor, attacked: Tensor) -> tuple[list[int]
 
 
 @pytest.mark.parametrize("name", PEERS)
-def test_a_peers_step_trains_on_clean_and_on_attacked_images(
-    name: str, network: Network, inputs: list[Tensor], digits: tuple[Tensor, Tensor]
-) -> None:
+def test_a_peers_step_trains_on_clean_and_on_attacked_images(name, network, inputs, digits):
     """100 and 100, the attacked ones FGSM's, and the update is that of the two losses' mean."""
     before = Network()
     PEERS[name]()(peers.BATCH)
@@ -99,12 +94,12 @@ def test_a_peers_step_trains_on_clean_and_on_attacked_images(
 
 
 @pytest.mark.parametrize("name", PEERS)
-def test_a_peer_takes_as_many_steps_as_advlib(name: str, inputs: list[Tensor]) -> None:
+def test_a_peer_takes_as_many_steps_as_advlib(name, inputs):
     PEERS[name]()(200)
     assert sum(map(len, inputs)) == 2 * (300 if name == rows.PLAIN else 200)
 
 
-def test_peers_have_the_seeds_network_and_settings(digits: tuple[Tensor, Tensor]) -> None:
+def test_peers_have_the_seeds_network_and_settings(digits):
     torch.testing.assert_close(Network()(digits[0]), LeNet(seed=0)(digits[0]))
     ours, theirs = Training(), peers.sgd(Network()).defaults
     assert theirs["lr"] == ours.learning_rate
@@ -112,13 +107,13 @@ def test_peers_have_the_seeds_network_and_settings(digits: tuple[Tensor, Tensor]
     assert (ours.batch_size, ours.epsilon, ours.alpha) == (peers.BATCH, peers.EPSILON, peers.ALPHA)
 
 
-def test_peers_attacks_in_many_steps_are_advlibs() -> None:
+def test_peers_attacks_in_many_steps_are_advlibs():
     """On the same model and images they turn as many, and stay within epsilon and the pixels."""
     pixels, one_hot = peers.arrays(train=False)
     labels, data = torch.from_numpy(one_hot[:30].argmax(1)), rows.data()
     model, epsilon = rows.defended(), data.epsilon_in_pixels(0.1)
 
-    def errors(adversarial: Tensor) -> int:
+    def errors(adversarial):
         return int((model(data.to_inputs(adversarial)).argmax(1) != labels).sum())
 
     clean = errors(torch.from_numpy(pixels[:30]))
@@ -129,7 +124,7 @@ def test_peers_attacks_in_many_steps_are_advlibs() -> None:
             continue
         turned = {}
         for name, setup in row.competitors.items():
-            found: Any = setup()(30)
+            found = setup()(30)
             found = torch.cat(found) if isinstance(found, list) else torch.as_tensor(found)
             found = data.to_pixels(found) if name == "advlib" else found
             distance = (found - torch.from_numpy(pixels[:30])).abs().max()
@@ -141,7 +136,7 @@ def test_peers_attacks_in_many_steps_are_advlibs() -> None:
         assert min(turned.values()) > clean + 3
 
 
-def test_the_worst_case_is_autoattacks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_worst_case_is_autoattacks(monkeypatch):
     """Of the same ten images as many are misled."""
     monkeypatch.setattr(peers, "QUERIES", 50)
     monkeypatch.setattr(peers, "STARTS", 1)

@@ -5,8 +5,6 @@ the line that called.
 """
 
 import warnings
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -18,7 +16,7 @@ from advlib.attacks import apgd, fgsm, pgd
 
 
 @pytest.mark.parametrize("run", [fgsm, pgd, apgd, advlib.evaluate])
-def test_a_model_that_ends_in_a_softmax_is_noticed(run: Callable[..., Any]) -> None:
+def test_a_model_that_ends_in_a_softmax_is_noticed(run):
     model, (images, labels) = small_net(), small_images(0)
     with pytest.warns(UserWarning, match="returns numbers from 0 to 1 .* leave its last softmax"):
         run(nn.Sequential(model, nn.Softmax(1)), images, labels)
@@ -28,7 +26,7 @@ def test_a_model_that_ends_in_a_softmax_is_noticed(run: Callable[..., Any]) -> N
         run(nn.Sequential(model, nn.LogSoftmax(1)), images, labels)
 
 
-def test_each_model_that_ends_in_a_softmax_is_named_where_it_is_attacked() -> None:
+def test_each_model_that_ends_in_a_softmax_is_named_where_it_is_attacked():
     """Python shows a warning once for each line that it points to."""
     (images, labels), models = small_images(0), {}
     for seed in range(2):
@@ -44,7 +42,7 @@ def test_each_model_that_ends_in_a_softmax_is_named_where_it_is_attacked() -> No
     assert len({warning.lineno for warning in warned}) == 3
 
 
-def test_a_model_that_ends_in_a_sigmoid_is_noticed() -> None:
+def test_a_model_that_ends_in_a_sigmoid_is_noticed():
     model = nn.Sequential(small_net(), nn.Sigmoid())
     images, labels = torch.rand(30, 2, 6, 6, dtype=torch.float64), torch.arange(30) % 4
     with pytest.warns(UserWarning, match="returns numbers from 0 to 1"):
@@ -54,17 +52,17 @@ def test_a_model_that_ends_in_a_sigmoid_is_noticed() -> None:
 class Rounds(nn.Module):
     """Rounds its images, as JPEG or a quantiser does: their gradient is zero everywhere."""
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, first):
         super().__init__()
         self.first = first
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images):
         return torch.cat([(4 * images[: self.first]).round() / 4, images[self.first :]])
 
 
 @pytest.mark.parametrize("first", [1, 100])
 @pytest.mark.parametrize("run", [fgsm, pgd, apgd])
-def test_gradients_that_are_zero_everywhere_are_told(run: Callable[..., Any], first: int) -> None:
+def test_gradients_that_are_zero_everywhere_are_told(run, first):
     images, labels = small_images(0)
     with pytest.warns(UserWarning, match="gradient of some of these images is zero everywhere"):
         run(nn.Sequential(Rounds(first), small_net()), images, labels)
@@ -73,12 +71,12 @@ def test_gradients_that_are_zero_everywhere_are_told(run: Callable[..., Any], fi
 class Drops(nn.Module):
     """Dropout as a function, which no layer shows."""
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images):
         return nn.functional.dropout(images, 0.5, self.training)
 
 
 @pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.BatchNorm2d(2), Drops()])
-def test_a_model_in_training_mode_is_told_where_it_matters(layer: nn.Module) -> None:
+def test_a_model_in_training_mode_is_told_where_it_matters(layer):
     images, labels = small_images(0)
     model = nn.Sequential(layer.double(), small_net())
     for run in (advlib.evaluate, fgsm):

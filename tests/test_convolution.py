@@ -1,19 +1,16 @@
 """The fast convolutions alone: against torch's and against finite differences."""
 
-from collections.abc import Callable
 from functools import partial
 
 import pytest
 import torch
-from torch import Tensor
 from torch.autograd import gradcheck
 from torch.nn.functional import conv2d, max_pool2d
 
 from advlib._convolution import by_patches, by_tiles, from_rows
 
-Layer = Callable[[Tensor, Tensor, Tensor], Tensor]
 # the input [H, C, W, n] and the kernel [O, C, kH, kW]
-SHAPES: list[tuple[Layer, tuple[int, ...], tuple[int, ...]]] = [
+SHAPES = [
     (by_patches, (6, 1, 6, 3), (2, 1, 3, 3)),
     (by_patches, (8, 2, 10, 2), (3, 2, 5, 3)),
     (by_patches, (4, 2, 4, 1), (1, 2, 1, 1)),
@@ -26,7 +23,7 @@ SHAPES: list[tuple[Layer, tuple[int, ...], tuple[int, ...]]] = [
 agrees = partial(gradcheck, atol=1e-7, rtol=1e-6)
 
 
-def tensors(shape: tuple[int, ...], kernel: tuple[int, ...]) -> list[Tensor]:
+def tensors(shape, kernel):
     generator = torch.Generator().manual_seed(0)
     return [
         torch.randn(size, generator=generator, dtype=torch.float64, requires_grad=True)
@@ -34,15 +31,13 @@ def tensors(shape: tuple[int, ...], kernel: tuple[int, ...]) -> list[Tensor]:
     ]
 
 
-def torchs(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    pooled: Tensor = max_pool2d(conv2d(x.permute(3, 1, 0, 2), weight, bias), 2)
+def torchs(x, weight, bias):
+    pooled = max_pool2d(conv2d(x.permute(3, 1, 0, 2), weight, bias), 2)
     return pooled
 
 
 @pytest.mark.parametrize(("layer", "shape", "kernel"), SHAPES)
-def test_forward_is_torchs_and_gradients_are_those_of_finite_differences(
-    layer: Layer, shape: tuple[int, ...], kernel: tuple[int, ...]
-) -> None:
+def test_forward_is_torchs_and_gradients_are_those_of_finite_differences(layer, shape, kernel):
     inputs = tensors(shape, kernel)
     assert torch.allclose(from_rows(layer(*inputs)), torchs(*inputs).flatten(1), atol=1e-13)
     assert agrees(layer, inputs)
@@ -50,9 +45,7 @@ def test_forward_is_torchs_and_gradients_are_those_of_finite_differences(
 
 @pytest.mark.parametrize(("layer", "shape", "kernel"), [SHAPES[1], SHAPES[3]])
 @pytest.mark.parametrize("wanted", [0, 1, 2])
-def test_the_gradient_of_one_argument(
-    layer: Layer, shape: tuple[int, ...], kernel: tuple[int, ...], wanted: int
-) -> None:
+def test_the_gradient_of_one_argument(layer, shape, kernel, wanted):
     inputs = tensors(shape, kernel)
     for i, tensor in enumerate(inputs):
         tensor.requires_grad_(i == wanted)
@@ -60,14 +53,14 @@ def test_the_gradient_of_one_argument(
 
 
 @pytest.mark.parametrize("layer", [by_patches, by_tiles])
-def test_a_view_is_read_where_it_lies(layer: Layer) -> None:
+def test_a_view_is_read_where_it_lies(layer):
     x, weight, bias = tensors((8, 3, 8, 4), (2, 3, 5, 5))
     part, kernel = x[:, 1:, 2:, ::2], weight[:, 1:]
     ours = layer(part, kernel, bias)
     assert torch.allclose(ours, layer(part.contiguous(), kernel.contiguous(), bias), atol=1e-14)
 
 
-def test_of_equal_corners_the_first_wins_as_in_torch() -> None:
+def test_of_equal_corners_the_first_wins_as_in_torch():
     generator = torch.Generator().manual_seed(0)
     x = torch.randint(0, 3, (8, 1, 6, 5), generator=generator).double().requires_grad_()
     kernel, bias = torch.ones(1, 1, 1, 1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
@@ -80,7 +73,7 @@ def test_of_equal_corners_the_first_wins_as_in_torch() -> None:
     assert torch.equal(of_ours, of_theirs)
 
 
-def test_tiles_in_float32_are_about_as_near_as_torchs_direct_convolution() -> None:
+def test_tiles_in_float32_are_about_as_near_as_torchs_direct_convolution():
     inputs = tensors((12, 20, 12, 10), (50, 20, 5, 5))
     single = [tensor.detach().float() for tensor in inputs]
     exact = torchs(*inputs).flatten(1)
@@ -92,7 +85,7 @@ def test_tiles_in_float32_are_about_as_near_as_torchs_direct_convolution() -> No
     assert errors[0] < 20 * errors[1]
 
 
-def test_what_is_kept_between_calls_serves_every_caller() -> None:
+def test_what_is_kept_between_calls_serves_every_caller():
     x, weight, bias = tensors((6, 1, 6, 1), (1, 1, 3, 3))
     with torch.inference_mode(), torch.device("meta"):
         by_patches(x.detach(), weight.detach(), bias.detach())

@@ -9,12 +9,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 import torchvision
@@ -23,17 +20,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import advlib
-from advlib.data import Dataset, Split, idx, known, load_data
+from advlib.data import Split, idx, known, load_data
 from advlib.kept.files import DamagedFileError
 from advlib.kept.folders import MNIST
 from advlib.settings import DATASETS, Experiment, KnownData
 
-Pixels = npt.NDArray[np.uint8]
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = FILES = tuple(idx.FILES.values())
 
 
-def made_up(train: int = 5010, test: int = 20) -> dict[str, bytes]:
+def made_up(train=5010, test=20):
     """Return the four files of a small data set, the same each time."""
     random = np.random.default_rng(0)
     contents = {}
@@ -48,7 +44,7 @@ CONTENTS = made_up()
 IMAGES, LABELS = CONTENTS[TRAIN_IMAGES], CONTENTS[TRAIN_LABELS]
 
 
-def put(folder: Path, contents: dict[str, bytes], *, gzipped: bool = False) -> Path:
+def put(folder, contents, *, gzipped=False):
     folder.mkdir(exist_ok=True)
     for name, content in contents.items():
         path = folder / f"{name}.gz" if gzipped else folder / name
@@ -56,29 +52,29 @@ def put(folder: Path, contents: dict[str, bytes], *, gzipped: bool = False) -> P
     return folder
 
 
-def unpacked(file: str) -> bytes:
+def unpacked(file):
     """Return a bundled file, read without advlib."""
     return gzip.decompress((MNIST / f"{file}.gz").read_bytes())
 
 
 @pytest.fixture(scope="module")
-def mnist() -> Dataset:
+def mnist():
     return load_data()
 
 
 @pytest.fixture(scope="module")
-def pixels() -> Pixels:
+def pixels():
     """The bundled training images as they are in the file."""
     return np.frombuffer(unpacked(TRAIN_IMAGES), np.uint8, offset=16).reshape(60000, 1, 28, 28)
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ADVLIB_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "data"
 
 
-def test_mnist_is_split_as_in_the_slides(mnist: Dataset) -> None:
+def test_mnist_is_split_as_in_the_slides(mnist):
     for split, count in ((mnist.train, 55000), (mnist.validation, 5000), (mnist.test, 10000)):
         assert len(split) == count
         assert (split.images.dtype, split.images.shape) == (torch.float32, (count, 1, 28, 28))
@@ -87,11 +83,11 @@ def test_mnist_is_split_as_in_the_slides(mnist: Dataset) -> None:
     assert mnist.classes == tuple("0123456789")
 
 
-def test_a_sample_is_like_the_whole(mnist: Dataset) -> None:
+def test_a_sample_is_like_the_whole(mnist):
     """Its error is within three standard errors; the first images of the file are far off."""
     model = advlib.pretrained("adversarial")
 
-    def attack(split: Split) -> float:
+    def attack(split):
         made = advlib.fgsm(model, split.images, split.labels, 0.1, bounds=mnist.bounds)
         return advlib.evaluate(model, made, split.labels).error
 
@@ -101,7 +97,7 @@ def test_a_sample_is_like_the_whole(mnist: Dataset) -> None:
     assert attack(mnist.test.first(n)) - whole > 3 * deviation
 
 
-def test_a_sample_has_each_class_by_its_share(mnist: Dataset) -> None:
+def test_a_sample_has_each_class_by_its_share(mnist):
     labels = torch.arange(10).repeat(7).sort().values
     split = Split(torch.arange(70.0), labels)
     for n in (10, 20, 30):
@@ -112,13 +108,13 @@ def test_a_sample_has_each_class_by_its_share(mnist: Dataset) -> None:
     assert shares.abs().max() <= 1
 
 
-def test_mnist_labels_are_in_the_files_order(mnist: Dataset) -> None:
+def test_mnist_labels_are_in_the_files_order(mnist):
     labels = [*mnist.train.labels.tolist(), *mnist.validation.labels.tolist()]
     assert labels == list(unpacked(TRAIN_LABELS)[8:])
     assert mnist.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
 
 
-def test_scale_is_the_slides(mnist: Dataset) -> None:
+def test_scale_is_the_slides(mnist):
     assert mnist.low == pytest.approx(-0.49753804, abs=1e-7)
     assert mnist.high == pytest.approx(0.98579365, abs=1e-7)
     assert mnist.epsilon_in_pixels(0.1) == pytest.approx(0.14833317, abs=1e-8)
@@ -126,7 +122,7 @@ def test_scale_is_the_slides(mnist: Dataset) -> None:
     assert mnist.train.images[0].max() == 1
 
 
-def test_images_are_the_files_pixels_on_the_training_scale(mnist: Dataset, pixels: Pixels) -> None:
+def test_images_are_the_files_pixels_on_the_training_scale(mnist, pixels):
     total = np.zeros((1, 28, 28))
     for image in pixels[:55000]:
         total += image
@@ -143,13 +139,13 @@ def test_images_are_the_files_pixels_on_the_training_scale(mnist: Dataset, pixel
         np.testing.assert_allclose(images.numpy(), expected, rtol=1e-6, atol=1e-7)
 
 
-def test_the_fingerprint_is_what_trainings_are_kept_under(mnist: Dataset) -> None:
+def test_the_fingerprint_is_what_trainings_are_kept_under(mnist):
     """Of the contents' SHA-256 and the number of training images: it does not change by itself."""
     sums = [hashlib.sha256(unpacked(file)).hexdigest() for file in FILES]
     assert mnist.fingerprint == hashlib.sha256("\n".join([*sums, "55000"]).encode()).hexdigest()
 
 
-def test_fewer_training_images_are_the_first_and_change_nothing_else(mnist: Dataset) -> None:
+def test_fewer_training_images_are_the_first_and_change_nothing_else(mnist):
     few = load_data(images=600)
     assert torch.equal(few.train.images, mnist.train.images[:600])
     assert torch.equal(few.train.labels, mnist.train.labels[:600])
@@ -163,9 +159,7 @@ def test_fewer_training_images_are_the_first_and_change_nothing_else(mnist: Data
     values=st.lists(st.floats(-0.5, 1.5, width=32), min_size=1, max_size=8),
     kind=st.sampled_from([torch.float32, torch.float64]),
 )
-def test_maps_are_inverses_to_float_precision(
-    mnist: Dataset, values: list[float], kind: torch.dtype
-) -> None:
+def test_maps_are_inverses_to_float_precision(mnist, values, kind):
     pixels = torch.tensor(values, dtype=kind)[:, None, None, None].expand(-1, 1, 28, 28)
     for back in (
         mnist.to_pixels(mnist.to_inputs(pixels)),
@@ -174,7 +168,7 @@ def test_maps_are_inverses_to_float_precision(
         torch.testing.assert_close(back, pixels, rtol=0, atol=4 * torch.finfo(kind).eps)
 
 
-def test_to_pixels_gives_the_files_pixels(mnist: Dataset, pixels: Pixels) -> None:
+def test_to_pixels_gives_the_files_pixels(mnist, pixels):
     back = mnist.to_pixels(mnist.train.images[:50]) * 255
     np.testing.assert_allclose(back.numpy(), pixels[:50], atol=1e-4)
     inputs = mnist.to_inputs(torch.from_numpy(pixels[:50] / 255).float())
@@ -190,16 +184,14 @@ def test_to_pixels_gives_the_files_pixels(mnist: Dataset, pixels: Pixels) -> Non
         (torch.zeros(2, 3, 28, 28), ValueError, r"not \[2, 3, 28, 28\]"),
     ],
 )
-def test_maps_reject_other_than_images(
-    mnist: Dataset, images: Any, error: type[Exception], words: str
-) -> None:
+def test_maps_reject_other_than_images(mnist, images, error, words):
     with pytest.raises(error, match=f"^images must .*{words}"):
         mnist.to_pixels(images)
     with pytest.raises(error, match=f"^pixels must .*{words}"):
         mnist.to_inputs(images)
 
 
-def test_epsilon_in_pixels_checks_epsilon(mnist: Dataset) -> None:
+def test_epsilon_in_pixels_checks_epsilon(mnist):
     with pytest.raises(ValueError, match="epsilon must"):
         mnist.epsilon_in_pixels(-0.1)
 
@@ -214,13 +206,13 @@ def test_epsilon_in_pixels_checks_epsilon(mnist: Dataset) -> None:
         ({"folder": "/no/such"}, FileNotFoundError, "/no/such is not a folder.*t10k-labels"),
     ],
 )
-def test_wrong_arguments(arguments: dict[str, Any], error: type[Exception], words: str) -> None:
+def test_wrong_arguments(arguments, error, words):
     with pytest.raises(error, match=words):
         load_data(**arguments)
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_a_users_folder_gzipped_or_not(tmp_path: Path, name: str) -> None:
+def test_a_users_folder_gzipped_or_not(tmp_path, name):
     plain = load_data(name, folder=put(tmp_path / "plain", CONTENTS))
     packed = load_data(name, folder=str(put(tmp_path / "packed", CONTENTS, gzipped=True)))
     assert [len(plain.train), len(plain.validation), len(plain.test)] == [10, 5000, 20]
@@ -234,12 +226,12 @@ def test_a_users_folder_gzipped_or_not(tmp_path: Path, name: str) -> None:
     assert load_data(name, folder=tmp_path / "packed").fingerprint == plain.fingerprint
 
 
-def test_class_names() -> None:
+def test_class_names():
     assert known.name_classes("FashionMNIST")[::9] == ("T-shirt/top", "Ankle boot")
     assert known.name_classes("KMNIST")[:3] == ("o", "ki", "su")
 
 
-def test_a_folder_may_have_other_counts_but_needs_training_images(tmp_path: Path) -> None:
+def test_a_folder_may_have_other_counts_but_needs_training_images(tmp_path):
     folder = put(tmp_path / "a", made_up(train=5002))
     assert len(load_data(folder=folder).train) == 2
     with pytest.raises(ValueError, match=r"images must be at most 2, .* not 3"):
@@ -249,7 +241,7 @@ def test_a_folder_may_have_other_counts_but_needs_training_images(tmp_path: Path
         load_data(folder=folder)
 
 
-def test_the_fingerprint_follows_the_contents(tmp_path: Path) -> None:
+def test_the_fingerprint_follows_the_contents(tmp_path):
     found = {load_data(folder=put(tmp_path, CONTENTS)).fingerprint}
     for file in FILES:
         changed = bytearray(CONTENTS[file])
@@ -274,13 +266,13 @@ def test_the_fingerprint_follows_the_contents(tmp_path: Path) -> None:
         (TEST_IMAGES, idx_bytes(np.zeros((0, 28, 28))), "has 0 images"),
     ],
 )
-def test_malformed_files_are_refused(tmp_path: Path, file: str, content: bytes, words: str) -> None:
+def test_malformed_files_are_refused(tmp_path, file, content, words):
     with pytest.raises(ValueError, match=words):
         load_data(folder=put(tmp_path, CONTENTS | {file: content}))
 
 
 @pytest.mark.parametrize("gzipped", [True, False])
-def test_mnist_is_known_by_its_content(tmp_path: Path, mnist: Dataset, gzipped: bool) -> None:
+def test_mnist_is_known_by_its_content(tmp_path, mnist, gzipped):
     folder = put(tmp_path / "a", {file: unpacked(file) for file in FILES}, gzipped=gzipped)
     data = load_data(folder)
     assert (data.name, data.fingerprint) == ("MNIST", mnist.fingerprint)
@@ -293,14 +285,14 @@ def test_mnist_is_known_by_its_content(tmp_path: Path, mnist: Dataset, gzipped: 
 
 
 @pytest.mark.skipif(not FASHION.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
-def test_fashion_mnist_is_known_by_its_content() -> None:
+def test_fashion_mnist_is_known_by_its_content():
     assert load_data(FASHION).name == "FashionMNIST"
     with pytest.raises(DamagedFileError, match="has the files of FashionMNIST, not MNIST's"):
         load_data("MNIST", folder=FASHION)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "header", "empty"])
-def test_damaged_gzip_files_are_errors_with_the_path(tmp_path: Path, damage: str) -> None:
+def test_damaged_gzip_files_are_errors_with_the_path(tmp_path, damage):
     path = put(tmp_path, CONTENTS, gzipped=True) / f"{TRAIN_IMAGES}.gz"
     content = bytearray(path.read_bytes())
     content[0 if damage == "header" else len(content) // 2] ^= 1
@@ -310,7 +302,7 @@ def test_damaged_gzip_files_are_errors_with_the_path(tmp_path: Path, damage: str
 
 
 @pytest.mark.parametrize("gzipped", [False, True])
-def test_a_folders_own_checksums_are_held_against_it(tmp_path: Path, gzipped: bool) -> None:
+def test_a_folders_own_checksums_are_held_against_it(tmp_path, gzipped):
     sums = (f"{hashlib.sha256(data).hexdigest()}  {file}\n" for file, data in CONTENTS.items())
     (tmp_path / "SHA256SUMS").write_text("".join(sums))
     load_data(folder=put(tmp_path, CONTENTS, gzipped=gzipped))
@@ -321,7 +313,7 @@ def test_a_folders_own_checksums_are_held_against_it(tmp_path: Path, gzipped: bo
         load_data(folder=tmp_path)
 
 
-def test_the_bundle_is_mnist() -> None:
+def test_the_bundle_is_mnist():
     lines = (MNIST / "SHA256SUMS").read_text().splitlines()
     for line in lines:
         checksum, file = line.split()
@@ -330,9 +322,7 @@ def test_the_bundle_is_mnist() -> None:
     assert "CC BY-SA 3.0" in (MNIST / "README.md").read_text()
 
 
-def test_a_damaged_bundle_is_an_error_with_its_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_bundle_is_an_error_with_its_path(tmp_path, monkeypatch):
     """Its content is held against its checksums."""
     shutil.copytree(MNIST, tmp_path / "mnist")
     monkeypatch.setattr(known, "MNIST", tmp_path / "mnist")
@@ -344,12 +334,12 @@ def test_a_damaged_bundle_is_an_error_with_its_path(
 
 
 class Server(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
+    def log_message(self, *_):
         pass
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def site(tmp_path, monkeypatch):
     """A server that torchvision takes for FashionMNIST's; its folder."""
     folder = put(tmp_path / "site", CONTENTS, gzipped=True)
     handler = functools.partial(Server, directory=str(folder))
@@ -366,7 +356,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         server.shutdown()
 
 
-def test_downloads_are_kept_checked_and_made_again(cache: Path, site: Path) -> None:
+def test_downloads_are_kept_checked_and_made_again(cache, site):
     data = load_data("FashionMNIST")
     assert data.classes[0] == "T-shirt/top"
     hidden = site.rename(site.with_name("gone"))
@@ -383,7 +373,7 @@ def test_downloads_are_kept_checked_and_made_again(cache: Path, site: Path) -> N
 
 
 @pytest.mark.usefixtures("cache")
-def test_a_row_is_a_data_set(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_is_a_data_set(site, monkeypatch):
     """With the address and the checksums of its files; torchvision need not know it."""
     fashion = torchvision.datasets.FashionMNIST
     md5, names = tuple(md5 for _, md5 in fashion.resources), tuple("abcdefghij")
@@ -402,7 +392,7 @@ def test_a_row_is_a_data_set(site: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 class SilentServer(Server):
     """Says nothing more within a file."""
 
-    def do_GET(self) -> None:
+    def do_GET(self):
         self.connection.settimeout(None)  # in this process the limit is the server's too
         self.send_response(200)
         self.send_header("Content-Length", "1000")
@@ -414,9 +404,7 @@ class SilentServer(Server):
 
 
 @pytest.mark.usefixtures("cache", "site")
-def test_a_silent_server_ends_the_download_and_the_next_begins_anew(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_silent_server_ends_the_download_and_the_next_begins_anew(monkeypatch):
     fashion = torchvision.datasets.FashionMNIST
     monkeypatch.setattr(known, "SILENCE", 0.3)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), SilentServer) as server:
@@ -432,9 +420,7 @@ def test_a_silent_server_ends_the_download_and_the_next_begins_anew(
 
 
 @pytest.mark.usefixtures("cache")
-def test_without_a_network_the_error_says_which_files_to_put_where(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_without_a_network_the_error_says_which_files_to_put_where(monkeypatch):
     # Port 9, discard: nothing listens there.
     monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", ["http://127.0.0.1:9/"])
     with pytest.raises(RuntimeError) as caught:
@@ -457,7 +443,7 @@ print((peak() - before) / 1024)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")
-def test_loading_takes_little_more_memory_than_the_images() -> None:
+def test_loading_takes_little_more_memory_than_the_images():
     done = subprocess.run(
         [sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True
     )

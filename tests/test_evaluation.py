@@ -2,8 +2,6 @@
 
 import math
 import warnings
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 
 from advlib.attacks import fgsm
 from advlib.evaluation import (
@@ -31,7 +29,7 @@ few = settings(max_examples=25)
 seeds = st.integers(0, 2**32 - 1)
 
 
-def case(seed: int, n: int = 23, classes: int = 7) -> tuple[nn.Module, Tensor, Tensor]:
+def case(seed, n=23, classes=7):
     """A linear model, images of 2 x 3 and labels of which about half are predicted."""
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Flatten(), nn.Linear(6, classes))
@@ -42,17 +40,17 @@ def case(seed: int, n: int = 23, classes: int = 7) -> tuple[nn.Module, Tensor, T
     return model, images, labels
 
 
-def softmax(model: nn.Module, images: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
+def softmax(model, images):
     """The model's probabilities by NumPy, in float64."""
     weight, bias = (p.detach().double().numpy() for p in model.parameters())
     powers = np.exp(images.flatten(1).double().numpy() @ weight.T + bias)
-    ratio: np.ndarray[Any, np.dtype[np.float64]] = powers / powers.sum(1, keepdims=True)
+    ratio = powers / powers.sum(1, keepdims=True)
     return ratio
 
 
 @few
 @given(seeds, st.integers(1, 30), st.integers(1, 25), st.sampled_from([2, 5, 7]))
-def test_figures_are_those_of_numpy(seed: int, n: int, batch_size: int, classes: int) -> None:
+def test_figures_are_those_of_numpy(seed, n, batch_size, classes):
     model, images, labels = case(seed, n, classes)
     probability, true = softmax(model, images), labels.numpy()
     confidence, hit = probability.max(1), probability.argmax(1) == true
@@ -74,7 +72,7 @@ def test_figures_are_those_of_numpy(seed: int, n: int, batch_size: int, classes:
     assert counted.top1_error == pytest.approx(found.error)
 
 
-def test_means_are_in_float64() -> None:
+def test_means_are_in_float64():
     linear = nn.Linear(1, 2)
     linear.load_state_dict({"weight": torch.zeros(2, 1), "bias": torch.tensor([0.0, 1.0])})
     n = 100_000  # a float32 sum would be off in the fifth digit
@@ -82,7 +80,7 @@ def test_means_are_in_float64() -> None:
     assert found.confidence == pytest.approx(100 / (1 + math.exp(-1)), rel=1e-12)
 
 
-def test_equal_logits_rank_by_label() -> None:
+def test_equal_logits_rank_by_label():
     labels = torch.arange(7)
     model = nn.Flatten()  # the images are the logits
     assert errors(model, torch.zeros(7, 7), labels) == pytest.approx(
@@ -100,9 +98,7 @@ def test_equal_logits_rank_by_label() -> None:
         ("bcaf", 0.1, ""),
     ],
 )
-def test_a_model_that_has_the_classes_in_another_order_is_told(
-    order: str, right: float, told: str
-) -> None:
+def test_a_model_that_has_the_classes_in_another_order_is_told(order, right, told):
     """Its output j is for the class order[j]; of each class it knows a share of the images."""
     places = torch.arange(400)
     labels = places % 4
@@ -116,14 +112,14 @@ def test_a_model_that_has_the_classes_in_another_order_is_told(
     assert [f"order, {told}, than" in str(each.message) for each in warned] == [True] * bool(told)
 
 
-def test_evaluated_in_the_mode_it_is_given_in() -> None:
+def test_evaluated_in_the_mode_it_is_given_in():
     torch.manual_seed(0)
     model, images, labels = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(6)), *case(0, classes=6)[1:]
     in_training = evaluate(model.train(), images * 3, labels).confidence
     assert in_training != evaluate(model.eval(), images * 3, labels).confidence
 
 
-def test_transfer_has_models_under_test_in_rows_and_attacked_in_columns() -> None:
+def test_transfer_has_models_under_test_in_rows_and_attacked_in_columns():
     first, images, labels = case(0)
     models = {"first": first, "second": case(1)[0], "third": case(2)[0]}
     found = transfer(models, images, labels, 0.4, batch_size=5)
@@ -142,12 +138,12 @@ def test_transfer_has_models_under_test_in_rows_and_attacked_in_columns() -> Non
         assert not np.allclose(table, table.T)
 
 
-def test_transfer_is_under_an_attack_of_ones_own() -> None:
+def test_transfer_is_under_an_attack_of_ones_own():
     """It is made once for each model attacked, and gets what `fgsm` gets."""
     images, labels, calls = torch.rand(6, 2, 3), torch.arange(6) % 4, []
     models = {name: nn.Sequential(nn.Flatten(), nn.Linear(6, 4)) for name in "ab"}
 
-    def turn(model: nn.Module, images: Tensor, *given: Any, batch_size: int) -> Tensor:
+    def turn(model, images, *given, batch_size):
         calls.append((model, given, batch_size))
         return images.flip(0)
 
@@ -159,14 +155,14 @@ def test_transfer_is_under_an_attack_of_ones_own() -> None:
     assert [*found.error.loc["a"]] == [expected] * 2
 
 
-def test_transfer_undoes_what_an_attack_of_ones_own_does() -> None:
+def test_transfer_undoes_what_an_attack_of_ones_own_does():
     """It works in place and leaves the model in training mode, where dropout is at work."""
     images, labels = torch.rand(6, 2, 3), torch.arange(6) % 4
     models = {
         name: nn.Sequential(nn.Flatten(), nn.Dropout(0.9), nn.Linear(6, 4)).eval() for name in "ab"
     }
 
-    def spoil(model: nn.Module, images: Tensor, *_: Any, **__: Any) -> Tensor:
+    def spoil(model, images, *_, **__):
         model.train()
         return images.add_(0.1)
 
@@ -178,7 +174,7 @@ def test_transfer_undoes_what_an_attack_of_ones_own_does() -> None:
         transfer(models, images, labels, 0.05, attack=spoil)
 
 
-def test_transfer_is_at_a_tenth_by_default() -> None:
+def test_transfer_is_at_a_tenth_by_default():
     model, images, labels = case(0)
     models = {"first": model, "second": case(1)[0]}
     found, expected = transfer(models, images, labels), transfer(models, images, labels, 0.1)
@@ -196,9 +192,7 @@ def test_transfer_is_at_a_tenth_by_default() -> None:
          [2, 10, 10, 3, 10, 10, 3]),
     ],
 )  # fmt: skip
-def test_no_batch_is_larger_than_asked_for_and_each_image_is_run_once(
-    run: Callable[..., object], expected: list[int]
-) -> None:
+def test_no_batch_is_larger_than_asked_for_and_each_image_is_run_once(run, expected):
     """Memory and time: the figures do not tell."""
     model, images, labels = case(0)
     sizes = []
@@ -209,7 +203,7 @@ def test_no_batch_is_larger_than_asked_for_and_each_image_is_run_once(
 
 @settings(max_examples=100)
 @given(st.integers(1, 10**6), st.floats(0, 1), st.floats(0.01, 0.999))
-def test_wilson_interval_is_scipys(n: int, share: float, level: float) -> None:
+def test_wilson_interval_is_scipys(n, share, level):
     from scipy.stats import binomtest
 
     count = round(share * n)
@@ -219,21 +213,21 @@ def test_wilson_interval_is_scipys(n: int, share: float, level: float) -> None:
     assert 0 <= low <= 100 * count / n <= high <= 100
 
 
-def test_wilson_interval_stays_within_0_and_100_percent() -> None:
+def test_wilson_interval_stays_within_0_and_100_percent():
     for n in range(1, 60):  # for some, rounding alone would go past the ends
         assert wilson_interval(0, n)[0] == 0
         assert wilson_interval(n, n)[1] == 100
 
 
-def test_wilson_interval_takes_numpy_numbers() -> None:
-    found = wilson_interval(np.int64(3), np.int32(8), np.float32(0.5))  # type: ignore[arg-type]
+def test_wilson_interval_takes_numpy_numbers():
+    found = wilson_interval(np.int64(3), np.int32(8), np.float32(0.5))
     assert found == pytest.approx(wilson_interval(3, 8, 0.5))
     assert pd.Series(found).dtype == np.float64
 
 
 @few
 @given(seeds)
-def test_the_calibration_error_is_that_of_the_definition(seed: int) -> None:
+def test_the_calibration_error_is_that_of_the_definition(seed):
     """Each image by itself in its bin, in plain Python."""
     random = np.random.default_rng(seed)
     certain, correct = random.uniform(0, 1, 200), random.integers(0, 2, 200)
@@ -247,7 +241,7 @@ def test_the_calibration_error_is_that_of_the_definition(seed: int) -> None:
     assert found == pytest.approx(100 * total / 200)
 
 
-def test_the_bins_hold_every_image_once() -> None:
+def test_the_bins_hold_every_image_once():
     edges = torch.arange(1, 16, dtype=torch.float64) / 15
     bins = measure_reliability(torch.tensor([1e-9, *edges]), torch.ones(16) == 1)
     assert bins["n"].tolist() == [2] + [1] * 14
@@ -256,7 +250,7 @@ def test_the_bins_hold_every_image_once() -> None:
 
 @few
 @given(seeds, st.integers(2, 60))
-def test_bins_are_merged_until_each_has_enough(seed: int, least: int) -> None:
+def test_bins_are_merged_until_each_has_enough(seed, least):
     random = np.random.default_rng(seed)
     certain, correct = random.beta(5, 1, 100), random.integers(0, 2, 100)
     pair = torch.from_numpy(certain), torch.from_numpy(correct) == 1
@@ -273,7 +267,7 @@ def test_bins_are_merged_until_each_has_enough(seed: int, least: int) -> None:
     ]
 
 
-def test_logits_along_the_gradient_are_those_of_the_changed_images() -> None:
+def test_logits_along_the_gradient_are_those_of_the_changed_images():
     model, images, labels = case(0)
     found = follow_gradient(model, images, labels, [-0.2, 0.0, 0.3], batch_size=4)
     for at, size in ((1, 0.0), (2, 0.3)):
@@ -284,7 +278,7 @@ def test_logits_along_the_gradient_are_those_of_the_changed_images() -> None:
 
 @few
 @given(seeds)
-def test_linearity_is_that_of_numpys_straight_lines(seed: int) -> None:
+def test_linearity_is_that_of_numpys_straight_lines(seed):
     random = np.random.default_rng(seed)
     x, logits = np.sort(random.uniform(0, 1, 9)), random.normal(size=(4, 9, 3))
     left = [sum(np.polyfit(x, one, 1, full=True)[1]) for one in logits]
@@ -297,6 +291,6 @@ def test_linearity_is_that_of_numpys_straight_lines(seed: int) -> None:
     )
 
 
-def test_risk_is_the_error_on_the_most_confident() -> None:
+def test_risk_is_the_error_on_the_most_confident():
     certain, correct = torch.tensor([0.5, 0.9, 0.7, 0.7]), torch.tensor([1, 1, 0, 1]) == 1
     assert measure_risk(certain, correct).tolist() == pytest.approx([0, 50, 100 / 3, 25])

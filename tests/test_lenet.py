@@ -1,13 +1,11 @@
 """LeNet against its own layers, and the architecture table against the slides' and gradients."""
 
-from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
 
 import pytest
 import torch
 from engine import Plain, same_bits, threads
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import conv2d
 from torch.nn.utils import parametrizations, prune
 
@@ -32,7 +30,7 @@ param mem   n/a    2KB     0B      98KB    0B      2MB     0B      20KB    0B
 """
 
 
-def test_the_architecture_table_is_the_slides_cell_by_cell() -> None:
+def test_the_architecture_table_is_the_slides_cell_by_cell():
     table = advlib.architecture_table(advlib.LeNet())
     lines = SLIDES.strip().splitlines()
     assert list(table.index) == [line[:12].strip() for line in lines]
@@ -41,8 +39,7 @@ def test_the_architecture_table_is_the_slides_cell_by_cell() -> None:
         assert [str(cell) for cell in cells] == line[12:].split(), name
 
 
-Shape = tuple[int, int, int]
-SEQUENCES: dict[str, tuple[Shape, list[nn.Module]]] = {
+SEQUENCES = {
     "padding": (
         (3, 64, 64),
         [
@@ -79,13 +76,13 @@ SEQUENCES: dict[str, tuple[Shape, list[nn.Module]]] = {
 }
 
 
-def centres(layers: list[nn.Module], shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
+def centres(layers, shape):
     """Size, first centre and stride of the receptive field: the pixels that outputs depend on.
 
     Each layer is a convolution with ones, with its geometry: no influence cancels or is hidden.
     """
     pixels = torch.zeros(1, 1, *shape[1:], dtype=torch.float64, requires_grad=True)
-    features: Tensor = pixels
+    features = pixels
     for layer in layers:
         if not isinstance(layer, nn.ReLU):
             assert isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d)
@@ -100,7 +97,7 @@ def centres(layers: list[nn.Module], shape: Shape) -> tuple[Tensor, Tensor, Tens
             )
     middle = torch.tensor(features.shape[2:]) // 2
 
-    def extent(row: int, column: int) -> tuple[Tensor, Tensor]:
+    def extent(row, column):
         (influence,) = torch.autograd.grad(features[0, 0, row, column], pixels, retain_graph=True)
         where = influence[0, 0].nonzero()
         return where.min(0).values, where.max(0).values
@@ -111,14 +108,14 @@ def centres(layers: list[nn.Module], shape: Shape) -> tuple[Tensor, Tensor, Tens
     return high - low + 1, (low + high) / 2 + 1 - middle * stride, stride
 
 
-def cell(pair: Tensor | torch.Size) -> str:
+def cell(pair):
     high, wide = (f"{float(value):g}" for value in pair)
     return high if high == wide else f"{high}x{wide}"
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @pytest.mark.parametrize("name", SEQUENCES)
-def test_the_table_of_other_sequences(name: str) -> None:
+def test_the_table_of_other_sequences(name):
     shape, layers = SEQUENCES[name]
     table = advlib.architecture_table(layers, shape).astype(str)
     data = torch.zeros(1, *shape)
@@ -132,7 +129,7 @@ def test_the_table_of_other_sequences(name: str) -> None:
     assert table.equals(advlib.architecture_table(nn.Sequential(*layers), shape).astype(str))
 
 
-def test_cells_of_other_sequences() -> None:
+def test_cells_of_other_sequences():
     """What no gradient tells, worked out by hand."""
     groups = advlib.architecture_table(SEQUENCES["groups"][1], (4, 31, 33))
     assert groups[1].tolist()[:7] == ["conv", "layer1", 3, 2, 8, 1, 0]
@@ -146,7 +143,7 @@ def test_cells_of_other_sequences() -> None:
     assert [dilated.at["pad", number] for number in range(6)] == ["n/a", 2, 0, 2, 0, 0]
 
 
-def test_initial_weights() -> None:
+def test_initial_weights():
     before = torch.get_rng_state()
     model = advlib.LeNet(seed=3)
     assert torch.equal(torch.get_rng_state(), before)
@@ -166,7 +163,7 @@ def test_initial_weights() -> None:
         assert ours.ndim == 1 or (ours == theirs).double().mean() < 1e-4
 
 
-def gradients(model: nn.Module, images: Tensor) -> list[Tensor]:
+def gradients(model, images):
     """The logits, and the gradients of a fixed weighted sum of them."""
     leaf = images.clone().requires_grad_()
     logits = model(leaf)
@@ -175,7 +172,7 @@ def gradients(model: nn.Module, images: Tensor) -> list[Tensor]:
     return [logits, *torch.autograd.grad((logits * weights.to(logits.dtype)).sum(), wanted)]
 
 
-def random_images(n: int) -> Tensor:
+def random_images(n):
     return torch.rand(n, 1, 28, 28, generator=torch.Generator().manual_seed(n))
 
 
@@ -184,9 +181,7 @@ def random_images(n: int) -> Tensor:
 )
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("n", [1, 6, 7, 100])
-def test_the_fast_passes_agree_with_the_layers(
-    n: int, number: int, dtype: torch.dtype, tolerance: float
-) -> None:
+def test_the_fast_passes_agree_with_the_layers(n, number, dtype, tolerance):
     model, images = advlib.LeNet(seed=1).to(dtype), random_images(n).to(dtype)
     with threads(number):
         fast, plain = gradients(model, images), gradients(Plain(model), images)
@@ -195,13 +190,13 @@ def test_the_fast_passes_agree_with_the_layers(
         assert (ours - theirs).norm() <= tolerance * theirs.norm()
 
 
-def test_a_single_layer_is_a_table_of_one() -> None:
+def test_a_single_layer_is_a_table_of_one():
     layer = nn.Conv2d(1, 20, 5)
     assert advlib.architecture_table(layer).equals(advlib.architecture_table([layer]))
 
 
 @pytest.mark.parametrize("layout", ["no_grad", "inference", "channels_last", "strided", "turned"])
-def test_other_modes_and_layouts_give_the_same_logits(layout: str) -> None:
+def test_other_modes_and_layouts_give_the_same_logits(layout):
     model, images = advlib.LeNet(), random_images(6)
     expected = model(images).detach()
     wide = torch.zeros(12, 2, 28, 56)
@@ -221,7 +216,7 @@ def test_other_modes_and_layouts_give_the_same_logits(layout: str) -> None:
 
 
 @pytest.mark.parametrize("frozen", [[0], [2], [4], [0, 2], [2, 4, 6]])
-def test_gradients_of_some_parameters_only(frozen: list[int]) -> None:
+def test_gradients_of_some_parameters_only(frozen):
     model, images = advlib.LeNet().double(), random_images(3).double()
     for name, parameter in model.named_parameters():
         trained = name == "layers.2.bias" or int(name.split(".")[1]) not in frozen
@@ -234,7 +229,7 @@ def test_gradients_of_some_parameters_only(frozen: list[int]) -> None:
         assert (a - b).norm() <= 1e-12 * b.norm()
 
 
-def second_derivatives(model: nn.Module, images: Tensor) -> list[Tensor]:
+def second_derivatives(model, images):
     """Of the penalty on the gradient with respect to the images, and of one on the parameters'."""
     images = images.clone().requires_grad_()
     parameters = [*model.parameters()]
@@ -244,7 +239,7 @@ def second_derivatives(model: nn.Module, images: Tensor) -> list[Tensor]:
     return [*found, *torch.autograd.grad(penalty, [images, *parameters])]
 
 
-def test_second_derivatives_are_the_layers() -> None:
+def test_second_derivatives_are_the_layers():
     model, images = advlib.LeNet().double(), random_images(3).double()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -255,11 +250,11 @@ def test_second_derivatives_are_the_layers() -> None:
         assert (a - b).norm() <= 1e-9 * b.norm()
 
 
-def test_what_follows_the_operations_sees_the_layers() -> None:
+def test_what_follows_the_operations_sees_the_layers():
     """`torch.func`, `torch.export` and `torch.jit.trace` cannot look into the fast path."""
     model, images = advlib.LeNet(), random_images(3)
     expected = Plain(model)(images)
-    traced: Any = torch.jit.trace(model, images)  # type: ignore[no-untyped-call]
+    traced = torch.jit.trace(model, images)
     shapes = ({0: torch.export.Dim("n", min=1, max=1024)},)
     exported = torch.export.export(model, (images,), dynamic_shapes=shapes).module()
     for other in (traced, exported):
@@ -270,53 +265,53 @@ def test_what_follows_the_operations_sees_the_layers() -> None:
     torch.testing.assert_close(gradient, wanted)
 
 
-def test_other_numbers_of_classes_and_no_images() -> None:
+def test_other_numbers_of_classes_and_no_images():
     assert advlib.LeNet(classes=3)(random_images(2)).shape == (2, 3)
     assert advlib.LeNet()(random_images(0)).shape == (0, 10)
 
 
-def _replace_a_pooling(model: advlib.LeNet) -> None:
+def _replace_a_pooling(model):
     model.layers[1] = nn.AvgPool2d(2)
 
 
-def _prune(model: advlib.LeNet) -> None:
-    prune.l1_unstructured(model.layers[2], "weight", amount=0.9)  # type: ignore[no-untyped-call]
+def _prune(model):
+    prune.l1_unstructured(model.layers[2], "weight", amount=0.9)
 
 
-def _hook(model: advlib.LeNet) -> None:
+def _hook(model):
     model.layers[2].register_forward_hook(lambda _, given, found: 2 * found)
 
 
-def _parametrize(model: advlib.LeNet) -> None:
-    layer: Any = parametrizations.weight_norm(model.layers[4])
+def _parametrize(model):
+    layer = parametrizations.weight_norm(model.layers[4])
     with torch.no_grad():
         layer.parametrizations.weight.original0.mul_(2)
 
 
-def _pad(model: advlib.LeNet) -> None:
+def _pad(model):
     conv = nn.Conv2d(20, 50, 5, padding="same")
     model.layers[2], model.layers[3] = conv, nn.MaxPool2d(3)
 
 
-def _drop(model: advlib.LeNet) -> None:
+def _drop(model):
     model.layers.insert(6, nn.Dropout(0.0))
 
 
-def _override(model: advlib.LeNet) -> None:
+def _override(model):
     model.layers[5].forward = lambda given: given.relu() * 2
 
 
-def _take_another_of_the_name(model: advlib.LeNet) -> None:
+def _take_another_of_the_name(model):
     class ReLU(nn.ReLU):
-        def forward(self, input: Tensor) -> Tensor:
+        def forward(self, input):
             return super().forward(input) * 2
 
     model.layers[5] = ReLU()
 
 
-def _reshape_a_weight(model: advlib.LeNet) -> None:
+def _reshape_a_weight(model):
     """Of half the size, over what is then the upper left of the features."""
-    layer: Any = model.layers[4]
+    layer = model.layers[4]
     layer.weight = nn.Parameter(layer.weight[:, :, :3, :3].detach().clone())
     model.layers[6] = nn.Sequential(model.layers[6], nn.AdaptiveAvgPool2d(1))
 
@@ -326,9 +321,7 @@ CHANGES += [_override, _take_another_of_the_name, _reshape_a_weight]
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_layers_that_are_not_as_built_are_called_themselves(
-    change: Callable[[advlib.LeNet], None],
-) -> None:
+def test_layers_that_are_not_as_built_are_called_themselves(change):
     model, images = advlib.LeNet(), random_images(3)
     before = model(images)
     change(model)
@@ -337,7 +330,7 @@ def test_layers_that_are_not_as_built_are_called_themselves(
     assert change is _drop or not torch.allclose(before, expected, rtol=1e-3)
 
 
-def test_hooks_on_all_modules_are_called() -> None:
+def test_hooks_on_all_modules_are_called():
     model, images, seen = advlib.LeNet(), random_images(3), []
     hooked = nn.modules.module.register_module_forward_hook(
         lambda module, given, found: seen.append(type(module).__name__)
@@ -351,7 +344,7 @@ def test_hooks_on_all_modules_are_called() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_is_computed_layer_by_layer(dtype: torch.dtype) -> None:
+def test_half_precision_is_computed_layer_by_layer(dtype):
     """What is faster rounds more."""
     model, images = advlib.LeNet().to(dtype), random_images(5).to(dtype)
     assert torch.equal(model(images), model.layers(images).flatten(1))
@@ -360,7 +353,7 @@ def test_half_precision_is_computed_layer_by_layer(dtype: torch.dtype) -> None:
         assert torch.equal(model(images), model.layers(images).flatten(1))
 
 
-def test_torchs_default_device_makes_no_difference() -> None:
+def test_torchs_default_device_makes_no_difference():
     expected = advlib.LeNet(seed=3).state_dict(), advlib.pretrained("mixed").state_dict()
     with torch.device("meta"):
         found = advlib.LeNet(seed=3).state_dict(), advlib.pretrained("mixed").state_dict()

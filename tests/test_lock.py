@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -21,21 +20,21 @@ MAC = {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine"
 CUDA = ("nvidia-", "cuda-", "triton")
 
 
-def lock_lines() -> list[str]:
+def lock_lines():
     lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
-def pins(machine: dict[str, str], python: str = "3.11") -> dict[str, str]:
+def pins(machine, python="3.11"):
     """Return what the lock installs on a machine: versions by name."""
-    environment: dict[str, Any] = {
+    environment = {
         **default_environment(),
         **machine,
         "os_name": "posix",
         "python_version": python,
         "python_full_version": f"{python}.7",
     }
-    found: dict[str, str] = {}
+    found = {}
     for requirement in map(Requirement, lock_lines()):
         if requirement.marker is None or requirement.marker.evaluate(environment):
             name = canonicalize_name(requirement.name)
@@ -44,17 +43,17 @@ def pins(machine: dict[str, str], python: str = "3.11") -> dict[str, str]:
     return found
 
 
-def project() -> dict[str, Any]:
-    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    return table["project"]  # type: ignore[no-any-return]
+def project():
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return table["project"]
 
 
-def declared(*extras: str) -> list[Requirement]:
+def declared(*extras):
     lists = [project()["dependencies"], *(project()["optional-dependencies"][e] for e in extras)]
     return [Requirement(text) for text in itertools.chain(*lists)]
 
 
-def test_every_line_of_the_lock_is_an_exact_pin() -> None:
+def test_every_line_of_the_lock_is_an_exact_pin():
     """With no index, address or option among them."""
     for line in lock_lines():
         assert re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*( ; .+)?", line), line
@@ -62,7 +61,7 @@ def test_every_line_of_the_lock_is_an_exact_pin() -> None:
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
-def test_a_mac_asks_for_no_cuda_package_and_linux_does(python: str) -> None:
+def test_a_mac_asks_for_no_cuda_package_and_linux_does(python):
     mac, linux = pins(MAC, python), pins(LINUX, python)
     assert not [name for name in mac if name.startswith(CUDA)]
     assert {"nvidia-cublas", "nvidia-cudnn-cu13", "triton"} <= set(linux)
@@ -72,7 +71,7 @@ def test_a_mac_asks_for_no_cuda_package_and_linux_does(python: str) -> None:
 
 
 @pytest.mark.parametrize("machine", [LINUX, MAC])
-def test_the_lock_holds_all_that_the_project_declares(machine: dict[str, str]) -> None:
+def test_the_lock_holds_all_that_the_project_declares(machine):
     found = pins(machine)
     for requirement in declared(*project()["optional-dependencies"]):
         version = found[canonicalize_name(requirement.name)]
@@ -91,7 +90,7 @@ IMPORT_NAMES = {
 @pytest.mark.parametrize(
     ("folder", "extras"), [("advlib", ["report"]), ("tests", ["report", "test"])]
 )
-def test_what_is_imported_is_declared(folder: str, extras: list[str]) -> None:
+def test_what_is_imported_is_declared(folder, extras):
     names = {canonicalize_name(requirement.name) for requirement in declared(*extras)}
     own = {path.stem for place in ("tests", ".make") for path in (ROOT / place).rglob("*")}
     own.add("advlib")
@@ -101,7 +100,7 @@ def test_what_is_imported_is_declared(folder: str, extras: list[str]) -> None:
             assert canonicalize_name(name) in names, f"{path} imports {top}"
 
 
-def imports(path: Path) -> set[str]:
+def imports(path):
     """Return the top-level packages that a file imports."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -112,7 +111,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def test_conda_installs_from_the_same_lock() -> None:
+def test_conda_installs_from_the_same_lock():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     *conda, by_pip = environment["dependencies"]
     assert by_pip == {"pip": ["-r requirements.lock", "-e ."]}
@@ -120,7 +119,7 @@ def test_conda_installs_from_the_same_lock() -> None:
     assert {re.split("[=<>]", text)[0] for text in conda} == {"python", "pip", "make"}
 
 
-def test_the_package_carries_its_data() -> None:
+def test_the_package_carries_its_data():
     """Every file of the package is matched by the package data's patterns, or is Python."""
     table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = table["tool"]["setuptools"]["package-data"]["advlib"]
@@ -132,13 +131,13 @@ def test_the_package_carries_its_data() -> None:
             assert path in carried, path
 
 
-def test_citation() -> None:
+def test_citation():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == project()["version"]
     assert citation["license"] == project()["license"]
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git repository")
-def test_git_ignores_no_source() -> None:
+def test_git_ignores_no_source():
     command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout == b""

@@ -1,19 +1,16 @@
 """advlib.methods: each method's gradients and outcomes against their definitions, in float64."""
 
-from collections.abc import Callable, Iterator, Sequence
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from advlib.attacks import fgsm
 from advlib.methods import (
     METHODS,
     Batch,
-    Step,
     ranks,
     shuffled,
     shuffled_among_adversarial,
@@ -29,7 +26,7 @@ every_method = pytest.mark.parametrize("method", METHODS)
 N, CLASSES = 12, 7
 
 
-def case(seed: int) -> tuple[nn.Sequential, Batch]:
+def case(seed):
     """A float64 network and a minibatch; some of its images are told to be adversarial ones."""
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Flatten(), nn.Linear(6, 9), nn.Tanh(), nn.Linear(9, CLASSES)).double()
@@ -37,25 +34,25 @@ def case(seed: int) -> tuple[nn.Sequential, Batch]:
     return model, Batch(images, torch.randint(CLASSES, (N,)), torch.arange(N) % 3 == 0)
 
 
-def run(method: str, model: nn.Module, batch: Batch, epsilon: float, alpha: float) -> Step:
+def run(method, model, batch, epsilon, alpha):
     torch.manual_seed(7)  # of the random start that some draw
     row = METHODS[method]
     return row.step(model, batch, row.settings(epsilon=epsilon, alpha=alpha))
 
 
-def mean_loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+def mean_loss(model, images, labels):
     """The mean of the negative logarithms of the labels' probabilities."""
-    chances: Tensor = model(images).softmax(1)
+    chances = model(images).softmax(1)
     return -chances[torch.arange(len(labels)), labels].log().mean()
 
 
-def plain_fgsm(model: nn.Module, batch: Batch, epsilon: float) -> Tensor:
+def plain_fgsm(model, batch, epsilon):
     leaf = batch.images.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(mean_loss(model, leaf, batch.labels), leaf)
     return batch.images + epsilon * gradient.sign()
 
 
-def plain_pgd(model: nn.Module, batch: Batch, epsilon: float, steps: int, size: float) -> Tensor:
+def plain_pgd(model, batch, epsilon, steps, size):
     """The images after so many steps from a random start, each cut to epsilon."""
     torch.manual_seed(7)
     images = batch.images + epsilon * (2 * torch.rand_like(batch.images) - 1)
@@ -66,13 +63,13 @@ def plain_pgd(model: nn.Module, batch: Batch, epsilon: float, steps: int, size: 
 
 
 # How the adversarial images of a method are made, where it is not by one step.
-ATTACKS: dict[str, Callable[[nn.Module, Batch, float], Tensor]] = {
+ATTACKS = {
     "fast": lambda model, batch, epsilon: plain_pgd(model, batch, epsilon, 1, 1.25),
     "pgd": lambda model, batch, epsilon: plain_pgd(model, batch, epsilon, 10, 0.25),
 }
 # What each trains on: the objective whose gradient it gives, of the clean loss, the adversarial
 # loss and alpha. The epoch-wise images are adversarial before they come to the method.
-OBJECTIVES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+OBJECTIVES = {
     "standard": lambda clean, attacked, alpha: clean,
     "mixed": lambda clean, attacked, alpha: clean + attacked,
     "adversarial": lambda clean, attacked, alpha: alpha * clean + (1 - alpha) * attacked,
@@ -82,16 +79,14 @@ OBJECTIVES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
 }
 
 
-def assert_close(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> None:
+def assert_close(ours, theirs):
     torch.testing.assert_close(list(ours), list(theirs), rtol=1e-9, atol=1e-12)
 
 
 @every_method
 @few
 @given(seeds, epsilons, alphas)
-def test_the_gradients_are_those_of_the_definition(
-    method: str, seed: int, epsilon: float, alpha: float
-) -> None:
+def test_the_gradients_are_those_of_the_definition(method, seed, epsilon, alpha):
     model, batch = case(seed)
     attacked = ATTACKS.get(method, plain_fgsm)(model, batch, epsilon)
     clean_loss, loss = (mean_loss(model, x, batch.labels) for x in (batch.images, attacked))
@@ -103,14 +98,12 @@ def test_the_gradients_are_those_of_the_definition(
 @every_method
 @few
 @given(seeds, epsilons)
-def test_the_outcomes_are_objective_and_rank_of_each_image(
-    method: str, seed: int, epsilon: float
-) -> None:
+def test_the_outcomes_are_objective_and_rank_of_each_image(method, seed, epsilon):
     model, batch = case(seed)
     step = run(method, model, batch, epsilon, 0.3)
     told = batch.perturbed
     assert told is not None
-    expected: list[tuple[Tensor, Tensor] | None] = [(batch.images, batch.labels), None]
+    expected = [(batch.images, batch.labels), None]
     if method == "mixed-epochwise":
         expected = [(batch.images[chosen], batch.labels[chosen]) for chosen in (~told, told)]
     elif method in ATTACKS:
@@ -132,21 +125,21 @@ def test_the_outcomes_are_objective_and_rank_of_each_image(
 class Idle(nn.Module):
     """A network with a parameter that takes no part and one that is not trained."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
         self.idle = nn.Parameter(torch.ones(3))
         self.fixed = nn.Parameter(torch.ones(6), requires_grad=False)
         self.linear = nn.Linear(6, CLASSES)
-        self.wanted: list[bool] = []
+        self.wanted = []
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images):
         self.wanted.append(images.requires_grad)
-        logits: Tensor = self.linear(self.fixed * images.flatten(1))
+        logits = self.linear(self.fixed * images.flatten(1))
         return logits
 
 
 @every_method
-def test_a_gradient_for_each_trained_parameter_and_no_other(method: str) -> None:
+def test_a_gradient_for_each_trained_parameter_and_no_other(method):
     """Zero for one that takes no part; the gradients are returned, none is left in the model.
 
     Images are differentiated only for the perturbation: that is a good part of a step's time.
@@ -167,7 +160,7 @@ def test_a_gradient_for_each_trained_parameter_and_no_other(method: str) -> None
 
 @few
 @given(seeds, st.integers(1, 9))
-def test_ranks_are_the_places_in_a_stable_order(seed: int, classes: int) -> None:
+def test_ranks_are_the_places_in_a_stable_order(seed, classes):
     torch.manual_seed(seed)
     logits = torch.randint(3, (20, classes)).float()  # many are equal
     labels = torch.randint(classes, (20,))
@@ -178,14 +171,12 @@ def test_ranks_are_the_places_in_a_stable_order(seed: int, classes: int) -> None
     assert torch.equal(found, expected)
 
 
-def test_ranks_are_computed_where_the_logits_are() -> None:
+def test_ranks_are_computed_where_the_logits_are():
     logits, labels = torch.empty(4, 3, device="meta"), torch.empty(4, 1, device="meta")
     assert ranks(logits, labels[:, 0].long()).device.type == "meta"
 
 
-def epoch(
-    batches: Callable[..., Iterator[Batch]], seed: int
-) -> tuple[nn.Module, Batch, list[Batch], Tensor]:
+def epoch(batches, seed):
     """A model, its images, an epoch's minibatches of 5 of them, and a permutation of as many."""
     model, whole = case(seed)
     drawn = torch.Generator().manual_seed(seed)
@@ -197,7 +188,7 @@ def epoch(
 
 @few
 @given(seeds)
-def test_an_epoch_goes_through_all_images_once_in_the_generators_order(seed: int) -> None:
+def test_an_epoch_goes_through_all_images_once_in_the_generators_order(seed):
     _, whole, found, order = epoch(shuffled, seed)
     assert [len(batch.images) for batch in found] == [5, 5, 2]
     assert all(batch.perturbed is None for batch in found)
@@ -207,7 +198,7 @@ def test_an_epoch_goes_through_all_images_once_in_the_generators_order(seed: int
 
 @few
 @given(seeds)
-def test_an_epochwise_epoch_has_each_image_twice_clean_and_attacked_at_its_start(seed: int) -> None:
+def test_an_epochwise_epoch_has_each_image_twice_clean_and_attacked_at_its_start(seed):
     model, whole, found, order = epoch(shuffled_among_adversarial, seed)
     both = torch.cat([whole.images, plain_fgsm(model, whole, 0.2)])
     assert [len(batch.images) for batch in found] == [5, 5, 5, 5, 4]
@@ -217,7 +208,7 @@ def test_an_epochwise_epoch_has_each_image_twice_clean_and_attacked_at_its_start
     torch.testing.assert_close(torch.cat([batch.images for batch in found]), both[order])
 
 
-def test_an_epochwise_epoch_is_attacked_with_the_direction_of_the_other_trainings() -> None:
+def test_an_epochwise_epoch_is_attacked_with_the_direction_of_the_other_trainings():
     """The log-loss's in single precision, which an over-confident model does not have."""
     model, whole = case(0)
     model.float()
@@ -232,7 +223,7 @@ def test_an_epochwise_epoch_is_attacked_with_the_direction_of_the_other_training
     order = torch.randperm(2 * N, generator=torch.Generator())
     of = order[batch.perturbed] - N
 
-    def attack(loss: str) -> Tensor:
+    def attack(loss):
         return fgsm(model, images, labels, 0.2, loss=loss)[of]
 
     assert torch.equal(batch.images[batch.perturbed], attack("log-loss"))

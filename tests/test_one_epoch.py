@@ -8,7 +8,6 @@ weights are the same bits on the kind of processor that they were trained on.
 
 import platform
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -29,7 +28,7 @@ FIGURES = [
 ]
 
 
-def train(method: str) -> dict[str, Any]:
+def train(method):
     """Train an epoch on the first 2,000 images, from the weights of seed 0."""
     data = advlib.load_data("MNIST", images=2000)
     model = begin(method, data, 0)
@@ -46,7 +45,7 @@ def train(method: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
-def test_an_epoch_gives_what_it_gave(method: str) -> None:
+def test_an_epoch_gives_what_it_gave(method):
     expected = pd.read_csv(PATH, index_col="method").loc[method]
     found = train(method)
     for name in FIGURES:

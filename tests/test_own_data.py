@@ -5,9 +5,6 @@ import hashlib
 import shutil
 import struct
 import zlib
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +12,11 @@ import torch
 from folders import idx_bytes, put_idx, put_pictures
 from PIL import Image
 
-from advlib.data import Dataset, load_data
+from advlib.data import load_data
 from advlib.data.pictures import order_evenly
 
 
-def same(first: Dataset, second: Dataset) -> bool:
+def same(first, second):
     parts = ("train", "validation", "test")
     return first.fingerprint == second.fingerprint and all(
         torch.equal(getattr(getattr(first, p), k), getattr(getattr(second, p), k))
@@ -28,7 +25,7 @@ def same(first: Dataset, second: Dataset) -> bool:
     )
 
 
-def test_pictures_are_their_pixels_less_the_mean_image(tmp_path: Path) -> None:
+def test_pictures_are_their_pixels_less_the_mean_image(tmp_path):
     folder = put_pictures(tmp_path / "my data")
     data = load_data(folder)
     assert (data.name, data.classes) == ("my data", ("ant", "bee", "cat & dog"))
@@ -53,7 +50,7 @@ def test_pictures_are_their_pixels_less_the_mean_image(tmp_path: Path) -> None:
     assert data.epsilon_in_pixels(0.1) == 0.1
 
 
-def test_every_beginning_has_each_class_by_its_share(tmp_path: Path) -> None:
+def test_every_beginning_has_each_class_by_its_share(tmp_path):
     folder = put_pictures(tmp_path)
     for path in sorted((folder / "train" / "bee").iterdir())[20:]:
         path.unlink()
@@ -69,14 +66,14 @@ def test_every_beginning_has_each_class_by_its_share(tmp_path: Path) -> None:
     assert torch.equal(few.validation.images, data.validation.images)
 
 
-def test_a_sample_of_a_folder_of_ten_equal_classes_has_all_ten(tmp_path: Path) -> None:
+def test_a_sample_of_a_folder_of_ten_equal_classes_has_all_ten(tmp_path):
     names = tuple("abcdefghij")
     data = load_data(put_pictures(tmp_path, names, train=4, test=7, shape=(4, 4)))
     for n in (10, 20, 50):
         assert data.test.sample(n).labels.bincount().tolist() == [n // 10] * 10
 
 
-def test_names_of_files_and_of_the_folder_decide_nothing(tmp_path: Path) -> None:
+def test_names_of_files_and_of_the_folder_decide_nothing(tmp_path):
     folder = put_pictures(tmp_path / "a")
     data = load_data(folder)
     shutil.copytree(folder, tmp_path / "b")
@@ -86,7 +83,7 @@ def test_names_of_files_and_of_the_folder_decide_nothing(tmp_path: Path) -> None
     assert same(load_data(tmp_path / "b"), data)
 
 
-def test_one_changed_pixel_is_other_data(tmp_path: Path) -> None:
+def test_one_changed_pixel_is_other_data(tmp_path):
     folder = put_pictures(tmp_path)
     data = load_data(folder)
     path = folder / "test" / "bee" / "3.png"
@@ -97,7 +94,7 @@ def test_one_changed_pixel_is_other_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("gzipped", [False, True])
-def test_idx_files_of_any_size_and_labels_from_one(tmp_path: Path, gzipped: bool) -> None:
+def test_idx_files_of_any_size_and_labels_from_one(tmp_path, gzipped):
     data = load_data(put_idx(tmp_path, gzipped=gzipped))
     assert data.classes == tuple(map(str, range(1, 27)))
     assert [len(part) for part in (data.train, data.validation, data.test)] == [234, 26, 78]
@@ -108,27 +105,27 @@ def test_idx_files_of_any_size_and_labels_from_one(tmp_path: Path, gzipped: bool
     assert same(load_data(put_idx(plain)), data)
 
 
-def test_small_grey_idx_files_are_scaled_as_the_slides_do(tmp_path: Path) -> None:
+def test_small_grey_idx_files_are_scaled_as_the_slides_do(tmp_path):
     data = load_data(put_idx(tmp_path, classes=3, size=(28, 28), prefix="emnist-letters-"))
     assert data.preprocessing == "slides"
     assert (float(data.train.images[0].min()), float(data.train.images[0].max())) == (0, 1)
     assert data.epsilon_in_pixels(1) == data.high - data.low != 1
 
 
-def test_a_sorted_idx_file_is_drawn_evenly(tmp_path: Path) -> None:
+def test_a_sorted_idx_file_is_drawn_evenly(tmp_path):
     """As EMNIST's letters: its first thousand test images would be of two classes."""
     data = load_data(put_idx(tmp_path, test_is_sorted=True))
     assert data.test.first(26).labels.tolist() == [*range(26)]
 
 
-def test_grey_pictures_have_one_channel(tmp_path: Path) -> None:
+def test_grey_pictures_have_one_channel(tmp_path):
     data = load_data(put_pictures(tmp_path, shape=(28, 28)))
     assert data.train.images.shape[1:] == (1, 28, 28)
     assert data.preprocessing == "plain"
 
 
 @pytest.mark.parametrize("counts", [[1, 1], [7, 3, 1], [100, 10]])
-def test_the_even_order_is_a_permutation(counts: list[int]) -> None:
+def test_the_even_order_is_a_permutation(counts):
     labels = np.repeat(np.arange(len(counts)), counts)
     images = np.arange(len(labels), dtype=np.uint8).reshape(-1, 1, 1, 1)
     ordered, moved = order_evenly(images, labels)
@@ -139,33 +136,33 @@ def test_the_even_order_is_a_permutation(counts: list[int]) -> None:
     assert np.array_equal(labels[ordered.ravel()], moved)
 
 
-def save(image: Image.Image) -> Callable[[Path], object]:
+def save(image):
     return lambda folder: image.save(folder / "train" / "ant" / "0.png")
 
 
-def write(content: bytes) -> Callable[[Path], object]:
+def write(content):
     return lambda folder: (folder / "train" / "ant" / "0.png").write_bytes(content)
 
 
-def remove(pattern: str) -> Callable[[Path], object]:
-    def removed(folder: Path) -> None:
+def remove(pattern):
+    def removed(folder):
         for path in [*folder.glob(pattern)]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     return removed
 
 
-def save_as(name: str, *images: Image.Image, **options: Any) -> Callable[[Path], object]:
+def save_as(name, *images, **options):
     first, *rest = images
     if rest:
         options |= {"save_all": True, "append_images": rest}
     return lambda folder: first.save(folder / "train" / "ant" / name, **options)
 
 
-def deep_colours() -> bytes:
+def deep_colours():
     """A PNG of 16 x 12 colours with 16 bits each, which Pillow cannot write."""
 
-    def chunk(kind: bytes, content: bytes) -> bytes:
+    def chunk(kind, content):
         whole = kind + content
         return len(content).to_bytes(4, "big") + whole + zlib.crc32(whole).to_bytes(4, "big")
 
@@ -175,7 +172,7 @@ def deep_colours() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def deep_tiff() -> bytes:
+def deep_tiff():
     """A TIFF of 16 x 12 colours with 16 bits each: eight entries, and what they point to."""
     values = {256: 16, 257: 12, 258: 110, 259: 1, 262: 2, 273: 116, 277: 3, 279: 16 * 12 * 6}
     entries = b"".join(
@@ -185,13 +182,13 @@ def deep_tiff() -> bytes:
     return head + struct.pack("<3H", 16, 16, 16) + bytes(16 * 12 * 6)
 
 
-def hide_a_class(folder: Path) -> None:
+def hide_a_class(folder):
     for part in ("train", "test"):
         (folder / part / "ant").rename(folder / part / ".5")
 
 
 PAGE = Image.new("RGB", (16, 12))
-MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
+MISTAKES = {
     "unreadable": (write(b"no picture"), r"ant/0\.png is no picture"),
     "cut": (write(b"\x89PNG\r\n\x1a\n\0\0"), r"ant/0\.png is no picture"),
     "two sizes": (save(Image.new("RGB", (16, 13))), "all pictures must be of one size"),
@@ -226,7 +223,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes_in_pictures_are_named(tmp_path: Path, mistake: str) -> None:
+def test_mistakes_in_pictures_are_named(tmp_path, mistake):
     folder = put_pictures(tmp_path / "data", train=4, test=2)
     damage, words = MISTAKES[mistake]
     damage(folder)
@@ -246,20 +243,20 @@ IDX_MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", IDX_MISTAKES)
-def test_mistakes_in_idx_files_are_named(tmp_path: Path, mistake: str) -> None:
+def test_mistakes_in_idx_files_are_named(tmp_path, mistake):
     name, values, words = IDX_MISTAKES[mistake]
     (put_idx(tmp_path) / name).write_bytes(idx_bytes(values))
     with pytest.raises(ValueError, match=words):
         load_data(tmp_path)
 
 
-def test_a_missing_idx_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_idx_file_is_named(tmp_path):
     (put_idx(tmp_path) / "t10k-labels-idx1-ubyte").unlink()
     with pytest.raises(FileNotFoundError, match="lacks t10k-labels-idx1-ubyte"):
         load_data(tmp_path)
 
 
-def test_what_is_hidden_is_no_picture_and_no_class(tmp_path: Path) -> None:
+def test_what_is_hidden_is_no_picture_and_no_class(tmp_path):
     folder = put_pictures(tmp_path)
     data = load_data(folder)
     (folder / "train" / ".ipynb_checkpoints").mkdir()
@@ -268,7 +265,7 @@ def test_what_is_hidden_is_no_picture_and_no_class(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("linked", [False, True])
-def test_pictures_in_folders_below_are_of_the_class(tmp_path: Path, linked: bool) -> None:
+def test_pictures_in_folders_below_are_of_the_class(tmp_path, linked):
     folder = put_pictures(tmp_path / "data")
     data = load_data(folder)
     more = tmp_path / "more" if linked else folder / "train" / "ant" / "more"
@@ -281,7 +278,7 @@ def test_pictures_in_folders_below_are_of_the_class(tmp_path: Path, linked: bool
     assert same(load_data(folder), data)
 
 
-def test_a_picture_is_turned_as_its_camera_was_held(tmp_path: Path) -> None:
+def test_a_picture_is_turned_as_its_camera_was_held(tmp_path):
     folder = put_pictures(tmp_path)
     data = load_data(folder)
     exif = Image.Exif()
@@ -292,9 +289,7 @@ def test_a_picture_is_turned_as_its_camera_was_held(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("labels", [np.repeat([2, 0, 1], [86, 87, 87]), [0, 1] * 110 + [2] * 40])
-def test_an_idx_file_in_any_order_gives_each_part_each_class(
-    tmp_path: Path, labels: list[int]
-) -> None:
+def test_an_idx_file_in_any_order_gives_each_part_each_class(tmp_path, labels):
     """Grouped by class, and a mixed one that a class was added to."""
     put_idx(tmp_path, classes=3)
     name = tmp_path / "train-labels-idx1-ubyte"
@@ -304,7 +299,7 @@ def test_an_idx_file_in_any_order_gives_each_part_each_class(
         assert sorted({*part.labels.tolist()}) == [0, 1, 2]
 
 
-def test_of_a_file_and_another_unpacked_neither_is_taken(tmp_path: Path) -> None:
+def test_of_a_file_and_another_unpacked_neither_is_taken(tmp_path):
     put_idx(tmp_path)
     name = "train-labels-idx1-ubyte"
     content = (tmp_path / name).read_bytes()
@@ -315,6 +310,6 @@ def test_of_a_file_and_another_unpacked_neither_is_taken(tmp_path: Path) -> None
         load_data(tmp_path)
 
 
-def test_a_folder_goes_with_a_name_only(tmp_path: Path) -> None:
+def test_a_folder_goes_with_a_name_only(tmp_path):
     with pytest.raises(ValueError, match="is a folder itself"):
         load_data(put_pictures(tmp_path), folder=tmp_path)

@@ -5,12 +5,10 @@ About half a minute: 10,000 images, three models, clean and attacked by each.
 
 from functools import cache
 
-import pandas as pd
 import pytest
 
 import advlib
 from advlib.attacks import slides_fgsm
-from advlib.evaluation import Evaluation, Transfer
 from advlib.kept.folders import RESULTS
 from advlib.published import slides
 from advlib.results.tables import read
@@ -28,12 +26,12 @@ CONFIDENCE = 0.2
 
 
 @cache
-def data() -> advlib.data.Dataset:
+def data():
     return advlib.load_data()
 
 
 @cache
-def measured() -> Transfer:
+def measured():
     """The transfer tables: each model on the test images attacked by each."""
     models = {name: advlib.pretrained(name) for name in PRETRAINED}
     return advlib.transfer(
@@ -42,7 +40,7 @@ def measured() -> Transfer:
 
 
 @cache
-def evaluated(name: str) -> dict[str, Evaluation]:
+def evaluated(name):
     model, (images, labels) = advlib.pretrained(name), vars(data().test).values()
     attacked = slides_fgsm(model, images, labels, epsilon=0.1)
     return {
@@ -53,7 +51,7 @@ def evaluated(name: str) -> dict[str, Evaluation]:
 
 @pytest.mark.parametrize("images", ["clean", "adversarial"])
 @pytest.mark.parametrize("name", PRETRAINED)
-def test_an_evaluation_is_the_stored_one(name: str, images: str) -> None:
+def test_an_evaluation_is_the_stored_one(name, images):
     stored = read(RESULTS)["tbl-evaluation"].loc[f"{name}, {images}"]
     found = evaluated(name)[images]
     assert found.n == stored["n"] == 10_000
@@ -69,7 +67,7 @@ def test_an_evaluation_is_the_stored_one(name: str, images: str) -> None:
 
 
 @pytest.mark.parametrize("name", PRETRAINED)
-def test_the_exact_direction_gives_the_stored_error(name: str) -> None:
+def test_the_exact_direction_gives_the_stored_error(name):
     model, (images, labels) = advlib.pretrained(name), vars(data().test).values()
     stored = read(RESULTS)["tbl-precision"][name]
     for column, bounds in {"exact": None, "exact, on valid images": data().bounds}.items():
@@ -79,11 +77,9 @@ def test_the_exact_direction_gives_the_stored_error(name: str) -> None:
 
 
 @pytest.mark.parametrize("figure", ["error", "confidence"])
-def test_the_transfer_is_the_stored_one(figure: str) -> None:
+def test_the_transfer_is_the_stored_one(figure):
     stored = read(RESULTS)[f"tbl-transfer-{figure}"]
-    found: pd.DataFrame = getattr(
-        measured(), {"error": "error", "confidence": "confidence_error"}[figure]
-    )
+    found = getattr(measured(), {"error": "error", "confidence": "confidence_error"}[figure])
     assert set(stored.index) == set(stored.columns) == set(PRETRAINED)
     for row in PRETRAINED:
         for column in PRETRAINED:
@@ -96,7 +92,7 @@ def test_the_transfer_is_the_stored_one(figure: str) -> None:
 
 
 @pytest.mark.parametrize("name", PRETRAINED)
-def test_the_errors_are_close_to_the_published(name: str) -> None:
+def test_the_errors_are_close_to_the_published(name):
     theirs, found = slides.evaluation(name, corrected=True), evaluated(name)
     assert found["clean"].error == pytest.approx(theirs["clean"]["error"], abs=1)
     assert found["adversarial"].error == pytest.approx(theirs["adversarial"]["error"], abs=3)

@@ -8,9 +8,7 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
-from typing import Any
 
-import pytest
 from engine import Noisy, random_data
 from kernels import execute_by_hand
 
@@ -36,7 +34,7 @@ LAST = r" 3/3 \[.*, objective \d\.\d{4}, validation error \d+\.00 %\]"
 FAILING = "with after_each_epoch(fail):\n    train()"
 
 
-def test_a_line_of_the_log_for_each_epoch(caplog: pytest.LogCaptureFixture, capfd: Any) -> None:
+def test_a_line_of_the_log_for_each_epoch(caplog, capfd):
     caplog.set_level("INFO", "advlib")
     history = advlib.train(Noisy(), random_data(), method="mixed", epochs=3)
     lines = [record.getMessage() for record in caplog.records]
@@ -50,12 +48,12 @@ def test_a_line_of_the_log_for_each_epoch(caplog: pytest.LogCaptureFixture, capf
     assert capfd.readouterr() == ("", ""), "nothing where nobody looks on"
 
 
-def start(script: str, stream: int, **environment: str) -> subprocess.Popen[bytes]:
+def start(script, stream, **environment):
     command = [sys.executable, "-c", TRAINING + script]
     return subprocess.Popen(command, stderr=stream, env={**os.environ, **environment})
 
 
-def in_a_terminal(script: str, **environment: str) -> str:
+def in_a_terminal(script, **environment):
     """Run a script and return all that it writes to a terminal of 80 columns."""
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
@@ -72,7 +70,7 @@ def in_a_terminal(script: str, **environment: str) -> str:
     return written.decode()
 
 
-def screen(written: str) -> list[str]:
+def screen(written):
     """Return what a terminal shows in the end: its lines, as far as something stands there."""
     lines = []
     for line in written.replace("\r\n", "\n").split("\n"):
@@ -83,7 +81,7 @@ def screen(written: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def test_a_script_in_a_terminal_shows_a_line_and_leaves_nothing() -> None:
+def test_a_script_in_a_terminal_shows_a_line_and_leaves_nothing():
     written = in_a_terminal("train()")
     first, *later = [part for part in written.split("\r") if part.strip()]
     assert re.fullmatch(FIRST, first), "at once"
@@ -93,13 +91,13 @@ def test_a_script_in_a_terminal_shows_a_line_and_leaves_nothing() -> None:
     assert screen(written) == []
 
 
-def test_an_error_takes_the_line_away_too() -> None:
+def test_an_error_takes_the_line_away_too():
     shown = screen(in_a_terminal(FAILING))
     assert shown[0] == "Traceback (most recent call last):"
     assert shown[-1] == "ZeroDivisionError"
 
 
-def test_a_log_on_the_same_terminal_stays_whole() -> None:
+def test_a_log_on_the_same_terminal_stays_whole():
     written = in_a_terminal("import logging; logging.basicConfig(level='INFO'); train()")
     assert "0/3" in written
     lines = screen(written)
@@ -108,14 +106,14 @@ def test_a_log_on_the_same_terminal_stays_whole() -> None:
         assert line.startswith(f"INFO:advlib:mixed training: epoch {epoch} of 3, objective ")
 
 
-def test_no_line_where_nobody_looks_on(tmp_path: Path) -> None:
+def test_no_line_where_nobody_looks_on(tmp_path):
     with (tmp_path / "log").open("wb") as log:
         assert start("train()", log.fileno()).wait() == 0
     assert (tmp_path / "log").read_bytes() == b""
     assert in_a_terminal("train()", TQDM_DISABLE="1") == ""
 
 
-def test_a_notebook_shows_a_line_and_keeps_nothing() -> None:
+def test_a_notebook_shows_a_line_and_keeps_nothing():
     """A display stays, with nothing in it: no cell can take one back.
 
     Without ipywidgets there is no line, and no warning.
@@ -134,7 +132,7 @@ def test_a_notebook_shows_a_line_and_keeps_nothing() -> None:
     assert error.ename == "ZeroDivisionError"
 
 
-def test_a_notebook_that_papermill_or_nbval_executes_shows_no_line() -> None:
+def test_a_notebook_that_papermill_or_nbval_executes_shows_no_line():
     """They say that nobody can answer `input` there."""
     notebook, shown = execute_by_hand(TRAINING, "train()", input_allowed=False)
     assert shown == []

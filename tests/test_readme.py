@@ -22,9 +22,7 @@ SNIPPETS = [text for text in PYTHON if not text.startswith(MINE)]
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
-def test_a_snippet_runs(
-    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_snippet_runs(number, tmp_path, monkeypatch, capsys):
     """On fewer images."""
     fewer = re.sub("10_000|2000", "300", SNIPPETS[number])
     fewer = re.sub(r"sample\(100+\)", "sample(20)", fewer)
@@ -33,7 +31,7 @@ def test_a_snippet_runs(
     assert capsys.readouterr().out.strip()
 
 
-def test_the_file_of_ones_own_passes_makes_door(tmp_path: Path) -> None:
+def test_the_file_of_ones_own_passes_makes_door(tmp_path):
     (mine,) = (text for text in PYTHON if text.startswith(MINE))
     (tmp_path / "mine.py").write_text(mine, encoding="utf-8")
     data = put_idx(tmp_path / "data", classes=3, size=(28, 28))
@@ -51,7 +49,7 @@ def test_the_file_of_ones_own_passes_makes_door(tmp_path: Path) -> None:
     ("page", "link"),
     [(page, link) for page in PAGES for link in re.findall(r"\]\((?!http)([^)]+)\)", PAGES[page])],
 )
-def test_a_link_leads_somewhere(page: str, link: str) -> None:
+def test_a_link_leads_somewhere(page, link):
     path, _, heading = link.partition("#")
     there = ROOT / Path(page).parent / path
     assert there.exists()
@@ -59,19 +57,19 @@ def test_a_link_leads_somewhere(page: str, link: str) -> None:
     assert not heading or f"## {heading}" in lines
 
 
-def read_tables(heading: str) -> list[list[str]]:
+def read_tables(heading):
     """Return the cells of the table whose heading begins so, row by row."""
     table = TEXT.partition(f"\n{heading}")[2].partition("\n\n")[0]
     lines = [line.strip("| ").split("|") for line in table.splitlines()[2:]]
     return [[cell.strip() for cell in line] for line in lines]
 
 
-def numbers(row: list[str]) -> list[float]:
+def numbers(row):
     """Return a row's numbers without the published ones in brackets."""
     return [float(cell.partition(" (")[0]) for cell in row[1:]]
 
 
-def test_its_table_is_of_the_reference_run() -> None:
+def test_its_table_is_of_the_reference_run():
     found = read(RESULTS)
     errors, attacks = found["tbl-evaluation"]["error"], found["tbl-robustness"]
     for row in read_tables("| model | clean"):
@@ -81,7 +79,7 @@ def test_its_table_is_of_the_reference_run() -> None:
         assert [one, worst] == [*attacks.loc[["FGSM", "worst case"], row[0]]]
 
 
-def test_its_table_of_fashion_mnist_is_in_the_reference_results() -> None:
+def test_its_table_of_fashion_mnist_is_in_the_reference_results():
     found = read(REFERENCE_REPORT / "fashion-mnist")
     clean, step, *rest = map(numbers, read_tables("| Fashion-MNIST |"))
     errors, models = found["tbl-evaluation"]["error"], ("standard", "mixed", "adversarial")
@@ -91,7 +89,7 @@ def test_its_table_of_fashion_mnist_is_in_the_reference_results() -> None:
         assert row == [*found["tbl-robustness"].loc[name]]
 
 
-def test_the_make_commands_exist() -> None:
+def test_the_make_commands_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for goal in re.findall(r"^(?:PYTHON=\S+ )?make ([a-z-]+)", TEXT, re.MULTILINE):
         assert re.search(rf"^{goal}:", makefile, re.MULTILINE), goal

@@ -1,7 +1,5 @@
 """The house: which folder may import which, and what is private."""
 
-from pathlib import Path
-
 import pytest
 
 import advlib
@@ -16,28 +14,28 @@ RINGS = (
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
-def ring(path: Path) -> str:
+def ring(path):
     parts = path.relative_to(PACKAGE).parts
     return parts[0] if len(parts) > 1 and parts[0] != "data" else "library"
 
 
-def find_modules(path: Path) -> set[Path]:
+def find_modules(path):
     return {file for file in find_imports(path) if file.suffix == ".py"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_imports_inward_only(path: Path) -> None:
+def test_a_module_imports_inward_only(path):
     """The package's own face apart: it loads a name when that is asked for."""
     for module in find_modules(path) - {PACKAGE / "__init__.py"}:
         assert RINGS.index(ring(module)) <= RINGS.index(ring(path)), module
 
 
-def test_every_folder_is_a_ring() -> None:
+def test_every_folder_is_a_ring():
     folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert folders == {*RINGS, "data"} - {"library"}
 
 
-def test_no_public_name_is_a_modules_or_a_folders() -> None:
+def test_no_public_name_is_a_modules_or_a_folders():
     """The face would hand out the module once that is loaded."""
     files = {path.stem for path in PACKAGE.iterdir()}
     assert not files & {*advlib.__all__}
@@ -45,14 +43,14 @@ def test_no_public_name_is_a_modules_or_a_folders() -> None:
 
 
 @pytest.mark.parametrize("name", advlib.__all__)
-def test_a_public_name_is_of_its_module(name: str) -> None:
+def test_a_public_name_is_of_its_module(name):
     home = advlib._HOMES[name]
     assert not home.startswith("_")
     assert getattr(advlib, name).__module__ == f"advlib.{home}"
     assert name in dir(advlib)
 
 
-def test_a_private_module_is_imported_by_the_library_alone() -> None:
+def test_a_private_module_is_imported_by_the_library_alone():
     """Outside of it, `_state`'s seeds and the like are nobody's business."""
     for path in MODULES:
         names = {module.stem for module in find_modules(path)} - {"__init__"}

@@ -1,18 +1,15 @@
 """The runs of an experiment, each in a folder named by what decides it; the package's models."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from engine import assert_same_history, random_data, same_bits
-from torch import Tensor
 
 import advlib
 from advlib import runs, training
 from advlib._state import derived_seed
-from advlib.data import Dataset
 from advlib.explore import networks
 from advlib.kept import checkpoints, folders
 from advlib.settings import Training
@@ -22,13 +19,11 @@ METHODS = ("standard", "mixed", "adversarial", "mixed-epochwise")
 SETTINGS = vars(Training(epochs=1, batch_size=30))
 
 
-def run(folder: Path, method: str = "adversarial", data: Dataset = DATA, **changed: Any) -> Any:
+def run(folder, method="adversarial", data=DATA, **changed):
     return runs.Wanted.find(method, data, Training(**SETTINGS | changed), runs=folder).train()
 
 
-def test_a_run_is_trained_once_and_then_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_is_trained_once_and_then_taken(tmp_path, monkeypatch):
     first = run(tmp_path)
     assert first.folder.parent == tmp_path
     assert first.method == "adversarial"
@@ -45,7 +40,7 @@ def test_a_run_is_trained_once_and_then_taken(
     assert_same_history(again.history, first.history)
 
 
-def test_a_run_is_a_training_with_its_settings(tmp_path: Path) -> None:
+def test_a_run_is_a_training_with_its_settings(tmp_path):
     """By `advlib.train` alone, from the initial weights and with the experiment's seed."""
     model = advlib.LeNet(derived_seed(5, "mixed", "weights"))
     history = advlib.train(model, DATA, method="mixed", **SETTINGS | {"seed": 5})
@@ -55,18 +50,16 @@ def test_a_run_is_a_training_with_its_settings(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Tensor], dict[str, Any]]]:
+def started(monkeypatch):
     """Have `trained` start no training; for each, the initial weights and the settings."""
-    starts: list[tuple[dict[str, Tensor], dict[str, Any]]] = []
+    starts = []
     monkeypatch.setattr(
         runs, "train", lambda model, data, **given: starts.append((model.state_dict(), given))
     )
     return starts
 
 
-def test_each_method_has_weights_of_its_own_and_all_have_one_order_of_images(
-    started: list[tuple[dict[str, Tensor], dict[str, Any]]], tmp_path: Path
-) -> None:
+def test_each_method_has_weights_of_its_own_and_all_have_one_order_of_images(started, tmp_path):
     for seed in (0, 1, 0):
         for method in METHODS:
             run(tmp_path, method, seed=seed)
@@ -77,11 +70,9 @@ def test_each_method_has_weights_of_its_own_and_all_have_one_order_of_images(
     assert [given["method"].name for _, given in started[:4]] == [*METHODS]
 
 
-def test_a_folder_for_all_that_decides_a_run_and_for_nothing_else(
-    started: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def folder(method: str = "adversarial", data: Dataset = DATA, **changed: Any) -> Path:
-        found: Path = run(tmp_path, method, data, **changed).folder
+def test_a_folder_for_all_that_decides_a_run_and_for_nothing_else(started, tmp_path, monkeypatch):
+    def folder(method="adversarial", data=DATA, **changed):
+        found = run(tmp_path, method, data, **changed).folder
         return found
 
     numbers = {name: value for name, value in SETTINGS.items() if value and name != "schedule"}
@@ -110,12 +101,10 @@ def test_a_folder_for_all_that_decides_a_run_and_for_nothing_else(
     assert folder() == before
 
 
-def test_the_folder_of_runs(
-    started: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_folder_of_runs(started, tmp_path, monkeypatch):
     """The panel looks in the same: that of the checkout, also where nobody sets a variable."""
 
-    def is_in(folder: Path) -> bool:
+    def is_in(folder):
         made = runs.Wanted.find("mixed", DATA, Training()).train().folder
         (folder / "one").mkdir(parents=True)
         (folder / "one" / checkpoints.NAME).touch()
@@ -133,9 +122,7 @@ def test_the_folder_of_runs(
     assert run(Path("here")).folder.parent == tmp_path / "here"
 
 
-def test_pretrained_gives_the_packages_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pretrained_gives_the_packages_weights(tmp_path, monkeypatch):
     checkpoints.save(tmp_path / "mixed.safetensors", advlib.LeNet(5).state_dict(), None)
     monkeypatch.setattr(runs, "REFERENCE", tmp_path)
     model = runs.pretrained("mixed")

@@ -3,9 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +12,7 @@ from engine import digits, random_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_attacks import by_art, small_images, small_net
-from torch import Tensor, nn
+from torch import nn
 
 import advlib
 from advlib.attacks import EACH_CLASS, LOSSES, apgd, fgsm, pgd
@@ -22,8 +20,7 @@ from advlib.attacks import EACH_CLASS, LOSSES, apgd, fgsm, pgd
 ROOT = Path(__file__).parents[1]
 few = settings(max_examples=15)
 seeds = st.integers(0, 2**32 - 1)
-Attack = Callable[..., Tensor]
-ALL: dict[str, Attack] = {
+ALL = {
     "fgsm": lambda *a, steps=1, **k: fgsm(*a, **k),
     "pgd": pgd,
     "pgd from the image": lambda *a, **k: pgd(*a, random_start=False, **k),
@@ -35,14 +32,14 @@ ALL: dict[str, Attack] = {
 ITERATED = [*ALL][1:]
 
 
-def turned(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+def turned(model, images, labels):
     with torch.no_grad():
-        predicted: Tensor = model(images).argmax(1)
+        predicted = model(images).argmax(1)
     return predicted != labels
 
 
 @pytest.fixture(scope="module")
-def real() -> tuple[advlib.LeNet, Tensor, Tensor]:
+def real():
     """The reference's mixed model and some test images."""
     data = digits()
     model = advlib.pretrained("mixed").eval()
@@ -51,7 +48,7 @@ def real() -> tuple[advlib.LeNet, Tensor, Tensor]:
 
 @pytest.mark.parametrize("times", [1, 30, 1e3, 1e5])
 @pytest.mark.parametrize("attack", ["fgsm", "pgd from the image", "apgd from the image"])
-def test_the_direction_is_exact_where_a_model_is_confident(attack: str, times: float) -> None:
+def test_the_direction_is_exact_where_a_model_is_confident(attack, times):
     """In single precision as the log-loss in double, or, of large logits, the difference."""
     model, (images, labels) = small_net(), small_images(0)
     labels = model(images).argmax(1)  # where it is right, it is confident
@@ -67,7 +64,7 @@ def test_the_direction_is_exact_where_a_model_is_confident(attack: str, times: f
         assert (lost == images.float()).any()
 
 
-def test_the_direction_is_exact_in_half_precision() -> None:
+def test_the_direction_is_exact_in_half_precision():
     linear = nn.Linear(72, 4).double()
     torch.nn.init.normal_(linear.weight, std=4, generator=torch.Generator().manual_seed(0))
     model = nn.Sequential(nn.Flatten(), linear)
@@ -80,7 +77,7 @@ def test_the_direction_is_exact_in_half_precision() -> None:
         model.double()
 
 
-def test_half_precision_does_not_underflow_within_a_network() -> None:
+def test_half_precision_does_not_underflow_within_a_network():
     """Small weights before large ones: on the way back the gradient is below half's smallest."""
     torch.manual_seed(0)
     small, large = nn.Linear(72, 40), nn.Linear(40, 4)
@@ -97,7 +94,7 @@ def test_half_precision_does_not_underflow_within_a_network() -> None:
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses_gradients_are_those_of_finite_differences(name: str) -> None:
+def test_losses_gradients_are_those_of_finite_differences(name):
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(6, 5, dtype=torch.float64, generator=generator).requires_grad_()
     labels = torch.tensor([0, 1, 2, 3, 4, 0])
@@ -106,9 +103,7 @@ def test_losses_gradients_are_those_of_finite_differences(name: str) -> None:
 
 @pytest.mark.parametrize("loss", ["log-odds", "difference"])
 @pytest.mark.parametrize("attack", ["pgd", "apgd"])
-def test_without_stop_the_loss_goes_on_rising(
-    real: tuple[advlib.LeNet, Tensor, Tensor], attack: str, loss: str
-) -> None:
+def test_without_stop_the_loss_goes_on_rising(real, attack, loss):
     """No image gets a smaller loss, those that are misclassified a larger one."""
     model, images, labels = real
     losses = []
@@ -121,7 +116,7 @@ def test_without_stop_the_loss_goes_on_rising(
     assert (on - stopped)[stopped > 0].median() > 0.3
 
 
-def test_without_stop_pgd_returns_the_point_of_the_largest_loss() -> None:
+def test_without_stop_pgd_returns_the_point_of_the_largest_loss():
     """Of all those that plain PGD goes through, in double precision."""
     model, (images, labels) = small_net(), small_images(0)
     points, losses = [images], []
@@ -133,11 +128,11 @@ def test_without_stop_pgd_returns_the_point_of_the_largest_loss() -> None:
     with torch.no_grad():
         losses = [LOSSES["log-odds"](model(each), labels) for each in points]
     expected = torch.stack(points)[torch.stack(losses).argmax(0), torch.arange(len(images))]
-    given: dict[str, Any] = {"steps": 6, "step_size": 0.2, "random_start": False, "stop": False}
+    given = {"steps": 6, "step_size": 0.2, "random_start": False, "stop": False}
     assert torch.allclose(pgd(model, images, labels, 0.3, **given), expected, atol=1e-12)
 
 
-def test_the_log_odds_rise_with_the_log_loss() -> None:
+def test_the_log_odds_rise_with_the_log_loss():
     logits = torch.randn(50, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     labels = torch.zeros(50, dtype=torch.int64)
     odds, loss = (LOSSES[name](logits, labels) for name in ("log-odds", "log-loss"))
@@ -148,7 +143,7 @@ def test_the_log_odds_rise_with_the_log_loss() -> None:
 @pytest.mark.parametrize("name", ALL)
 @few
 @given(seed=seeds, epsilon=st.floats(0, 1, allow_subnormal=False), bounded=st.booleans())
-def test_nothing_leaves_the_box(name: str, seed: int, epsilon: float, bounded: bool) -> None:
+def test_nothing_leaves_the_box(name, seed, epsilon, bounded):
     images, labels = small_images(seed)
     bounds = (0, 1) if bounded else None
     found = ALL[name](small_net(seed), images, labels, epsilon, steps=4, bounds=bounds)
@@ -160,7 +155,7 @@ def test_nothing_leaves_the_box(name: str, seed: int, epsilon: float, bounded: b
 
 @few
 @given(seed=seeds, bounded=st.booleans())
-def test_a_step_of_pgd_from_the_image_is_fgsm(seed: int, bounded: bool) -> None:
+def test_a_step_of_pgd_from_the_image_is_fgsm(seed, bounded):
     images, labels = small_images(seed)
     bounds = (0, 1) if bounded else None
     one = pgd(small_net(seed), images, labels, 0.1, steps=1, random_start=False, bounds=bounds)
@@ -168,13 +163,13 @@ def test_a_step_of_pgd_from_the_image_is_fgsm(seed: int, bounded: bool) -> None:
 
 
 @pytest.mark.parametrize("times", [2.0**-60, 2.0**20])
-def test_the_size_of_the_loss_makes_no_difference_to_apgd(times: float) -> None:
+def test_the_size_of_the_loss_makes_no_difference_to_apgd(times):
     model, (images, labels) = small_net(), small_images(0, n=30)
 
-    def scaled(logits: Tensor, labels: Tensor) -> Tensor:
+    def scaled(logits, labels):
         return times * LOSSES["difference"](logits, labels)
 
-    given: dict[str, Any] = {"steps": 12, "bounds": (0, 1)}
+    given = {"steps": 12, "bounds": (0, 1)}
     expected = apgd(model, images, labels, 0.05, loss="difference", **given)
     assert torch.equal(apgd(model, images, labels, 0.05, loss=scaled, **given), expected)
 
@@ -182,11 +177,11 @@ def test_the_size_of_the_loss_makes_no_difference_to_apgd(times: float) -> None:
 @pytest.mark.parametrize("name", ALL)
 @few
 @given(seed=seeds, batch_size=st.integers(1, 6))
-def test_batch_size_makes_no_difference(name: str, seed: int, batch_size: int) -> None:
+def test_batch_size_makes_no_difference(name, seed, batch_size):
     torch.manual_seed(seed)  # smooth: of no pixel the gradient is zero but for rounding
     layers = nn.Conv2d(2, 5, 3), nn.Tanh(), nn.Flatten(), nn.Linear(80, 4)
     model, (images, labels) = nn.Sequential(*layers).double(), small_images(seed)
-    given: dict[str, Any] = {"steps": 5, "restarts": 2, "seed": seed % 2**31}
+    given = {"steps": 5, "restarts": 2, "seed": seed % 2**31}
     whole = ALL[name](model, images, labels, 0.1, **given)
     parts = ALL[name](model, images, labels, 0.1, batch_size=batch_size, **given)
     torch.testing.assert_close(parts, whole, rtol=0, atol=1e-9)
@@ -195,7 +190,7 @@ def test_batch_size_makes_no_difference(name: str, seed: int, batch_size: int) -
 @pytest.mark.parametrize("name", ["pgd", "apgd", "apgd, each"])
 @few
 @given(seed=seeds, epsilon=st.floats(0.01, 0.2))
-def test_more_restarts_turn_no_fewer(name: str, seed: int, epsilon: float) -> None:
+def test_more_restarts_turn_no_fewer(name, seed, epsilon):
     model, (images, labels) = small_net(seed), small_images(seed, n=30)
     before = torch.zeros(30, dtype=torch.bool)
     for restarts in (1, 2, 4):
@@ -206,9 +201,9 @@ def test_more_restarts_turn_no_fewer(name: str, seed: int, epsilon: float) -> No
 
 
 @pytest.mark.parametrize("name", ITERATED)
-def test_a_turned_image_is_not_run_again(name: str) -> None:
+def test_a_turned_image_is_not_run_again(name):
     model, (images, labels) = small_net().eval(), small_images(0, n=40)
-    sizes: list[int] = []
+    sizes = []
     model.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
     ALL[name](model, images, labels, 0.5, steps=12)
     assert sizes[0] == 40
@@ -216,7 +211,7 @@ def test_a_turned_image_is_not_run_again(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["pgd", "apgd", "apgd, difference"])
-def test_targeted_attacks_lead_to_their_target(name: str) -> None:
+def test_targeted_attacks_lead_to_their_target(name):
     model, (images, labels) = small_net(), small_images(0, n=40)
     targets = (labels + 1) % 4
     found = ALL[name](model, images, labels, 1.0, steps=30, target_labels=targets)
@@ -224,9 +219,7 @@ def test_targeted_attacks_lead_to_their_target(name: str) -> None:
     assert turned(model, images, targets).double().mean() > 0.6
 
 
-def test_pgd_takes_the_steps_of_the_adversarial_robustness_toolbox(
-    real: tuple[advlib.LeNet, Tensor, Tensor],
-) -> None:
+def test_pgd_takes_the_steps_of_the_adversarial_robustness_toolbox(real):
     """Where its single-precision log-loss is right: each image as long as it is not turned."""
     from art.attacks.evasion import ProjectedGradientDescent
 
@@ -235,7 +228,7 @@ def test_pgd_takes_the_steps_of_the_adversarial_robustness_toolbox(
         by_art(model), eps=0.1, eps_step=0.03, max_iter=7, num_random_init=0, verbose=False
     )
     theirs = torch.from_numpy(attack.generate(images.numpy(), y=np.eye(10)[labels]))
-    given: dict[str, Any] = {"step_size": 0.03, "steps": 7, "random_start": False}
+    given = {"step_size": 0.03, "steps": 7, "random_start": False}
     ours = pgd(model, images, labels, 0.1, loss="log-loss", **given)
     held = ~turned(model, ours, labels)
     assert held.sum() > 20
@@ -244,9 +237,7 @@ def test_pgd_takes_the_steps_of_the_adversarial_robustness_toolbox(
     assert turned(model, theirs, labels).sum() == turned(model, ours, labels).sum()
 
 
-def test_apgd_is_no_weaker_than_the_adversarial_robustness_toolboxs(
-    real: tuple[advlib.LeNet, Tensor, Tensor],
-) -> None:
+def test_apgd_is_no_weaker_than_the_adversarial_robustness_toolboxs(real):
     from art.attacks.evasion import AutoProjectedGradientDescent
 
     model, images, labels = real
@@ -260,7 +251,7 @@ def test_apgd_is_no_weaker_than_the_adversarial_robustness_toolboxs(
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_few_classes_will_do(classes: int) -> None:
+def test_few_classes_will_do(classes):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(72, classes)).double()
     images, labels = small_images(0, n=20)
@@ -269,9 +260,9 @@ def test_few_classes_will_do(classes: int) -> None:
         assert turned(model, attack(model, images, labels, 1.0), labels).double().mean() > 0.9
 
 
-def test_attack_and_evaluation_of_a_random_model_draw_from_different_streams() -> None:
+def test_attack_and_evaluation_of_a_random_model_draw_from_different_streams():
     model, (images, labels) = nn.Sequential(nn.Dropout(), small_net()), small_images(0, n=40)
-    seen: list[Tensor] = []
+    seen = []
     model[1].register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
     before = torch.get_rng_state()
     adversarial = fgsm(model, images, labels, 0.0, seed=3)
@@ -310,22 +301,20 @@ def test_attack_and_evaluation_of_a_random_model_draw_from_different_streams() -
         ),
     ],
 )
-def test_bad_arguments(
-    attack: Attack, wrong: dict[str, Any], error: type[Exception], message: str
-) -> None:
+def test_bad_arguments(attack, wrong, error, message):
     images, labels = small_images(0)
     with pytest.raises(error, match=message):
         attack(small_net(), images, labels, **wrong)
 
 
-def test_one_class_cannot_be_turned() -> None:
+def test_one_class_cannot_be_turned():
     model = nn.Sequential(nn.Flatten(), nn.Linear(72, 1)).double()
     images, labels = small_images(0)
     with pytest.raises(ValueError, match="at least two classes"):
         pgd(model, images, labels * 0)
 
 
-def test_batch_norm_and_a_last_minibatch_of_one_image_are_found_before_any_work() -> None:
+def test_batch_norm_and_a_last_minibatch_of_one_image_are_found_before_any_work():
     model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(784), nn.Linear(784, 10))
     data = random_data(train=61)
     with pytest.raises(ValueError, match="batch_size must be another than 20: it leaves a last"):
@@ -339,9 +328,9 @@ def test_batch_norm_and_a_last_minibatch_of_one_image_are_found_before_any_work(
 @pytest.mark.filterwarnings("ignore:`torch.jit.script")
 @pytest.mark.parametrize("kind", ["in training", "without statistics", "scripted"])
 @pytest.mark.parametrize("run", [fgsm, pgd, apgd, advlib.evaluate])
-def test_batch_norm_by_the_batchs_statistics_of_any_kind(kind: str, run: Attack) -> None:
+def test_batch_norm_by_the_batchs_statistics_of_any_kind(kind, run):
     norm = nn.BatchNorm1d(784, track_running_stats=kind != "without statistics")
-    model: nn.Module = nn.Sequential(nn.Flatten(), norm, nn.Linear(784, 10))
+    model = nn.Sequential(nn.Flatten(), norm, nn.Linear(784, 10))
     model.train(kind != "without statistics")
     model, data = torch.jit.script(model) if kind == "scripted" else model, random_data(train=21)
     images, labels = data.train.images, data.train.labels
@@ -351,11 +340,11 @@ def test_batch_norm_by_the_batchs_statistics_of_any_kind(kind: str, run: Attack)
     run(model, images, labels, batch_size=21)
 
 
-def test_an_epoch_of_two_passes_leaves_no_image_alone() -> None:
+def test_an_epoch_of_two_passes_leaves_no_image_alone():
     """Mixed training epoch by epoch has minibatches of clean and adversarial images together."""
-    given: dict[str, Any] = {"method": "mixed-epochwise", "epochs": 1}
+    given = {"method": "mixed-epochwise", "epochs": 1}
 
-    def train(images: int, batch_size: int) -> object:
+    def train(images, batch_size):
         model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(784), nn.Linear(784, 10))
         return advlib.train(model, random_data(train=images), batch_size=batch_size, **given)
 
@@ -368,7 +357,7 @@ def test_an_epoch_of_two_passes_leaves_no_image_alone() -> None:
 
 
 @pytest.mark.parametrize("attack", [advlib.pgd, advlib.apgd])
-def test_turned_images_stay_in_the_batch_that_batch_norm_looks_at(attack: Attack) -> None:
+def test_turned_images_stay_in_the_batch_that_batch_norm_looks_at(attack):
     """A training with such an attack would stop as soon as one image alone is left."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4), nn.Linear(4, 2))
@@ -398,7 +387,7 @@ print((peak() - before) * 1e6 / images.nbytes)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
-def test_memory_grows_by_no_more_than_the_images() -> None:
+def test_memory_grows_by_no_more_than_the_images():
     """What is made is as large as what is given; 10 % for what lies between."""
     found = subprocess.run(
         [sys.executable, "-c", PEAK],

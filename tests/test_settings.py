@@ -30,10 +30,8 @@ from advlib.settings import WHOLE, Experiment, Training, check, declared, extend
         ("epsilon", -0.0, 0.0),
     ],
 )
-def test_allowed_values_come_back_as_pythons_own(
-    name: str, value: object, expected: object
-) -> None:
-    settings = Experiment(**{name: value})  # type: ignore[arg-type]
+def test_allowed_values_come_back_as_pythons_own(name, value, expected):
+    settings = Experiment(**{name: value})
     found = getattr(settings, name)
     assert repr(found) == repr(expected)  # which tells -0.0 from 0.0
     assert dataclasses.replace(settings) == settings
@@ -75,9 +73,7 @@ def test_allowed_values_come_back_as_pythons_own(
         ("methods", (1,), ValueError),
     ],
 )
-def test_wrong_values_name_argument_value_and_allowed(
-    name: str, value: object, error: type[Exception]
-) -> None:
+def test_wrong_values_name_argument_value_and_allowed(name, value, error):
     with pytest.raises(error) as caught:
         check(name, value)
     message = str(caught.value)
@@ -86,14 +82,14 @@ def test_wrong_values_name_argument_value_and_allowed(
 
 
 @pytest.mark.parametrize("name", declared())
-def test_settings_are_checked_when_they_are_made(name: str) -> None:
+def test_settings_are_checked_when_they_are_made(name):
     with pytest.raises(TypeError, match=f"^{name} must be "):
-        dataclasses.replace(Experiment(), **{name: object()})  # type: ignore[arg-type]
+        dataclasses.replace(Experiment(), **{name: object()})
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(Experiment(), name, 1)
 
 
-def test_settings_are_chosen_from_a_notebooks_names() -> None:
+def test_settings_are_chosen_from_a_notebooks_names():
     names = {"epochs": 2, "dataset": "KMNIST", "other": 1, "__name__": "__main__"}
     assert Experiment.chosen(names) == Experiment(epochs=2, dataset="KMNIST")
     assert Training.chosen(names) == Training(epochs=2)
@@ -104,7 +100,7 @@ class Stepwise(Training):
     steps: int = setting(7, WHOLE, "Steps")
 
 
-def test_what_decides_are_the_settings_that_a_method_uses_and_its_own() -> None:
+def test_what_decides_are_the_settings_that_a_method_uses_and_its_own():
     everywhere = {*declared(Training)} - {"alpha"}
     assert set(METHODS["standard"].deciding(Training())) == everywhere
     assert set(METHODS["mixed"].deciding(Training())) == everywhere
@@ -122,7 +118,7 @@ class Written(Training):
     note: str = "plain"
 
 
-def test_plain_fields_are_settings() -> None:
+def test_plain_fields_are_settings():
     method = Method(METHODS["standard"].step, settings=Written)
     assert method.deciding(Written()) == vars(Training()) | {
         "smooth_steps": 7,
@@ -130,21 +126,21 @@ def test_plain_fields_are_settings() -> None:
     }
     assert declared(Written)["smooth_steps"].metadata["words"] == "Smooth steps"
     with pytest.raises(TypeError, match="smooth_steps must be a whole number, not"):
-        Written(smooth_steps=0.5)  # type: ignore[call-arg]
+        Written(smooth_steps=0.5)
     with pytest.raises(TypeError, match="steps must have a default: one of int, float, str"):
         type("Bad", (Training,), {"__annotations__": {"steps": int}})
 
 
-def test_an_experiment_has_its_methods_own_settings() -> None:
+def test_an_experiment_has_its_methods_own_settings():
     kind = extend([Training, Stepwise, Training])
     assert vars(kind()) == vars(Experiment()) | {"steps": 7}
-    assert kind(steps=3).steps == 3  # type: ignore[call-arg, attr-defined]
+    assert kind(steps=3).steps == 3
     other = dataclasses.make_dataclass("Other", [("steps", int, setting(8, WHOLE, "Steps"))])
     with pytest.raises(ValueError, match="two methods have a setting 'steps'"):
         extend([Stepwise, other])
 
 
-def test_train_shows_the_settings_with_their_defaults() -> None:
+def test_train_shows_the_settings_with_their_defaults():
     """As the contract has them: in help, in completion, for whoever inspects it."""
     parameters = inspect.signature(advlib.train).parameters
     shown = {name: p.default for name, p in parameters.items() if name in declared(Training)}

@@ -8,7 +8,7 @@ from advlib.square import square
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 4, 30)])
-def test_its_images_are_valid_near_and_made_without_a_gradient(shape: tuple[int, ...]) -> None:
+def test_its_images_are_valid_near_and_made_without_a_gradient(shape):
     random = torch.Generator().manual_seed(0)
     images = torch.rand(30, *shape, generator=random)
     low, high = torch.zeros(shape) - 0.1, torch.ones(shape)

@@ -2,27 +2,24 @@
 
 import importlib
 import random
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from engine import FIGURES, Noisy, Plain, assert_same_history, digits, random_data, same_bits
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
 
 import advlib
 from advlib import methods, runs, training
 from advlib._state import derived_seed
-from advlib.data import Dataset, Split
+from advlib.data import Split
 from advlib.methods import METHODS as ROWS
-from advlib.methods import Batch, Outcome, Step
+from advlib.methods import Outcome, Step
 from advlib.settings import SIZE, Training, setting
 from advlib.training import DivergedError
 
@@ -32,13 +29,11 @@ UNSEEN = {"standard": ("train_adversarial",), "fast": ("train",), "pgd": ("train
 NOISE = random_data()
 
 
-def reference_gradients(
-    method: str, model: nn.Module, images: Tensor, labels: Tensor, signs: Tensor
-) -> Sequence[Tensor]:
+def reference_gradients(method, model, images, labels, signs):
     """A method's gradients at epsilon 0.1 and alpha 0.5, written down from the definitions."""
     parameters = list(model.parameters())
 
-    def gradient(x: Tensor) -> tuple[Tensor, ...]:
+    def gradient(x):
         return torch.autograd.grad(cross_entropy(model(x), labels), parameters)
 
     clean = gradient(images)
@@ -53,19 +48,19 @@ def reference_gradients(
 class Plain64:
     """Training by the definitions alone: the layers as they stand, autograd, float64."""
 
-    def __init__(self, method: str, seed: int = 1) -> None:
+    def __init__(self, method, seed=1):
         self.method, self.model = method, Plain(advlib.LeNet(seed=seed).double())
         self.rest()
 
-    def rest(self) -> None:
+    def rest(self):
         """Set the momentum to zero."""
         self.velocity = [torch.zeros_like(p) for p in self.model.parameters()]
 
-    def signs(self, images: Tensor, labels: Tensor) -> Tensor:
+    def signs(self, images, labels):
         leaf = images.double().requires_grad_()
         return torch.autograd.grad(cross_entropy(self.model(leaf), labels), leaf)[0].sign()
 
-    def step(self, images: Tensor, labels: Tensor, signs: Tensor) -> Sequence[Tensor]:
+    def step(self, images, labels, signs):
         wanted = reference_gradients(self.method, self.model, images.double(), labels, signs)
         with torch.no_grad():
             for p, v, g in zip(self.model.parameters(), self.velocity, wanted, strict=True):
@@ -74,7 +69,7 @@ class Plain64:
         return wanted
 
 
-def relative(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
+def relative(ours, theirs):
     return max(
         float((a.detach() - b.detach()).norm() / b.detach().norm())
         for a, b in zip(ours, theirs, strict=True)
@@ -82,7 +77,7 @@ def relative(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
     )
 
 
-def doubled(n: int) -> Dataset:
+def doubled(n):
     """The first digits in float64, which train and validate."""
     data = digits()
     part = Split(data.train.images[:n].double(), data.train.labels[:n])
@@ -90,9 +85,7 @@ def doubled(n: int) -> Dataset:
 
 
 @pytest.mark.parametrize("method", ["standard", "mixed", "adversarial"])
-def test_each_of_5_steps_agrees_with_a_plain_float64_reference(
-    method: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_of_5_steps_agrees_with_a_plain_float64_reference(method, monkeypatch):
     reference, fast, data = Plain64(method), advlib.LeNet(seed=1), digits()
     for i in range(5):
         images, labels = (
@@ -116,7 +109,7 @@ def test_each_of_5_steps_agrees_with_a_plain_float64_reference(
 
 
 @pytest.mark.parametrize("method", ["standard", "mixed", "adversarial"])
-def test_the_loop_agrees_with_a_plain_reference_in_float64(method: str) -> None:
+def test_the_loop_agrees_with_a_plain_reference_in_float64(method):
     """No flips there: its shuffles, the momentum's start, the optimiser, to rounding."""
     small = doubled(300)
     model = advlib.LeNet(seed=1).double()
@@ -132,7 +125,7 @@ def test_the_loop_agrees_with_a_plain_reference_in_float64(method: str) -> None:
     assert history.epoch.tolist() == [1, 2]
 
 
-def test_epochwise_mixed_training_agrees_with_a_plain_reference_in_float64() -> None:
+def test_epochwise_mixed_training_agrees_with_a_plain_reference_in_float64():
     """The adversarial images are those of the epoch's start; clean and they are shuffled as one."""
     small = doubled(150)
     model = advlib.LeNet(seed=1).double()
@@ -152,7 +145,7 @@ def test_epochwise_mixed_training_agrees_with_a_plain_reference_in_float64() -> 
     assert relative(model.parameters(), reference.model.parameters()) < 1e-12
 
 
-def plain_figures(model: nn.Module, images: Tensor, labels: Tensor) -> list[float]:
+def plain_figures(model, images, labels):
     """The objective and the errors, from the definitions."""
     with torch.no_grad():
         logits = model(images)
@@ -164,7 +157,7 @@ def plain_figures(model: nn.Module, images: Tensor, labels: Tensor) -> list[floa
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_columns_of_an_epoch_are_means_over_its_images(method: str) -> None:
+def test_the_columns_of_an_epoch_are_means_over_its_images(method):
     """At a tiny learning rate the weights stay; the last minibatch is a small one."""
     small = doubled(130)
     validation = replace(small, validation=Split(*(t[:50] for t in vars(small.train).values())))
@@ -198,7 +191,7 @@ def test_the_columns_of_an_epoch_are_means_over_its_images(method: str) -> None:
     assert (history.seconds > 0).all()
 
 
-def test_the_validation_is_of_the_trained_model_in_evaluation_mode() -> None:
+def test_the_validation_is_of_the_trained_model_in_evaluation_mode():
     model = Noisy()
     history = advlib.train(model, NOISE, method="standard", epochs=2, learning_rate=0.1)
     after = plain_figures(model.eval(), NOISE.validation.images, NOISE.validation.labels)
@@ -206,13 +199,13 @@ def test_the_validation_is_of_the_trained_model_in_evaluation_mode() -> None:
     assert row == pytest.approx(after, rel=1e-6)
 
 
-NETWORKS: list[Callable[[], nn.Module]] = [advlib.LeNet, Noisy]
+NETWORKS = [advlib.LeNet, Noisy]
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("method", ["adversarial", "mixed-epochwise"])
-def test_the_same_seed_gives_the_same_bits(network: Callable[[], nn.Module], method: str) -> None:
-    def train(model: nn.Module, seed: int) -> pd.DataFrame:
+def test_the_same_seed_gives_the_same_bits(network, method):
+    def train(model, seed):
         torch.rand(1)  # the global random state is another each time
         return advlib.train(model, NOISE, method=method, epochs=2, batch_size=20, seed=seed)
 
@@ -225,8 +218,8 @@ def test_the_same_seed_gives_the_same_bits(network: Callable[[], nn.Module], met
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_torchs_default_device_makes_no_difference(method: str) -> None:
-    given: dict[str, Any] = {"method": method, "epochs": 1, "device": "cpu"}
+def test_torchs_default_device_makes_no_difference(method):
+    given = {"method": method, "epochs": 1, "device": "cpu"}
     model, other = advlib.LeNet(seed=1), advlib.LeNet(seed=1)
     history = advlib.train(model, NOISE, **given)
     with torch.device("meta"):
@@ -234,12 +227,12 @@ def test_torchs_default_device_makes_no_difference(method: str) -> None:
     assert same_bits(model, other)
 
 
-def test_the_noise_of_an_epochs_attack_is_the_trainings() -> None:
+def test_the_noise_of_an_epochs_attack_is_the_trainings():
     """Two trainings, and two epochs, do not see the same dropout."""
-    seen: list[Tensor] = []
+    seen = []
 
     class Watched(Noisy):
-        def forward(self, images: Tensor) -> Tensor:
+        def forward(self, images):
             logits = super().forward(images)
             if images.requires_grad and self.training:  # in an attack; not in this method's steps
                 seen.append(logits.detach())
@@ -250,7 +243,7 @@ def test_the_noise_of_an_epochs_attack_is_the_trainings() -> None:
     for seed in (0, 1):
         model = Watched()
         model.load_state_dict(initial)
-        given: dict[str, Any] = {"method": "mixed-epochwise", "epochs": 2, "learning_rate": 1e-30}
+        given = {"method": "mixed-epochwise", "epochs": 2, "learning_rate": 1e-30}
         advlib.train(model, NOISE, seed=seed, **given)
     assert len(seen) == 4
     for i in range(4):
@@ -258,7 +251,7 @@ def test_the_noise_of_an_epochs_attack_is_the_trainings() -> None:
             assert not torch.allclose(seen[i], seen[j], rtol=1e-3)
 
 
-def test_derived_seeds_are_fixed_and_apart() -> None:
+def test_derived_seeds_are_fixed_and_apart():
     parts = [(seed, epoch, name) for seed in range(3) for epoch in range(3) for name in ("a", "b")]
     seeds = {derived_seed(*part) for part in parts}
     assert len(seeds) == len(parts)
@@ -268,7 +261,7 @@ def test_derived_seeds_are_fixed_and_apart() -> None:
 
 
 @pytest.mark.parametrize("mode", [True, False])
-def test_what_is_not_trained_is_left_as_found(mode: bool) -> None:
+def test_what_is_not_trained_is_left_as_found(mode):
     model = Noisy().train(mode)
     flags = [parameter.requires_grad for parameter in model.parameters()]
     torch.manual_seed(5)
@@ -284,7 +277,7 @@ def test_what_is_not_trained_is_left_as_found(mode: bool) -> None:
     assert torch.equal(NOISE.train.images, images)
 
 
-def test_frozen_parameters_stay() -> None:
+def test_frozen_parameters_stay():
     model = advlib.LeNet()
     model.layers[0].requires_grad_(False)
     advlib.train(model, NOISE, epochs=1, weight_decay=0.5)
@@ -298,21 +291,21 @@ class Scaling(Training):
     scale: float = setting(2.0, SIZE, "Scale")
 
 
-def network(seed: int, classes: int) -> nn.Module:
+def network(seed, classes):
     return Noisy()
 
 
-def halved(model: nn.Module, batch: Batch, settings: Training) -> Step:
+def halved(model, batch, settings):
     """A method of one's own: half the clean gradient."""
     clean = methods.differentiate(model, batch)
     return Step([gradient / 2 for gradient in clean.gradients], clean.outcome)
 
 
-def test_a_method_of_ones_own(tmp_path: Path) -> None:
+def test_a_method_of_ones_own(tmp_path):
     models = [advlib.LeNet().double() for _ in range(4)]
     own, kept, loaded, standard = models
     data = doubled(100)
-    settings: dict[str, Any] = {"epochs": 2, "weight_decay": 0.0}
+    settings = {"epochs": 2, "weight_decay": 0.0}
     history = advlib.train(own, data, method=halved, **settings)
     advlib.train(kept, data, method=halved, run=tmp_path, **settings)
     again = advlib.train(loaded, data, method=halved, run=tmp_path, **settings)
@@ -324,13 +317,11 @@ def test_a_method_of_ones_own(tmp_path: Path) -> None:
     assert not same_bits(own, advlib.LeNet().double())
 
 
-def test_a_method_with_a_setting_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_method_with_a_setting_of_its_own(tmp_path, monkeypatch):
     """By name or as a row: it is passed to `train`, told to the method, and decides the run."""
     seen, folder = set(), tmp_path / "run"
 
-    def scaled(model: nn.Module, batch: Batch, settings: Scaling) -> Step:
+    def scaled(model, batch, settings):
         seen.add((settings.scale, settings.epochs))
         return methods.standard(model, batch, settings)
 
@@ -352,17 +343,17 @@ def test_a_method_with_a_setting_of_its_own(
     assert found[0] == found[2] != found[1]
 
 
-def test_a_cosine_schedule_is_torchs_and_each_batch_says_its_epoch() -> None:
-    seen: dict[int, float] = {}
+def test_a_cosine_schedule_is_torchs_and_each_batch_says_its_epoch():
+    seen = {}
 
-    def moved(model: nn.Module, batch: Batch, settings: Training) -> Step:
+    def moved(model, batch, settings):
         seen.setdefault(batch.epoch, float(next(model.parameters()).sum()))
         ones = [torch.ones_like(parameter) for parameter in model.parameters()]
         return Step(ones, methods.differentiate(model, batch).outcome)
 
     model = advlib.LeNet(seed=0).double()
     size, data = next(model.parameters()).numel(), doubled(100)
-    settings: dict[str, Any] = {"weight_decay": 0.0, "schedule": "cosine"}
+    settings = {"weight_decay": 0.0, "schedule": "cosine"}
     advlib.train(model, data, method=moved, epochs=4, learning_rate=0.5, **settings)
     seen[5] = float(next(model.parameters()).sum())
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.5)
@@ -374,27 +365,27 @@ def test_a_cosine_schedule_is_torchs_and_each_batch_says_its_epoch() -> None:
         theirs.step()
 
 
-def with_backward(model: nn.Module, batch: Batch, settings: Training) -> Step:
+def with_backward(model, batch, settings):
     """Standard training by `backward()`, which adds to what is there; it ends in another mode."""
     model.eval()
     outcome = methods.differentiate(model, batch).outcome
-    cross_entropy(model(batch.images), batch.labels).backward()  # type: ignore[no-untyped-call]
-    return Step([parameter.grad for parameter in model.parameters()], outcome)  # type: ignore[misc]
+    cross_entropy(model(batch.images), batch.labels).backward()
+    return Step([parameter.grad for parameter in model.parameters()], outcome)
 
 
-def test_each_step_begins_with_clean_gradients_in_training_mode() -> None:
+def test_each_step_begins_with_clean_gradients_in_training_mode():
     class Seeing(Plain):
-        def forward(self, images: Tensor) -> Tensor:
+        def forward(self, images):
             modes.append(self.training)
             return super().forward(images)
 
-    modes: list[bool] = []
+    modes = []
     data, (own, plain) = doubled(300), (Plain(advlib.LeNet().double()) for _ in range(2))
     advlib.train(own, data, method=with_backward, epochs=2)
     advlib.train(plain, data, method="standard", epochs=2)
     assert relative(own.parameters(), plain.parameters()) < 1e-12
 
-    def steps_in_its_mode(model: nn.Module, batch: Batch, settings: Training) -> Step:
+    def steps_in_its_mode(model, batch, settings):
         step = methods.standard(model, batch, settings)
         model.eval()
         return step
@@ -403,10 +394,10 @@ def test_each_step_begins_with_clean_gradients_in_training_mode() -> None:
     assert modes.count(True) >= 3  # its three minibatches
 
 
-def test_an_attack_within_a_method_draws_anew_in_each_minibatch() -> None:
-    starts: list[Tensor] = []
+def test_an_attack_within_a_method_draws_anew_in_each_minibatch():
+    starts = []
 
-    def attacked(model: nn.Module, batch: Batch, settings: Training) -> Step:
+    def attacked(model, batch, settings):
         images = torch.zeros_like(batch.images)
         starts.append(advlib.pgd(model, images, batch.labels, steps=1, step_size=0.0))
         return methods.standard(model, batch, settings)
@@ -420,38 +411,36 @@ def test_an_attack_within_a_method_draws_anew_in_each_minibatch() -> None:
     assert torch.equal(*found)
 
 
-def test_numpys_and_pythons_random_numbers_are_the_seed_s_and_left_as_found() -> None:
-    drawn: list[float] = []
+def test_numpys_and_pythons_random_numbers_are_the_seed_s_and_left_as_found():
+    drawn = []
 
-    def noisy(model: nn.Module, batch: Batch, settings: Training) -> Step:
+    def noisy(model, batch, settings):
         drawn.append(np.random.rand() + random.random())
         return methods.standard(model, batch, settings)
 
-    before = random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index]
+    before = random.getstate(), np.random.get_state()[1].tolist()
     for seed in (0, 0, 1):
         advlib.train(Noisy(), NOISE, method=noisy, epochs=1, seed=seed)
     n = len(drawn) // 3
     assert drawn[:n] == drawn[n : 2 * n] != drawn[2 * n :]
-    assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # type: ignore[index]
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
 
 
 @pytest.mark.parametrize(
     "method",
     [lambda model: None, lambda model, batch, epsilon, alpha: None, lambda *, model: None],
 )
-def test_a_method_with_other_arguments_is_refused(method: Any) -> None:
+def test_a_method_with_other_arguments_is_refused(method):
     with pytest.raises(TypeError, match=r"method must take \(model, batch, settings\)"):
         advlib.train(Noisy(), NOISE, method=method)
 
 
 @pytest.mark.parametrize("batch_size", [10, 200])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_loss_that_is_not_finite_stops_the_training(
-    method: str, batch_size: int, tmp_path: Path
-) -> None:
+def test_a_loss_that_is_not_finite_stops_the_training(method, batch_size, tmp_path):
     """Also in an epoch's last step, which may be its first."""
     model, message = advlib.LeNet().eval(), r"epoch \d at learning rate 1e\+06; try a smaller learn"
-    given: dict[str, Any] = {"batch_size": batch_size, "learning_rate": 1e6, "run": tmp_path}
+    given = {"batch_size": batch_size, "learning_rate": 1e6, "run": tmp_path}
     with pytest.raises(DivergedError, match=message) as caught:
         advlib.train(model, NOISE, method=method, **given)
     assert method in str(caught.value)
@@ -459,11 +448,11 @@ def test_a_loss_that_is_not_finite_stops_the_training(
     assert batch_size == 200 or [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
-def wrong_step(kind: str) -> Any:
+def wrong_step(kind):
     """Return a method whose steps are none, each in another way."""
 
-    def step(model: nn.Module, batch: Batch, settings: Training) -> Any:
-        found: Any = ROWS["standard"].step(model, batch, settings)
+    def step(model, batch, settings):
+        found = ROWS["standard"].step(model, batch, settings)
         assert found.clean is not None
         objective, rank = found.clean
         wrong = {
@@ -492,7 +481,7 @@ def wrong_step(kind: str) -> Any:
         "is it right",
     ],
 )
-def test_what_is_no_step_is_refused_with_the_place_of_the_method(kind: str) -> None:
+def test_what_is_no_step_is_refused_with_the_place_of_the_method(kind):
     with pytest.raises(TypeError, match="must return an advlib") as caught:
         advlib.train(advlib.LeNet(), NOISE, method=wrong_step(kind), epochs=1)
     assert f"method step ({__file__}, line " in str(caught.value)
@@ -500,17 +489,17 @@ def test_what_is_no_step_is_refused_with_the_place_of_the_method(kind: str) -> N
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_network_may_begin_in_place(method: str) -> None:
+def test_a_network_may_begin_in_place(method):
     """Its training is that of the same network that does not."""
 
     class Shift(nn.Module):
-        def __init__(self, in_place: bool) -> None:
+        def __init__(self, in_place):
             super().__init__()
             self.in_place, self.rest = in_place, advlib.LeNet(seed=1)
 
-        def forward(self, x: Tensor) -> Tensor:
+        def forward(self, x):
             x = x.sub_(0.1) if self.in_place else x - 0.1
-            logits: Tensor = self.rest(x)
+            logits = self.rest(x)
             return logits
 
     models = [Shift(True), Shift(False)]
@@ -521,56 +510,56 @@ def test_a_network_may_begin_in_place(method: str) -> None:
     assert torch.equal(NOISE.train.images, before)
 
 
-def test_a_network_that_mixes_the_images_of_a_batch_is_refused() -> None:
+def test_a_network_that_mixes_the_images_of_a_batch_is_refused():
     class Sequences(nn.Module):
-        def __init__(self) -> None:
+        def __init__(self):
             super().__init__()
             self.read, self.head = nn.LSTM(28 * 28, 8), nn.Linear(8, 10)
 
-        def forward(self, images: Tensor) -> Tensor:
-            logits: Tensor = self.head(self.read(images.flatten(1)[:, None])[0][:, 0])
+        def forward(self, images):
+            logits = self.head(self.read(images.flatten(1)[:, None])[0][:, 0])
             return logits
 
     with pytest.raises(ValueError, match="does not depend on the others of its batch"):
         advlib.train(Sequences(), NOISE, method="standard", epochs=1)
 
 
-SHARE: Any = 1.0
+SHARE = 1.0
 
 
-def shared(model: nn.Module, batch: Batch, settings: Training, share: float | None = None) -> Step:
+def shared(model, batch, settings, share=None):
     clean, share = methods.differentiate(model, batch), SHARE if share is None else share
     return Step([gradient * share for gradient in clean.gradients], clean.outcome)
 
 
 class Shared:
-    def __init__(self, share: float) -> None:
+    def __init__(self, share):
         self.share = share
 
-    def step(self, model: nn.Module, batch: Batch, settings: Training) -> Step:
+    def step(self, model, batch, settings):
         return shared(model, batch, settings, self.share)
 
 
-def with_default(share: float) -> methods.TakeStep:
-    def step(model: nn.Module, batch: Batch, settings: Training, share: float = share) -> Step:
+def with_default(share):
+    def step(model, batch, settings, share=share):
         return shared(model, batch, settings, share)
 
     return step
 
 
-def with_teacher(share: float) -> methods.TakeStep:
+def with_teacher(share):
     teacher = torch.full((1,), share, requires_grad=True)
     return lambda model, batch, settings: shared(model, batch, settings, teacher.item())
 
 
-def with_file(share: float) -> methods.TakeStep:
+def with_file(share):
     """A method that imports a file, when it is called, whose value it names."""
     vars(importlib.import_module("mine"))["share"] = share
 
-    def step(model: nn.Module, batch: Batch, settings: Training) -> Step:
+    def step(model, batch, settings):
         import mine
 
-        return shared(model, batch, settings, mine.share)  # type: ignore[attr-defined]
+        return shared(model, batch, settings, mine.share)
 
     return step
 
@@ -582,15 +571,13 @@ def with_file(share: float) -> methods.TakeStep:
         *(lambda share: Shared(share).step, lambda share: partial(shared, share=share)),
     ],
 )
-def test_what_a_method_reaches_decides_its_run(make: Callable[[float], methods.TakeStep]) -> None:
+def test_what_a_method_reaches_decides_its_run(make):
     one, same, other = (training._method(make(s), named=True)[0] for s in (1.0, 1.0, 3.0))
     assert one == same != other
 
 
-def test_a_run_is_known_by_the_constants_of_its_method(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def train() -> Noisy:
+def test_a_run_is_known_by_the_constants_of_its_method(tmp_path, monkeypatch):
+    def train():
         model = Noisy()
         advlib.train(model, NOISE, method=shared, epochs=1, run=tmp_path)
         return model
@@ -605,19 +592,17 @@ def test_a_run_is_known_by_the_constants_of_its_method(
         train()
 
 
-def test_the_code_of_a_network_decides_a_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_code_of_a_network_decides_a_run(tmp_path, monkeypatch):
     advlib.train(Noisy(), NOISE, epochs=1, run=tmp_path)
     monkeypatch.setattr(Noisy, "forward", lambda self, images: self.layers(images.clone()))
     with pytest.raises(ValueError, match="holds one with other network"):
         advlib.train(Noisy(), NOISE, epochs=1, run=tmp_path)
 
 
-def test_mixed_training_is_adversarial_training_at_twice_the_rate_and_half_the_decay() -> None:
+def test_mixed_training_is_adversarial_training_at_twice_the_rate_and_half_the_decay():
     """Over an epoch from the same weights in the same order: methods/adversarial.md, (doubled)."""
     data, models = doubled(2000), [advlib.LeNet(seed=1).double() for _ in range(3)]
-    settings: dict[str, Any] = {"epochs": 1, "weight_decay": 0.01}  # so large that it counts
+    settings = {"epochs": 1, "weight_decay": 0.01}  # so large that it counts
     advlib.train(models[0], data, method="mixed", learning_rate=1e-3, **settings)
     twice = {**settings, "weight_decay": 0.005, "learning_rate": 2e-3}
     advlib.train(models[1], data, method="adversarial", **twice)
@@ -628,7 +613,7 @@ def test_mixed_training_is_adversarial_training_at_twice_the_rate_and_half_the_d
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_trains_to_the_cpus_numbers(tmp_path: Path) -> None:
+def test_a_gpu_trains_to_the_cpus_numbers(tmp_path):
     """In float64, where no sign flips; the model comes back to where it was, and a run goes on."""
     small, models = doubled(300), [advlib.LeNet(seed=1).double() for _ in range(4)]
     expected = advlib.train(models[0], small, epochs=2, seed=7, device="cpu")

@@ -1,14 +1,13 @@
 """advlib.robustness: each model under many attacks, and the worst case image by image."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 from engine import random_data
 from test_attacks import small_images, small_net
-from torch import Tensor, nn
+from torch import nn
 
 import advlib
 from advlib.attacks import EACH_CLASS, apgd, fgsm, pgd, random_signs
@@ -17,25 +16,23 @@ from advlib.worst_case import LAST, RESTARTS, WORST, Robustness, find_illusions,
 
 
 @pytest.fixture(scope="module")
-def models() -> dict[str, nn.Module]:
+def models():
     return {f"model {seed}": small_net(seed) for seed in range(3)}
 
 
-GIVEN: dict[str, Any] = {"bounds": (0, 1), "seed": 3, "batch_size": 7}
+GIVEN = {"bounds": (0, 1), "seed": 3, "batch_size": 7}
 
 
-def wrong(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+def wrong(model, images, labels):
     with torch.no_grad():
-        found: Tensor = model(images).argmax(1) != labels
+        found = model(images).argmax(1) != labels
     return found
 
 
-def test_the_rows_are_the_attacks_and_the_worst_case_is_image_by_image(
-    models: dict[str, nn.Module],
-) -> None:
+def test_the_rows_are_the_attacks_and_the_worst_case_is_image_by_image(models):
     images, labels = small_images(0, n=40)
 
-    def turn(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, **_: Any) -> Tensor:
+    def turn(model, images, labels, epsilon, **_):
         return images + (images.flip(3) - images).clamp(-epsilon, epsilon)
 
     found = advlib.robustness(
@@ -66,7 +63,7 @@ def test_the_rows_are_the_attacks_and_the_worst_case_is_image_by_image(
         transferred = [apgd(o, images, labels, 0.05, steps=4, **GIVEN) for o in others]
         expected["transfer"] = torch.stack([wrong(model, t, labels) for t in transferred]).any(0)
         stand = ~torch.stack([*expected.values()]).any(0)
-        last: dict[str, Any] = {"loss": "difference", "steps": 8, "restarts": RESTARTS}
+        last = {"loss": "difference", "steps": 8, "restarts": RESTARTS}
         made = apgd(model, images[stand], labels[stand], 0.05, **last, **GIVEN)
         expected[LAST] = torch.zeros(40, dtype=torch.bool)
         expected[LAST][stand] = wrong(model, made, labels[stand])
@@ -78,16 +75,16 @@ def test_the_rows_are_the_attacks_and_the_worst_case_is_image_by_image(
             assert (found.low.loc[row, name], found.high.loc[row, name]) == (low, high)
 
 
-def test_what_it_costs(models: dict[str, nn.Module]) -> None:
+def test_what_it_costs(models):
     images, labels = small_images(0, n=20)
     found = advlib.robustness(models, images, labels, 0.001, steps=4, bounds=(0, 1))
-    passes: Any = found.passes.to_dict("index")
+    passes = found.passes.to_dict("index")
     assert {*passes["none"].values(), *passes["random signs"].values()} == {0}
     assert {*passes["FGSM"].values()} == {1}
     assert all(2 <= each <= 4 for each in passes["PGD"].values())
     others = passes["APGD, log-odds"]
     assert passes["transfer"]["model 0"] == others["model 1"] + others["model 2"]
-    seconds: Any = found.seconds.to_dict("index")
+    seconds = found.seconds.to_dict("index")
     assert {*seconds["none"].values()} == {0}
     assert 0 < min(seconds["PGD"].values()) <= max(seconds["PGD"].values()) < 600
     for cost in (found.passes, found.seconds):  # what transfers was made, and paid for, once
@@ -96,20 +93,20 @@ def test_what_it_costs(models: dict[str, nn.Module]) -> None:
     assert all(not model._forward_pre_hooks for model in models.values())
 
 
-def test_the_steps_are_those_of_each_attack_that_takes_some() -> None:
+def test_the_steps_are_those_of_each_attack_that_takes_some():
     iterated = [name for name in list_attacks() if name.startswith(("PGD", "APGD"))]
     for steps, given in ((50, ()), (3, (3,))):
-        attacks: dict[str, Any] = {**list_attacks(*given)}
+        attacks = {**list_attacks(*given)}
         assert [attacks[name].keywords["steps"] for name in iterated] == [steps] * 4
 
 
-def test_defaults_are_written_down(models: dict[str, nn.Module]) -> None:
+def test_defaults_are_written_down(models):
     """Fifty steps of epsilon 0.1 from seed 0."""
     images, labels = small_images(0)
-    given: dict[str, Any] = {"epsilon": 0.1, "steps": 50, "seed": 0}
-    drawn: list[dict[str, Any]] = []
+    given = {"epsilon": 0.1, "steps": 50, "seed": 0}
+    drawn = []
 
-    def see(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, **by: Any) -> Tensor:
+    def see(model, images, labels, epsilon, **by):
         drawn.append({"epsilon": epsilon, "seed": by["seed"]})
         return images
 
@@ -120,13 +117,13 @@ def test_defaults_are_written_down(models: dict[str, nn.Module]) -> None:
     assert torch.equal(signs, random_signs(small_net(), images, labels, 0.1, seed=0))
 
 
-def test_a_stochastic_model_is_tested_with_the_noise_of_the_seed() -> None:
+def test_a_stochastic_model_is_tested_with_the_noise_of_the_seed():
     model = nn.Sequential(nn.Flatten(), nn.Linear(72, 4).double(), nn.Dropout(0.9)).eval()
     model[2].train()
     images, labels = small_images(0, n=60)
     errors = set()
     for seed in (1, 2):
-        given: dict[str, Any] = {"seed": seed, "batch_size": 7}
+        given = {"seed": seed, "batch_size": 7}
         found = advlib.robustness({"m": model}, images, labels, steps=1, **given)
         expected = advlib.evaluate(model, images, labels, **given).error
         assert found.error.loc["none", "m"] == expected
@@ -134,14 +131,14 @@ def test_a_stochastic_model_is_tested_with_the_noise_of_the_seed() -> None:
     assert len(errors) == 2
 
 
-def test_no_minibatch_is_larger_than_is_asked_for() -> None:
+def test_no_minibatch_is_larger_than_is_asked_for():
     model, sizes = small_net(), set[int]()
     model.register_forward_pre_hook(lambda _, given: sizes.add(len(given[0])))
     advlib.robustness({"m": model}, *small_images(0, n=60), steps=1, batch_size=7)
     assert max(sizes) == 7
 
 
-def illusions(rows: dict[str, int], n: int = 1000, apart: int = 0) -> dict[str, str]:
+def illusions(rows, n=1000, apart=0):
     """What is found where so many images are misclassified, the later ones `apart` further on."""
     wrong = {}
     for place, (row, count) in enumerate(rows.items()):
@@ -151,7 +148,7 @@ def illusions(rows: dict[str, int], n: int = 1000, apart: int = 0) -> dict[str, 
     return find_illusions(Robustness(none, none, none, none, none, n, wrong))
 
 
-def test_a_defence_is_an_illusion_where_less_does_more_harm_than_its_own_step() -> None:
+def test_a_defence_is_an_illusion_where_less_does_more_harm_than_its_own_step():
     """By the counts of the reference runs, of MNIST and of Fashion-MNIST (mixed)."""
     mnist = {"random signs": 22, "FGSM": 135, "transfer": 92, WORST: 271}
     assert illusions(mnist) == {}
@@ -166,7 +163,7 @@ def test_a_defence_is_an_illusion_where_less_does_more_harm_than_its_own_step() 
     assert illusions(few, apart=200) == {}
 
 
-def test_a_transfer_takes_two_models(models: dict[str, nn.Module]) -> None:
+def test_a_transfer_takes_two_models(models):
     for number in (1, 2):
         some = dict([*models.items()][:number])
         found = advlib.robustness(some, *small_images(0), steps=2)
@@ -174,13 +171,13 @@ def test_a_transfer_takes_two_models(models: dict[str, nn.Module]) -> None:
         assert found.n == 7
 
 
-def test_an_attack_may_move_a_value_by_epsilon_and_no_further() -> None:
+def test_an_attack_may_move_a_value_by_epsilon_and_no_further():
     """Both sums are rounded, of large values by more."""
     images, labels = 1000 * torch.rand(7, 2, 6, 6), torch.arange(7) % 4
     model = small_net().float()
 
-    def shift(size: float) -> None:
-        attacks: Any = {"shift": lambda m, x, y, e, **_: x + size * e}
+    def shift(size):
+        attacks = {"shift": lambda m, x, y, e, **_: x + size * e}
         advlib.robustness({"m": model}, images, labels, 0.3, steps=1, attacks=attacks)
 
     shift(1)
@@ -191,7 +188,7 @@ def test_an_attack_may_move_a_value_by_epsilon_and_no_further() -> None:
         shift(1 + 1e-5)
 
 
-def test_random_signs_change_every_pixel_by_as_much() -> None:
+def test_random_signs_change_every_pixel_by_as_much():
     images, labels = small_images(0)
     changed = random_signs(small_net(), images, labels, 0.25)
     assert torch.allclose((changed - images).abs(), torch.full_like(images, 0.25))
@@ -201,7 +198,7 @@ def test_random_signs_change_every_pixel_by_as_much() -> None:
 
 
 BY_NAME = "must take .* by name, bounds, seed and batch_size"
-ATTACKS: list[tuple[Any, type[Exception], str]] = [
+ATTACKS = [
     (lambda m, x, y, e, **_: x + 2 * e, ValueError, "must stay within epsilon, 0.1, .* by 0.2"),
     (lambda m, x, y, e, **_: x - e, ValueError, "must stay within the bounds: images must be with"),
     (3, TypeError, "must be a function, not 3"),
@@ -215,8 +212,8 @@ ATTACKS: list[tuple[Any, type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("attack", "error", "message"), ATTACKS)
-def test_what_is_no_attack(attack: Any, error: type[Exception], message: str) -> None:
-    given: dict[str, Any] = {"attacks": {"mine": attack}, "bounds": (0, 1), "steps": 1}
+def test_what_is_no_attack(attack, error, message):
+    given = {"attacks": {"mine": attack}, "bounds": (0, 1), "steps": 1}
     with pytest.raises(error, match=rf"^attacks\['mine'\] {message}"):
         advlib.robustness({"m": small_net()}, *small_images(0), **given)
 
@@ -234,18 +231,18 @@ def test_what_is_no_attack(attack: Any, error: type[Exception], message: str) ->
         ({"models": {}}, "models must not be empty"),
     ],
 )
-def test_bad_arguments(wrong: dict[str, Any], message: str) -> None:
+def test_bad_arguments(wrong, message):
     images, labels = small_images(0)
-    given: dict[str, Any] = {"models": {"m": small_net()}, "steps": 1, **wrong}
+    given = {"models": {"m": small_net()}, "steps": 1, **wrong}
     with pytest.raises(ValueError, match=message):
         advlib.robustness(images=images, labels=labels, **given)
 
 
-def test_a_scripted_model_is_attacked_as_the_one_it_was_made_of() -> None:
+def test_a_scripted_model_is_attacked_as_the_one_it_was_made_of():
     """It takes no hooks, by which the passes are counted."""
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)).eval()
     test = random_data(10, 10).test
-    scripted: Any = torch.jit.script(model)
+    scripted = torch.jit.script(model)
     both = [
         advlib.robustness({"model": each}, test.images, test.labels, epsilon=0.1)
         for each in (model, scripted)
@@ -255,16 +252,14 @@ def test_a_scripted_model_is_attacked_as_the_one_it_was_made_of() -> None:
     assert not scripted.training
 
 
-def test_an_attack_of_ones_own_works_on_copies_and_leaves_the_models_mode() -> None:
+def test_an_attack_of_ones_own_works_on_copies_and_leaves_the_models_mode():
     torch.manual_seed(0)
     layers = nn.Flatten(), nn.Dropout(0.5), nn.Linear(72, 4)
     model, (images, labels) = nn.Sequential(*layers).double().eval(), small_images(0, n=40)
     before = images.clone()
-    given: dict[str, Any] = {"steps": 2, "bounds": (0, 1)}
+    given = {"steps": 2, "bounds": (0, 1)}
 
-    def careless(
-        model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, **_: Any
-    ) -> Tensor:
+    def careless(model, images, labels, epsilon, **_):
         model.train()
         labels.zero_()
         return images.add_(epsilon).clamp_(0, 1)
@@ -280,7 +275,7 @@ def test_an_attack_of_ones_own_works_on_copies_and_leaves_the_models_mode() -> N
 
 
 @pytest.mark.slow
-def test_on_fashion_mnist_one_step_is_an_illusion_and_on_mnist_it_is_none() -> None:
+def test_on_fashion_mnist_one_step_is_an_illusion_and_on_mnist_it_is_none():
     """Of models with the slides' settings, on 200 drawn test images of each; weights as float16.
 
     Fashion-MNIST (MIT licence, https://github.com/zalandoresearch/fashion-mnist) is not bundled.

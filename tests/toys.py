@@ -1,11 +1,8 @@
 """Toy notebooks of a report, executed as the runner and advlib.chapters leave the real ones."""
 
 import re
-from pathlib import Path
-from typing import Any
 
 import nbformat
-from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 HOSTILE = """<b onclick=x>M & "N" | 'c' *i* _u_ $5$ </p>` @k # [l](javascript:1) {.a} \\n"""
@@ -52,26 +49,24 @@ WIDE = "\n".join(
 METHODS = ("standard", "mixed", "adversarial")
 EXPERIMENT = {"epsilon": 0.1, "methods": [*METHODS]}
 
-Books = dict[str, list[NotebookNode]]
 
-
-def display(data: dict[str, str], about: dict[str, Any] | None = None) -> Any:
+def display(data, about=None):
     return new_output("display_data", data=data, metadata={"advlib": about} if about else {})
 
 
-def prose(text: str) -> Any:
+def prose(text):
     return display({"text/markdown": text})
 
 
-def cell(*outputs: NotebookNode, source: str = "run()", tags: tuple[str, ...] = ()) -> Any:
+def cell(*outputs, source="run()", tags=()):
     return new_code_cell(source, outputs=list(outputs), metadata={"tags": list(tags)})
 
 
-def text(source: str, *tags: str) -> Any:
+def text(source, *tags):
     return new_markdown_cell(source, metadata={"tags": list(tags)})
 
 
-def shown(about: dict[str, Any], data: dict[str, str]) -> list[NotebookNode]:
+def shown(about, data):
     """A figure's or table's outputs, as `advlib.show.captions.publish` displays them."""
     caption = {"kind": "caption", "label": about["label"]}
     return [
@@ -80,9 +75,7 @@ def shown(about: dict[str, Any], data: dict[str, str]) -> list[NotebookNode]:
     ]
 
 
-def figure(
-    name: str, caption: str = "Curves of $J$.", alt: str | None = "Falling curves.", **more: Any
-) -> Any:
+def figure(name, caption="Curves of $J$.", alt="Falling curves.", **more):
     about = {"kind": "figure", "label": f"fig-{name}", "caption": caption, "alt": alt, **more}
     return cell(
         *shown(about, {"image/svg+xml": SVG, "text/plain": "x"}), source=f"show_figure({name!r})"
@@ -98,16 +91,11 @@ TITLE = {
 }
 
 
-def title(**changes: Any) -> Any:
+def title(**changes):
     return cell(display({"text/markdown": "# A toy"}, {**TITLE, **changes}))
 
 
-def table(
-    name: str,
-    caption: str = "Five figures.",
-    body: str = TABLE,
-    numbers: dict[str, Any] = NUMBERS,
-) -> Any:
+def table(name, caption="Five figures.", body=TABLE, numbers=NUMBERS):
     about = {"kind": "table", "label": f"tbl-{name}", "caption": caption, **numbers}
     return cell(
         *shown(about, {"text/markdown": body, "text/plain": body}),
@@ -115,7 +103,7 @@ def table(
     )
 
 
-def training(method: str) -> list[NotebookNode]:
+def training(method):
     return [
         text("# Network\n\nSee Table *network*.", "once"),
         table("network", "The network.", WIDE, {}),
@@ -126,7 +114,7 @@ def training(method: str) -> list[NotebookNode]:
     ]
 
 
-def books() -> Books:
+def books():
     trainings = {f"3-training-{method}": training(method) for method in METHODS}
     for cells in trainings.values():
         cells[1].metadata["tags"] = ["once"]
@@ -166,7 +154,7 @@ def books() -> Books:
     }
 
 
-def executed_as(name: str) -> dict[str, Any]:
+def executed_as(name):
     """Return the metadata that the runner writes into an executed notebook."""
     source, _, method = name.partition("ing-")
     if not method:
@@ -175,7 +163,7 @@ def executed_as(name: str) -> dict[str, Any]:
     return {"papermill": about, "advlib": {"experiment": EXPERIMENT}}
 
 
-def write(folder: Path, content: Books) -> Path:
+def write(folder, content):
     """Write the notebooks as the runner leaves them."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, cells in content.items():
@@ -183,13 +171,13 @@ def write(folder: Path, content: Books) -> Path:
     return folder
 
 
-def write_notebook(folder: Path, name: str, *cells: NotebookNode, **metadata: Any) -> None:
+def write_notebook(folder, name, *cells, **metadata):
     notebook = new_notebook(cells=[*cells], metadata=metadata)
     for number, one in enumerate(notebook.cells):
         one["id"] = f"cell-{number}"  # papermill keeps them: the copies of a notebook have the same
     nbformat.write(notebook, folder / f"{name}.ipynb")
 
 
-def says(about: dict[str, Any], *tags: str) -> Any:
+def says(about, *tags):
     """Return a cell with one output, that says this of itself."""
     return cell(display({}, about), tags=tags)

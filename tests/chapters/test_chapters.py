@@ -2,11 +2,8 @@
 
 import re
 import shutil
-from collections.abc import Callable
 from functools import cache
 from itertools import product
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,21 +23,21 @@ from advlib.report.prose import read_line, read_markdown
 from advlib.settings import Words, declared, read_origin
 from advlib.show.words import render
 from advlib.worst_case import RESTARTS, WORST
-from notebooks import Cells, execute, find_cell
+from notebooks import execute, find_cell
 
 CHAPTERS = [path.stem for path in find_chapters()]
 MINE = PROJECT / "tests" / "mine.py"
 QUICK = {"epochs": 1, "attacked": 4}
 
 
-def bring_weights(folder: Path) -> dict[str, Any]:
+def bring_weights(folder):
     folder.mkdir()
     for name, theirs in {"n": "standard", "Holds": "mixed"}.items():  # as columns are named
         shutil.copy(REFERENCE / f"{theirs}.safetensors", folder / f"{name}.safetensors")
     return {"methods": ("n", "Holds"), "weights": str(folder), "images": 200}
 
 
-SUBJECTS: dict[str, Callable[[Path], dict[str, Any]]] = {
+SUBJECTS = {
     "the slides'": lambda _: {"images": 200},
     "one own method": lambda _: {"images": 200, "methods": (f"{MINE}:on_attacked",)},
     "weights": bring_weights,
@@ -50,7 +47,7 @@ SUBJECTS: dict[str, Callable[[Path], dict[str, Any]]] = {
         "methods": ("standard", f"{MINE}:on_attacked"),
     },
 }
-FOLDERS: dict[str, Callable[[Path], Path]] = {
+FOLDERS = {
     "two classes, wide": lambda folder: put_pictures(
         folder, classes=("all", "cost $5 or $6 *and* more"), shape=(4, 30)
     ),
@@ -67,17 +64,15 @@ NOT_OF_OTHERS = {
 OF_THE_PROJECT = ("8-illusions", "9-luck-or-law")
 """Chapters that show committed results, the same in every report."""
 
-Execute = Callable[[str, str], Cells]
-
 
 @pytest.fixture(scope="module")
-def executed(tmp_path_factory: pytest.TempPathFactory) -> Execute:
+def executed(tmp_path_factory):
     """Executes a chapter about a subject, the first time that it is asked."""
     folder = tmp_path_factory.mktemp("subjects")
     settings = {about: QUICK | bring(folder / about) for about, bring in SUBJECTS.items()}
 
     @cache
-    def execute_once(chapter: str, about: str) -> Cells:
+    def execute_once(chapter, about):
         notebook = NOTEBOOKS / f"{chapter}.ipynb"
         methods = [
             read_origin(each).shown for each in settings[about].get("methods", ("standard",))
@@ -95,14 +90,14 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Execute:
     [(one, about) for one in CHAPTERS for about in SUBJECTS if one not in OF_THE_PROJECT]
     + [(one, "the slides'") for one in OF_THE_PROJECT],
 )
-def test_it_shows_and_says_what_is_so(chapter: str, about: str, executed: Execute) -> None:
+def test_it_shows_and_says_what_is_so(chapter, about, executed):
     cells = executed(chapter, about)
     check_shown(cells)
     for word in NOT_OF_OTHERS[about]:
         assert word not in cells.words.lower(), word
 
 
-def check_shown(cells: Cells) -> None:
+def check_shown(cells):
     """Check that all of it can be typeset, and that nothing is undefined."""
     for label, shown in cells.shown.items():
         assert read_line(shown["caption"]), label
@@ -117,7 +112,7 @@ def check_shown(cells: Cells) -> None:
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_images_of_any_number_of_classes_and_shape_are_shown(name: str, tmp_path: Path) -> None:
+def test_images_of_any_number_of_classes_and_shape_are_shown(name, tmp_path):
     about = {"dataset": str(FOLDERS[name](tmp_path / "data")), "methods": ("standard",)}
     about["network"] = f"{MINE}:SmallResNet"
     cells = execute(NOTEBOOKS / "1-data.ipynb", tmp_path, {}, **about)
@@ -132,7 +127,7 @@ def test_images_of_any_number_of_classes_and_shape_are_shown(name: str, tmp_path
 
 
 @pytest.mark.parametrize("about", SUBJECTS)
-def test_the_four_lines_make_the_attack(about: str, executed: Execute) -> None:
+def test_the_four_lines_make_the_attack(about, executed):
     """Pixel by pixel, but for one in a thousand, whose gradient is rounding's alone."""
     names = executed("2-adversarial-examples", about).names
     assert names["same"] > 99.9
@@ -141,7 +136,7 @@ def test_the_four_lines_make_the_attack(about: str, executed: Execute) -> None:
 
 
 @pytest.mark.parametrize("about", SUBJECTS)
-def test_what_a_model_errs_on_is_set_off(about: str, executed: Execute) -> None:
+def test_what_a_model_errs_on_is_set_off(about, executed):
     cells = executed("2-adversarial-examples", about)
     names, data = cells.names, cells.names["data"]
     first, labels = names["first"], names["labels"]
@@ -165,7 +160,7 @@ def test_what_a_model_errs_on_is_set_off(about: str, executed: Execute) -> None:
 
 
 @pytest.mark.parametrize("about", SUBJECTS)
-def test_each_model_meets_the_images_made_against_each(about: str, executed: Execute) -> None:
+def test_each_model_meets_the_images_made_against_each(about, executed):
     cells = executed("4-transfer", about)
     error, names = cells.numbers("tbl-transfer-error"), cells.names
     assert [*error.index] == [*error.columns] == [*names["models"]]
@@ -184,7 +179,7 @@ def test_each_model_meets_the_images_made_against_each(about: str, executed: Exe
 
 
 @pytest.mark.parametrize("about", ["the slides'", "other data"])
-def test_the_sizes_go_from_nothing_to_where_all_is_turned(about: str, executed: Execute) -> None:
+def test_the_sizes_go_from_nothing_to_where_all_is_turned(about, executed):
     swept = executed("5-every-epsilon", about).numbers("fig-epsilons")
     for _, rows in swept.groupby("model"):
         errors = rows.pivot(index="epsilon", columns="attack", values="error")
@@ -194,7 +189,7 @@ def test_the_sizes_go_from_nothing_to_where_all_is_turned(about: str, executed: 
 
 
 @pytest.mark.parametrize("about", SUBJECTS)
-def test_the_line_leads_from_the_image_to_the_attacked_one(about: str, executed: Execute) -> None:
+def test_the_line_leads_from_the_image_to_the_attacked_one(about, executed):
     cells = executed("5-every-epsilon", about)
     data, model = cells.names["data"], cells.names["models"][cells.names["subject"].shown]
     sample = data.test.sample(1)
@@ -208,7 +203,7 @@ def test_the_line_leads_from_the_image_to_the_attacked_one(about: str, executed:
 
 
 @pytest.mark.parametrize("about", SUBJECTS)
-def test_fgsm_is_exact_for_the_logistic_regression(about: str, executed: Execute) -> None:
+def test_fgsm_is_exact_for_the_logistic_regression(about, executed):
     errors = executed("5-every-epsilon", about).numbers("tbl-regression")
     assert (errors["FGSM"] == errors["by the margins"]).all()
     assert errors["FGSM"].is_monotonic_increasing
@@ -216,7 +211,7 @@ def test_fgsm_is_exact_for_the_logistic_regression(about: str, executed: Execute
 
 
 @pytest.mark.parametrize("about", SUBJECTS)
-def test_linearity_is_measured_for_every_model(about: str, executed: Execute) -> None:
+def test_linearity_is_measured_for_every_model(about, executed):
     cells = executed("5-every-epsilon", about)
     linear = cells.numbers("fig-linearity")
     assert [*linear["model"].unique()] == [*cells.names["models"]]
@@ -226,7 +221,7 @@ def test_linearity_is_measured_for_every_model(about: str, executed: Execute) ->
 
 
 @pytest.mark.parametrize("about", SUBJECTS)
-def test_the_attacks_are_checked(about: str, executed: Execute) -> None:
+def test_the_attacks_are_checked(about, executed):
     cells = executed("6-stronger-attacks", about)
     error, checks = cells.numbers("tbl-robustness"), cells.numbers("tbl-checks")
     assert (error.loc["worst case"] >= error.max()).all()
@@ -239,7 +234,7 @@ def test_the_attacks_are_checked(about: str, executed: Execute) -> None:
 
 
 @pytest.mark.parametrize("about", SUBJECTS)
-def test_the_attacks_are_told(about: str, executed: Execute) -> None:
+def test_the_attacks_are_told(about, executed):
     """Every row of errors has what it was made with, and what it cost."""
     cells = executed("6-stronger-attacks", about)
     told, error = cells.numbers("tbl-attacks"), cells.numbers("tbl-robustness")
@@ -251,13 +246,13 @@ def test_the_attacks_are_told(about: str, executed: Execute) -> None:
 
 
 @pytest.mark.parametrize(("attacked", "least"), [(999, 1_000), (201, 1_000), (200, 200)])
-def test_square_asks_a_thousand_times_but_in_the_quick_report(attacked: int, least: int) -> None:
+def test_square_asks_a_thousand_times_but_in_the_quick_report(attacked, least):
     names = {"attacked": attacked}
     exec(find_cell("6-stronger-attacks", "search-at-random"), names)
     assert names["queries"] == 10 * names["draws"] == least
 
 
-def test_an_illusion_is_told_in_one_sentence_a_model() -> None:
+def test_an_illusion_is_told_in_one_sentence_a_model():
     """With the two errors of its reason; what all have in common is said once."""
     error = pd.DataFrame(
         {"a": [15.8, 54.2, 31.4, 98.1], "b": [20.3, 61.2, 42.5, 70.6]},
@@ -275,7 +270,7 @@ def test_an_illusion_is_told_in_one_sentence_a_model() -> None:
 
 
 @pytest.mark.parametrize("about", SUBJECTS)
-def test_confidence_is_that_of_the_evaluation(about: str, executed: Execute) -> None:
+def test_confidence_is_that_of_the_evaluation(about, executed):
     cells = executed("7-confidence", about)
     summary, risks = cells.numbers("tbl-calibration"), cells.numbers("fig-risk")
     test = cells.names["data"].test.sample(5 * QUICK["attacked"])
@@ -287,9 +282,7 @@ def test_confidence_is_that_of_the_evaluation(about: str, executed: Execute) -> 
 
 
 @pytest.mark.parametrize("about", SUBJECTS)
-def test_the_table_of_results_is_the_evaluation_of_each_model(
-    about: str, executed: Execute
-) -> None:
+def test_the_table_of_results_is_the_evaluation_of_each_model(about, executed):
     cells = executed("4-results", about)
     test, found = cells.names["data"].test, cells.numbers("tbl-evaluation")
     assert len(found) == 2 * len(cells.names["models"])
@@ -307,7 +300,7 @@ def test_the_table_of_results_is_the_evaluation_of_each_model(
 
 
 @pytest.mark.parametrize("about", ["the slides'", "other data"])
-def test_each_training_has_a_column_of_panels_on_common_axes(about: str, executed: Execute) -> None:
+def test_each_training_has_a_column_of_panels_on_common_axes(about, executed):
     cells = executed("4-results", about)
     histories, panels = cells.names["histories"], cells.names["panels"]
     ends = ("{}", "{}_adversarial")
@@ -327,7 +320,7 @@ def test_each_training_has_a_column_of_panels_on_common_axes(about: str, execute
     assert "seconds" not in numbers
 
 
-def test_the_epoch_that_is_written_out_gives_the_weights_of_train(executed: Execute) -> None:
+def test_the_epoch_that_is_written_out_gives_the_weights_of_train(executed):
     names = executed("3-training", "the slides'").names
     before = names["subject"].build_network().double().state_dict()
     moved = [
@@ -338,9 +331,7 @@ def test_the_epoch_that_is_written_out_gives_the_weights_of_train(executed: Exec
     assert len(names["apart"]) == 3 * len(before)
 
 
-def test_published_numbers_stand_beside_ours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_published_numbers_stand_beside_ours(tmp_path, monkeypatch):
     monkeypatch.setattr(slides, "applies", lambda settings: True)
     cells = execute(
         NOTEBOOKS / "4-results.ipynb", tmp_path, {}, images=200, epochs=1, methods=("mixed", "fast")
@@ -351,7 +342,7 @@ def test_published_numbers_stand_beside_ours(
     assert {*cells.numbers("tbl-curves")["method"]} == {"mixed"}
 
 
-def test_the_settings_table_has_those_that_were_given(executed: Execute) -> None:
+def test_the_settings_table_has_those_that_were_given(executed):
     numbers = executed("3-training", "other data").numbers("tbl-settings").loc["value"]
     assert {*numbers.index} == declared().keys() - {"weights", "attacks", *declared(Words)}
     assert (numbers["epochs"], numbers["network"]) == (1, "SmallResNet (mine.py)")
@@ -369,12 +360,12 @@ stepwise = Method(standard, "Stepwise training", unused=("alpha",), settings=Ste
 """
 
 
-def test_a_methods_own_settings_stand_in_the_table_and_in_its_text(tmp_path: Path) -> None:
+def test_a_methods_own_settings_stand_in_the_table_and_in_its_text(tmp_path):
     (tmp_path / "mine.py").write_text(OWN, encoding="utf-8")
     settings = QUICK | {"images": 200, "methods": ("fast", f"{tmp_path}/mine.py:stepwise")}
     settings |= {"fast_step": 1.5, "my_steps": 3}
 
-    def shown(method: str) -> Cells:
+    def shown(method):
         notebook = NOTEBOOKS / "3-training.ipynb"
         return execute(notebook, tmp_path, {"method": method}, **settings)
 
@@ -391,7 +382,7 @@ def test_a_methods_own_settings_stand_in_the_table_and_in_its_text(tmp_path: Pat
     assert r"$\alpha$" not in table  # which neither uses
 
 
-def test_each_method_has_a_text() -> None:
+def test_each_method_has_a_text():
     assert {path.stem for path in METHOD_TEXTS.glob("*")} == {*METHODS}
     for path in METHOD_TEXTS.glob("*"):
         own = vars(METHODS[path.stem].settings())
@@ -401,7 +392,7 @@ def test_each_method_has_a_text() -> None:
 
 
 @pytest.mark.parametrize("chapter", [*CHAPTERS, "explore"])
-def test_each_question_has_a_folded_answer_about_what_is_there(chapter: str) -> None:
+def test_each_question_has_a_folded_answer_about_what_is_there(chapter):
     *cells, last = ("".join(c["source"]) for c in read_cells(NOTEBOOKS / f"{chapter}.ipynb"))
     _, *asked = re.split(r"^\d\. ", last, flags=re.MULTILINE)
     folded = r"\n\n   <details><summary>Answer</summary>\n\n(   .+\n)+\n   </details>\n*$"

@@ -3,8 +3,6 @@
 import math
 import re
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +18,7 @@ from advlib.published.comparison import published_gaps
 from advlib.results import expected
 from advlib.results.expected import KEYS, collect_seed
 from advlib.results.tables import read
-from notebooks import Cells, execute
+from notebooks import execute
 
 TEN = ["standard", "mixed", "adversarial", "standard-shared"]
 THREE = ["adversarial-doubled", "fast", "pgd"]
@@ -31,7 +29,7 @@ CELL = ("tbl-transfer-error", "standard", "adversarial")
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tmp_path, monkeypatch):
     """The folder of the results; none are there yet."""
     for module in (expected, folders):
         monkeypatch.setattr(module, "SEEDS", tmp_path / "seeds")
@@ -40,19 +38,19 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @cache
-def reference() -> Any:
+def reference():
     return read(RESULTS)
 
 
 @cache
-def make_up() -> pd.DataFrame:
+def make_up():
     """Return results over ten seeds, and three: the reference run's, moved a little at random."""
     found = reference()
     draw = np.random.default_rng(0)
     seeds = dict.fromkeys(TEN, 10) | dict.fromkeys(THREE, 3)
-    rows: list[tuple[Any, ...]] = []
+    rows = []
 
-    def add(table: str, row: str, column: str, like: float, count: int) -> None:
+    def add(table, row, column, like, count):
         size = 0.02 * like + 0.01
         rows.extend((table, row, column, s, like + size * draw.normal()) for s in range(count))
 
@@ -75,7 +73,7 @@ def make_up() -> pd.DataFrame:
     return made.assign(processor="p", threads=1, torch="t", commit="c")
 
 
-def show(place: Path, numbers: pd.DataFrame | None = None, executed: str = "") -> Cells:
+def show(place, numbers=None, executed=""):
     """Execute the chapter; check that all of it can be typeset and nothing is undefined."""
     if numbers is not None:
         numbers.to_csv(place / "seed.csv", index=False)
@@ -87,7 +85,7 @@ def show(place: Path, numbers: pd.DataFrame | None = None, executed: str = "") -
     return cells
 
 
-def intervals(numbers: pd.DataFrame) -> dict[tuple[str, str, str], tuple[float, float]]:
+def intervals(numbers):
     """Return scipy's own prediction interval of each published number, by its place."""
     seeds = [published_gaps(collect_seed(numbers, seed)) for seed in numbers["seed"].unique()]
     values = pd.concat([gaps["ours"].dropna() for gaps in seeds]).groupby(level=[0, 1, 2])
@@ -99,25 +97,25 @@ def intervals(numbers: pd.DataFrame) -> dict[tuple[str, str, str], tuple[float, 
     return found
 
 
-def count_outside(numbers: pd.DataFrame) -> int:
+def count_outside(numbers):
     published, found = published_gaps(reference())["published"], intervals(numbers)
     return sum(not low <= published[at] <= high for at, (low, high) in found.items())
 
 
-def replaced(numbers: pd.DataFrame, at: tuple[str, str, str], mean: float) -> pd.DataFrame:
+def replaced(numbers, at, mean):
     """Return results in which a number has another mean over the seeds."""
     chosen = (numbers[KEYS[:3]] == [*at]).all(axis="columns")
     values = numbers["value"] - numbers.loc[chosen, "value"].mean() + mean
     return numbers.assign(value=numbers["value"].where(~chosen, values))
 
 
-def test_nothing_is_shown_of_results_that_are_not_there(place: Path) -> None:
+def test_nothing_is_shown_of_results_that_are_not_there(place):
     cells = show(place)
     assert not cells.shown
     assert "not there yet" in cells.words
 
 
-def test_every_published_number_stands_in_its_interval_or_outside(place: Path) -> None:
+def test_every_published_number_stands_in_its_interval_or_outside(place):
     numbers = make_up()
     cells = show(place, numbers)
     assert {*cells.shown} == TABLES | {"fig-forest"}
@@ -138,7 +136,7 @@ def test_every_published_number_stands_in_its_interval_or_outside(place: Path) -
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_one_that_is_moved_outside_is_counted(sign: int, place: Path) -> None:
+def test_one_that_is_moved_outside_is_counted(sign, place):
     numbers = make_up()
     published = published_gaps(reference())["published"]
     for each, value in zip(published.index.tolist(), published, strict=True):
@@ -152,7 +150,7 @@ def test_one_that_is_moved_outside_is_counted(sign: int, place: Path) -> None:
     assert "mean confidence of mixed training on clean images" in cells.words
 
 
-SOME: dict[str, Any] = {
+SOME = {
     "one seed": lambda t: t["seed"] == 0,
     "two seeds": lambda t: t["seed"] < 2,
     "one method": lambda t: ~t["row"].str.contains("mixed|adversarial,|adversarial$"),
@@ -165,7 +163,7 @@ SOME: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("part", SOME)
-def test_part_of_the_results_is_shown_as_far_as_it_goes(part: str, place: Path) -> None:
+def test_part_of_the_results_is_shown_as_far_as_it_goes(part, place):
     numbers = make_up()
     numbers = numbers[SOME[part](numbers)]
     cells = show(place, numbers)
@@ -181,9 +179,7 @@ def test_part_of_the_results_is_shown_as_far_as_it_goes(part: str, place: Path) 
 
 
 @pytest.mark.parametrize(("own", "same"), [(35, 25), (25, 35), (25, None)])
-def test_each_reading_of_the_one_cell_is_held_against_its_interval(
-    own: float, same: float | None, place: Path
-) -> None:
+def test_each_reading_of_the_one_cell_is_held_against_its_interval(own, same, place):
     table, _, column = CELL
     shared = (table, "standard-shared", column)
     numbers = replaced(replaced(make_up(), CELL, own), shared, same or 0)
@@ -195,7 +191,7 @@ def test_each_reading_of_the_one_cell_is_held_against_its_interval(
     assert names["same"] == (same and same == 35)
 
 
-def test_methods_are_compared_seed_by_seed(place: Path) -> None:
+def test_methods_are_compared_seed_by_seed(place):
     numbers = make_up()
     table = show(place, numbers).numbers("tbl-differences")
     errors = {
@@ -214,7 +210,7 @@ def test_methods_are_compared_seed_by_seed(place: Path) -> None:
         assert found["seeds_adversarial"] == found["signed_adversarial"] == len(apart)
 
 
-def test_what_the_report_says_is_put_to_every_seed(place: Path) -> None:
+def test_what_the_report_says_is_put_to_every_seed(place):
     numbers = make_up()
     held = show(place, numbers).names["held"]
     assert (held["seeds"] == 10).all()
@@ -228,9 +224,7 @@ def test_what_the_report_says_is_put_to_every_seed(place: Path) -> None:
 
 
 @pytest.mark.parametrize(("doubled", "lands"), [(15.0, True), (21.0, False)])
-def test_whether_the_doubled_training_is_mixed_training(
-    doubled: float, lands: bool, place: Path
-) -> None:
+def test_whether_the_doubled_training_is_mixed_training(doubled, lands, place):
     numbers = make_up()
     means = {"mixed": 15.0, "adversarial": 21.0, "adversarial-doubled": doubled}
     for method, mean in means.items():
@@ -240,9 +234,9 @@ def test_whether_the_doubled_training_is_mixed_training(
     assert bool(names["lands"]) == bool(names["gains"]) == lands
 
 
-def test_a_run_stands_beside_only_with_the_slides_settings(tmp_path: Path, place: Path) -> None:
+def test_a_run_stands_beside_only_with_the_slides_settings(tmp_path, place):
     numbers = make_up()
-    others: list[dict[str, Any]] = [{"epochs": 2}, {"dataset": "/a"}, {"methods": ["fast"]}]
+    others = [{"epochs": 2}, {"dataset": "/a"}, {"methods": ["fast"]}]
     for number, settings in enumerate([{}, *others]):
         beside, folder = not settings, tmp_path / f"report-{number}"
         folder.mkdir()

@@ -1,9 +1,5 @@
 """The front and the back matter: of whatever subject, they say what its results are."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 import pandas as pd
 import pytest
 from toys import cell, display, text, write_notebook
@@ -15,9 +11,9 @@ from advlib.results.notebooks import read_chapters
 from advlib.results.tables import read
 from advlib.settings import Experiment, declared
 from advlib.show.captions import split
-from notebooks import Cells, execute
+from notebooks import execute
 
-SUBJECTS: dict[str, dict[str, Any]] = {
+SUBJECTS = {
     "the slides'": {"epochs": 2},
     "one of their methods": {"methods": ["mixed"]},
     "one of one's own": {"methods": ["/a/mine.py:free_steps"], "dataset": "/a/my_data"},
@@ -26,9 +22,7 @@ SUBJECTS: dict[str, dict[str, Any]] = {
 }
 
 
-def put_report(
-    folder: Path, settings: dict[str, Any], more: Mapping[str, pd.DataFrame] | None = None
-) -> None:
+def put_report(folder, settings, more=None):
     """Write executed chapters, with the reference run's numbers under the methods' names."""
     chosen = Experiment(**settings)
     experiment = {name: getattr(chosen, name) for name in declared()} | chosen.conditions
@@ -56,18 +50,18 @@ def put_report(
         write_notebook(folder, f"3-training-{method}", *cells, **metadata)
 
 
-def matter(name: str, executed: str, folder: Path) -> Cells:
+def matter(name, executed, folder):
     return execute(MATTER / f"{name}-matter.ipynb", folder, {"executed": executed})
 
 
-def reference(row: str, column: str) -> str:
+def reference(row, column):
     """Write a number of the reference run."""
-    found: Any = read(RESULTS)["tbl-evaluation"].at[row, column]
+    found = read(RESULTS)["tbl-evaluation"].at[row, column]
     return f"{found:.1f}\N{NO-BREAK SPACE}%"
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
-def test_it_tells_of_any_subject(subject: str, tmp_path: Path) -> None:
+def test_it_tells_of_any_subject(subject, tmp_path):
     put_report(tmp_path, SUBJECTS[subject])
     front, back = (matter(name, str(tmp_path), tmp_path) for name in ("front", "back"))
     words = front.words + back.words
@@ -84,7 +78,7 @@ def test_it_tells_of_any_subject(subject: str, tmp_path: Path) -> None:
     assert " | 12.5 | \N{EN DASH} | Table *transfer-error*, " in first
 
 
-def test_what_was_warned_of_is_in_the_abstract(tmp_path: Path) -> None:
+def test_what_was_warned_of_is_in_the_abstract(tmp_path):
     """Once, with the sections in which it was; also of a cell that the report leaves out."""
     put_report(tmp_path, SUBJECTS["weights"])
     said = display({}, {"kind": "warning", "words": "a model *fails*"})
@@ -99,13 +93,13 @@ def test_what_was_warned_of_is_in_the_abstract(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.5, 0.4])
-def test_two_methods_are_one_at_the_slides_alpha(alpha: float, tmp_path: Path) -> None:
+def test_two_methods_are_one_at_the_slides_alpha(alpha, tmp_path):
     put_report(tmp_path, {"alpha": alpha})
     front, back = (matter(name, str(tmp_path), tmp_path) for name in ("front", "back"))
     assert ("one method" in front.words) == ("two methods" in back.words) == (alpha == 0.5)
 
 
-def test_confidence_is_told_of_the_strong_attack_where_it_is_known(tmp_path: Path) -> None:
+def test_confidence_is_told_of_the_strong_attack_where_it_is_known(tmp_path):
     weak, known = (
         reference("mixed, adversarial", "confidence_error"),
         read(RESULTS)["tbl-calibration"],
@@ -120,8 +114,8 @@ def test_confidence_is_told_of_the_strong_attack_where_it_is_known(tmp_path: Pat
 
 @pytest.mark.parametrize(("worst", "illusion"), [(98.1, True), (47.0, False), (55.0, False)])
 def test_fashion_is_an_illusion_where_many_steps_find_most_and_one_step_few(
-    worst: float, illusion: bool, tmp_path: Path
-) -> None:
+    worst, illusion, tmp_path
+):
     rows = [("MNIST", "slides", "mixed", 1.0, 99.0), ("FashionMNIST", "slides", "mixed", 19, worst)]
     names = ["data", "rates", "method", "FGSM", "worst case"]
     put_report(tmp_path, {}, {"tbl-illusions": pd.DataFrame(rows, columns=names)})
@@ -134,8 +128,8 @@ def test_fashion_is_an_illusion_where_many_steps_find_most_and_one_step_few(
     [(7, 7, {}), (7, 6, {}), (LEAST - 1, LEAST - 1, {}), (7, 7, {"epochs": 2})],
 )
 def test_what_holds_at_each_of_enough_seeds_is_told_with_their_number(
-    seeds: int, holds: int, settings: dict[str, Any], tmp_path: Path
-) -> None:
+    seeds, holds, settings, tmp_path
+):
     claims = ["order", "help", "worst help", "unsure"]
     held = pd.DataFrame({"seeds": seeds, "holds": holds}, index=claims)
     put_report(tmp_path, settings, {"tbl-claims": held})
@@ -144,7 +138,7 @@ def test_what_holds_at_each_of_enough_seeds_is_told_with_their_number(
         assert told == (seeds == holds == 7 and not settings)
 
 
-def test_by_hand_it_tells_of_the_reference_run(tmp_path: Path) -> None:
+def test_by_hand_it_tells_of_the_reference_run(tmp_path):
     front = matter("front", "", tmp_path)
     assert f"{reference('adversarial, adversarial', 'error')} (adversarial training)" in front.words
     back = matter("back", "", tmp_path)
@@ -165,7 +159,7 @@ def test_by_hand_it_tells_of_the_reference_run(tmp_path: Path) -> None:
     ]
 
 
-def test_the_models_that_are_there_are_alive_in_the_page(tmp_path: Path) -> None:
+def test_the_models_that_are_there_are_alive_in_the_page(tmp_path):
     settings = {"weights": str(REFERENCE)}
     put_report(tmp_path, settings)
     notebook, given = MATTER / "front-matter.ipynb", {"executed": str(tmp_path)}

@@ -4,9 +4,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from clusters import Note, Outside, unpack, unpack_or_die, wait_for
@@ -14,30 +11,30 @@ from clusters import Note, Outside, unpack, unpack_or_die, wait_for
 from advlib.experiment import cluster
 
 
-def begun(folder: Path) -> list[str]:
+def begun(folder):
     path = folder / "begun"
     return [line.split()[0] for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def compute(*tasks: Note, **options: Any) -> dict[str, str]:
-    def find() -> list[Note]:
+def compute(*tasks, **options):
+    def find():
         return [task for task in tasks if not task.kept.exists()]
 
-    given: dict[str, Any] = {"sent": "here", "unpack": unpack, **options}
+    given = {"sent": "here", "unpack": unpack, **options}
     return cluster.compute(find, "HERE", **given)
 
 
 @pytest.fixture
-def outside(tmp_path: Path) -> Iterator[Outside]:
+def outside(tmp_path):
     with Outside(tmp_path) as found:
         yield found
 
 
 @pytest.fixture
-def in_background() -> Iterator[Callable[[Callable[[], None]], None]]:
-    threads: list[threading.Thread] = []
+def in_background():
+    threads = []
 
-    def start(act: Callable[[], None]) -> None:
+    def start(act):
         threads.append(threading.Thread(target=act))
         threads[-1].start()
 
@@ -48,14 +45,14 @@ def in_background() -> Iterator[Callable[[Callable[[], None]], None]]:
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced_and_its_task_done_again(
-    tmp_path: Path, in_background: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+    tmp_path, in_background, capsys
+):
     """One task kills each worker that it comes to: it fails, and nothing else does."""
     long = Note(tmp_path, "long", seconds=3)
     tasks = [long, Note(tmp_path, "after", needs="long"), Note(tmp_path, "wrong")]
     tasks += [Note(tmp_path, "fatal", fatal=True), *(Note(tmp_path, f"{i}") for i in range(4))]
 
-    def kill_once() -> None:
+    def kill_once():
         wait_for(lambda: "long" in begun(tmp_path))
         lines = (tmp_path / "begun").read_text().splitlines()
         os.kill(int(dict(line.split() for line in lines)["long"]), signal.SIGKILL)
@@ -79,16 +76,14 @@ def test_a_worker_that_is_killed_is_replaced_and_its_task_done_again(
 
 
 @pytest.mark.slow
-def test_a_scheduler_that_dies_ends_it_and_the_next_call_goes_on(
-    tmp_path: Path, outside: Outside, in_background: Any
-) -> None:
+def test_a_scheduler_that_dies_ends_it_and_the_next_call_goes_on(tmp_path, outside, in_background):
     scheduler, address = outside.start_scheduler()
     for _ in range(2):
         outside.start_worker(address)
     tasks = [Note(tmp_path, f"{i}", seconds=1) for i in range(8)]
-    killed: list[float] = []
+    killed = []
 
-    def kill() -> None:
+    def kill():
         wait_for(lambda: sum(task.kept.exists() for task in tasks) >= 3)
         scheduler.kill()
         killed.append(time.monotonic())
@@ -109,9 +104,7 @@ def test_a_scheduler_that_dies_ends_it_and_the_next_call_goes_on(
 
 
 @pytest.mark.slow
-def test_workers_that_would_find_other_numbers_are_refused(
-    tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_workers_that_would_find_other_numbers_are_refused(tmp_path, outside, monkeypatch):
     """Before any work; so is one that comes later."""
     _, address = outside.start_scheduler()
     outside.start_worker(address, "--nthreads", "2")
@@ -125,9 +118,7 @@ def test_workers_that_would_find_other_numbers_are_refused(
     assert not begun(tmp_path)
 
 
-def test_a_scheduler_that_does_not_answer_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "PATIENCE", 1)
     for address in ("tcp://127.0.0.1:9", "nonsense", "udp://x:1"):
         with pytest.raises(cluster.ClusterError, match=f"SCHEDULER={address}"):

@@ -2,10 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -19,7 +16,7 @@ from advlib.kept import checkpoints, folders
 from advlib.kept.folders import NOTEBOOKS
 from advlib.report.prose import read_line, read_markdown
 from advlib.settings import Training
-from notebooks import Cells, execute
+from notebooks import execute
 
 PLAN = Plan(
     images=100, epochs=2, trial=1, rates=(0.001, 0.003), watched=20, attacked=20, steps=2, queries=5
@@ -27,7 +24,7 @@ PLAN = Plan(
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tmp_path, monkeypatch):
     """Keep all in a folder of the test's, and take few images of MNIST for both data sets."""
     few = digits(100, 20)
     few = replace(few, test=few.test.sample(20))
@@ -41,9 +38,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "results"
 
 
-def compute(plan: Plan = PLAN) -> list[Epochs | Group]:
+def compute(plan=PLAN):
     """Do all of it in this process; return what was done, in its order."""
-    done: list[Epochs | Group] = []
+    done = []
     while tasks := find_tasks(plan):
         for task in tasks:
             if task.is_ready(plan):
@@ -53,13 +50,13 @@ def compute(plan: Plan = PLAN) -> list[Epochs | Group]:
     return done
 
 
-def rows(run: Run) -> list[dict[str, Any]]:
+def rows(run):
     _, found = run.open()
     return [{name: str(value) for name, value in row.items() if name != "seconds"} for row in found]
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_training_is_that_of_a_report(method: str, tmp_path: Path) -> None:
+def test_a_training_is_that_of_a_report(method, tmp_path):
     """To the last bit; its passes are counted, and its attacks measured after every epoch."""
     run = Run(PLAN, "MNIST", method)
     run.work(2)
@@ -79,14 +76,12 @@ def test_a_training_is_that_of_a_report(method: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("saved", [0, 1])
-def test_what_was_stopped_goes_on_to_the_same_rows(
-    saved: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_stopped_goes_on_to_the_same_rows(saved, monkeypatch):
     """It is stopped before an epoch is kept, the first or the second."""
     run, other = Run(PLAN, "MNIST", "fast"), Run(replace(PLAN, trial=3), "MNIST", "fast")
     save, times = checkpoints.save, iter(range(9))
 
-    def stop(*given: Any) -> None:
+    def stop(*given):
         if next(times) == saved:
             raise KeyboardInterrupt
         save(*given)
@@ -104,7 +99,7 @@ def test_what_was_stopped_goes_on_to_the_same_rows(
     assert other.file != run.file
 
 
-def test_a_training_that_diverges_ends_and_is_not_chosen() -> None:
+def test_a_training_that_diverges_ends_and_is_not_chosen():
     plan = replace(PLAN, rates=(1e30, 0.003))
     for rate in plan.rates:
         Run(plan, "MNIST", "standard", rate).work(1)
@@ -115,7 +110,7 @@ def test_a_training_that_diverges_ends_and_is_not_chosen() -> None:
     assert illusions.choose(plan)["mixed"] is None
 
 
-def show(tmp_path: Path) -> Cells:
+def show(tmp_path):
     """Execute the chapter; check that all of it can be typeset and nothing is undefined."""
     cells = execute(NOTEBOOKS / "8-illusions.ipynb", tmp_path, {})
     for shown in cells.shown.values():
@@ -127,11 +122,11 @@ def show(tmp_path: Path) -> Cells:
     return cells
 
 
-def find_references(words: str) -> list[tuple[str, str]]:
+def find_references(words):
     return re.findall(r"(Figure|Table) \*([\w-]+)\*", words)
 
 
-def test_all_of_it_is_computed_written_and_shown(tmp_path: Path, place: Path) -> None:
+def test_all_of_it_is_computed_written_and_shown(tmp_path, place):
     assert not show(tmp_path).shown
     done = compute()
     assert len({task.run for task in done if isinstance(task, Epochs)}) == 15
@@ -157,7 +152,7 @@ def test_all_of_it_is_computed_written_and_shown(tmp_path: Path, place: Path) ->
     assert {*show(tmp_path).shown} == {"tbl-illusion-checks", "tbl-illusions", "fig-passes"}
 
 
-def test_rows_of_another_computation_stay(place: Path) -> None:
+def test_rows_of_another_computation_stay(place):
     run = Run(PLAN, "MNIST", "standard")
     run.work(1)
     illusions.write_tables(PLAN)
@@ -174,7 +169,7 @@ def test_rows_of_another_computation_stay(place: Path) -> None:
     assert path.read_bytes() == text
 
 
-def test_the_slides_rate_comes_first_and_pgd_last() -> None:
+def test_the_slides_rate_comes_first_and_pgd_last():
     tasks = [task for task in find_tasks(PLAN) if isinstance(task, Epochs)]
     assert len(tasks) == 15
     first, more, last = tasks[:8], tasks[8:12], tasks[12:]
@@ -194,7 +189,7 @@ def test_the_slides_rate_comes_first_and_pgd_last() -> None:
     assert {run.data for run in ready[0].runs} == {"FashionMNIST"}
 
 
-def put_results(place: Path, pgd: Callable[[int], float], fashion: float) -> None:
+def put_results(place, pgd, fashion):
     """Write results in which PGD's error, by epoch, is so while one step's falls by a point each.
 
     On MNIST both fall; under one step Fashion-MNIST's error is `fashion` when all is trained.
@@ -234,13 +229,8 @@ def put_results(place: Path, pgd: Callable[[int], float], fashion: float) -> Non
     ],
 )
 def test_how_the_errors_part_and_the_checks_that_fail_are_found(
-    pgd: Callable[[int], float],
-    parted: bool,
-    slowly: bool | None,
-    fashion: float,
-    tmp_path: Path,
-    place: Path,
-) -> None:
+    pgd, parted, slowly, fashion, tmp_path, place
+):
     put_results(place, pgd, fashion)
     names = show(tmp_path).names
     assert names["parted"] == parted

@@ -1,8 +1,6 @@
 """What a chapter begins with."""
 
 import warnings
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,7 +13,7 @@ from notebooks import executing
 
 
 @pytest.fixture(autouse=True)
-def _threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _threads(monkeypatch):
     before = torch.get_num_threads()
     monkeypatch.delenv(PARAMETERS, raising=False)
     yield
@@ -25,9 +23,7 @@ def _threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("asked", "cores", "threads"), [("", 2, 1), ("", 12, 4), ("2", 2, 2), ("many", 6, 2)]
 )
-def test_a_notebook_computes_with_as_many_threads_as_in_make(
-    asked: str, cores: int, threads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_notebook_computes_with_as_many_threads_as_in_make(asked, cores, threads, monkeypatch):
     """The runner's kernels inherit the same number, and so sums are added in the same order."""
     monkeypatch.setenv("OMP_NUM_THREADS", asked)
     monkeypatch.setattr("os.cpu_count", lambda: cores)
@@ -35,9 +31,7 @@ def test_a_notebook_computes_with_as_many_threads_as_in_make(
     assert torch.get_num_threads() == kernel.share_cores() == threads
 
 
-def test_in_a_report_what_a_notebook_does_not_name_is_the_report_s(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_a_report_what_a_notebook_does_not_name_is_the_report_s(tmp_path, monkeypatch):
     (tmp_path / "report.yaml").write_text("images: 60\nepochs: 2\nlearning_rate: 0.5\nseed: 7\n")
     monkeypatch.setenv(PARAMETERS, str(tmp_path / "report.yaml"))
     experiment = open_experiment({"images": 60}).experiment
@@ -46,9 +40,7 @@ def test_in_a_report_what_a_notebook_does_not_name_is_the_report_s(
         open_experiment({"images": 60, "seed": 0})
 
 
-def test_in_a_report_what_advlib_warns_of_is_displayed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_a_report_what_advlib_warns_of_is_displayed(tmp_path, monkeypatch):
     """Each sentence once, whatever model; what others warn of goes where it goes."""
     (tmp_path / "report.yaml").write_text("images: 50\n")
     monkeypatch.setenv(PARAMETERS, str(tmp_path / "report.yaml"))
@@ -71,7 +63,7 @@ warnings.warn("another")
     assert [str(each.message) for each in others] == ["another"]
 
 
-def test_by_hand_it_is_the_quick_set_s() -> None:
+def test_by_hand_it_is_the_quick_set_s():
     by_hand = open_experiment({"images": 50, "seed": 3, "other": 1})
     assert by_hand.experiment == resolve("quick", {"images": 50, "seed": 3})
     assert len(by_hand.data.train) == 50

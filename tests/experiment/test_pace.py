@@ -7,8 +7,6 @@ import re
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -29,11 +27,11 @@ for notebook in sys.argv[2:]:
 
 
 @pytest.fixture
-def parameters(tmp_path: Path) -> Path:
+def parameters(tmp_path):
     return tmp_path / "parameters.yaml"
 
 
-def test_runners_side_by_side_count_each_notebook_once(parameters: Path) -> None:
+def test_runners_side_by_side_count_each_notebook_once(parameters):
     names = [str(i) for i in range(60)]
     pace.begin(parameters, dict.fromkeys(names, NEW) | {"up to date": NEW | {"done": True}})
     with (parameters.parent / "said").open("w") as said:  # one terminal for all
@@ -50,13 +48,13 @@ def test_runners_side_by_side_count_each_notebook_once(parameters: Path) -> None
     assert lines == [f"[{i:2}/61]" for i in range(2, 62)]
 
 
-def left(parameters: Path, **known: dict[str, Any]) -> str:
+def left(parameters, **known):
     pace.begin(parameters, known)
     with pace.hear(parameters) as standing:
         return standing.left
 
 
-def test_the_time_left_is_known_when_each_training_was_timed(parameters: Path) -> None:
+def test_the_time_left_is_known_when_each_training_was_timed(parameters):
     """Trainings of 100 s of which 90 are left, on them three of 50 s, side by side, then two."""
     training = NEW | {"trains": True, "work": 20}
     timed = training | {"begun": True, "at": time.time(), "seconds": 100, "share": 0.1}
@@ -72,9 +70,7 @@ def test_the_time_left_is_known_when_each_training_was_timed(parameters: Path) -
     assert left(parameters, a=timed, other={"begun": True, "done": False}) == ""  # unplanned
 
 
-def test_the_log_shows_a_line_in_a_while_and_the_last(
-    parameters: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_log_shows_a_line_in_a_while_and_the_last(parameters, monkeypatch, capsys):
     monkeypatch.setenv(PARAMETERS, str(parameters))
     monkeypatch.setenv(NOTEBOOK, "a")
     pace.begin(parameters, {"a": NEW | {"trains": True, "begun": True}})
@@ -93,9 +89,7 @@ def test_the_log_shows_a_line_in_a_while_and_the_last(
     assert [line.get("seconds") for line in known] == [None, 40, 40]  # what is not shown counts
 
 
-def test_silence_is_broken_once(
-    parameters: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_silence_is_broken_once(parameters, monkeypatch, capsys):
     monkeypatch.setattr(pace, "SILENCE", 0.5)
     pace.begin(parameters, {"a": NEW | {"begun": True}, "b": NEW})
     with pace.no_silence(parameters), pace.no_silence(parameters):  # two runners
@@ -103,13 +97,13 @@ def test_silence_is_broken_once(
     assert capsys.readouterr().out == "    at work: a\n"
 
 
-def test_old_is_what_make_makes(tmp_path: Path) -> None:
+def test_old_is_what_make_makes(tmp_path):
     """A chapter that is missing or older than its source, and then the matter."""
     paths = {name: tmp_path / name for name in ("source", "a", "b", "matter", "other")}
     chapters = [Execution(paths["source"], paths[name]) for name in ("a", "b")]
     matter = Execution(paths["other"], paths["matter"], reads=(paths["a"], paths["b"]))
 
-    def old(**times: int) -> set[str]:
+    def old(**times):
         for name, when in ({"source": 1, "other": 1, "a": 2, "b": 2, "matter": 3} | times).items():
             paths[name].touch()
             os.utime(paths[name], (when, when))
@@ -124,9 +118,7 @@ def test_old_is_what_make_makes(tmp_path: Path) -> None:
     assert old(a=4) == {"matter"}
 
 
-def test_each_notebook_of_a_report_is_planned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_notebook_of_a_report_is_planned(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(begin, "BUILD", tmp_path)
     monkeypatch.setattr(begin, "PROJECT", tmp_path.parent)
     (tmp_path / "quick").mkdir()

@@ -3,8 +3,6 @@
 import os
 import re
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -38,7 +36,7 @@ from advlib.settings import Experiment
         ("METHODS", "mixed,standard", ("methods", ("mixed", "standard"))),
     ],
 )
-def test_parse(name: str, text: str, expected: tuple[str, object]) -> None:
+def test_parse(name, text, expected):
     assert parse(name, text) == expected
 
 
@@ -58,13 +56,13 @@ def test_parse(name: str, text: str, expected: tuple[str, object]) -> None:
         ("DATASET", "CIFAR10", "DATASET must be one of MNIST, .*, or a folder"),
     ],
 )
-def test_parse_rejects(name: str, text: str, words: str) -> None:
+def test_parse_rejects(name, text, words):
     with pytest.raises(ValueError, match=words):
         parse(name, text)
 
 
 @given(value=st.floats(min_value=0, allow_nan=False, allow_infinity=False))
-def test_parse_reads_what_python_writes(value: float) -> None:
+def test_parse_reads_what_python_writes(value):
     assert parse("EPSILON", repr(value)) == ("epsilon", value)
 
 
@@ -79,7 +77,7 @@ def test_parse_reads_what_python_writes(value: float) -> None:
         ("quick", {"author": "Ada"}, "quick-authorAda"),
     ],
 )
-def test_folder_name(set_name: str, overrides: dict[str, Any], expected: str) -> None:
+def test_folder_name(set_name, overrides, expected):
     assert folder_name(set_name, overrides) == expected
 
 
@@ -94,7 +92,7 @@ smooth = Method(METHODS["standard"].step, settings=Smoothing)
 """
 
 
-def test_a_methods_own_setting_is_a_parameter(tmp_path: Path) -> None:
+def test_a_methods_own_setting_is_a_parameter(tmp_path):
     """By its name in capitals, or in a file; checked when the methods are loaded."""
     file = tmp_path / "mine.py"
     file.write_text(OWN)
@@ -106,7 +104,7 @@ def test_a_methods_own_setting_is_a_parameter(tmp_path: Path) -> None:
     assert folder_name(set_name, overrides).endswith("-pgd_step0.5-smooth_steps3")
     own = tmp_path / "own.yaml"
     own.write_text(f"methods: [{file}:smooth]\nsmooth_steps: 3\n")
-    assert resolve(str(own)).smooth_steps == 3  # type: ignore[attr-defined]
+    assert resolve(str(own)).smooth_steps == 3
     for text, words in {"STEPZ=3": "there is no parameter STEPZ", "PGD_STEPS=0.5": "whole"}.items():
         with pytest.raises((TypeError, ValueError), match=words):
             resolve(*read_arguments(["METHODS=pgd", text]))
@@ -114,7 +112,7 @@ def test_a_methods_own_setting_is_a_parameter(tmp_path: Path) -> None:
         resolve_early(*read_arguments(["EPSILN=3"]))
 
 
-def test_seed_set_is_the_slides_experiment() -> None:
+def test_seed_set_is_the_slides_experiment():
     """And where they state nothing, the default."""
     seed = vars(resolve("seed"))
     assert seed == vars(Experiment())
@@ -122,7 +120,7 @@ def test_seed_set_is_the_slides_experiment() -> None:
     assert (seed["seed"], seed["methods"]) == (0, slides.METHODS)
 
 
-def test_what_is_not_said_is_the_sets_or_the_other() -> None:
+def test_what_is_not_said_is_the_sets_or_the_other():
     quick = Experiment(images=10_000, epochs=3, learning_rate=0.005, attacked=200)
     assert resolve("quick") == quick
     assert resolve("seed", {"epsilon": 0.2}).attack_epsilon == 0.2
@@ -150,23 +148,21 @@ def test_what_is_not_said_is_the_sets_or_the_other() -> None:
         ("\udcff", "is not YAML"),
     ],
 )
-def test_wrong_parameter_sets_are_named(tmp_path: Path, text: str, words: str) -> None:
+def test_wrong_parameter_sets_are_named(tmp_path, text, words):
     file = tmp_path / "mine.yaml"
     file.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises((TypeError, ValueError), match=words):
         resolve(str(file))
 
 
-def test_a_number_of_a_set_is_that_of_the_command_line(tmp_path: Path) -> None:
+def test_a_number_of_a_set_is_that_of_the_command_line(tmp_path):
     """To YAML 1.1 010 is 8 and 1e-3 a text."""
     file = tmp_path / "mine.yaml"
     file.write_text("epochs: 010\nlearning_rate: 1e-3\nimages: null\nweights: ~\n")
     assert resolve(str(file)) == Experiment(epochs=10, learning_rate=1e-3)
 
 
-def test_a_set_of_ones_own_needs_the_set_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_set_of_ones_own_needs_the_set_up(tmp_path, monkeypatch):
     """PyYAML reads it. Of ours what make plans by is known without: none of them names it."""
     own = tmp_path / "mine.yaml"
     own.write_text("epochs: 1\nmethods: [mixed, standard]\n")
@@ -181,9 +177,7 @@ def test_a_set_of_ones_own_needs_the_set_up(
         resolve_early("quick", {"methods": ("fre",)})
 
 
-def test_paths_are_those_of_the_file_or_of_where_make_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paths_are_those_of_the_file_or_of_where_make_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "MNIST").mkdir()
     (tmp_path / "mine").mkdir()
@@ -206,9 +200,9 @@ def test_paths_are_those_of_the_file_or_of_where_make_runs(
         resolve("none.yaml")
 
 
-def test_the_folder_of_what_is_ones_own_has_a_safe_name() -> None:
-    def name(place: str, **more: str) -> str:
-        given: dict[str, Any] = {
+def test_the_folder_of_what_is_ones_own_has_a_safe_name():
+    def name(place, **more):
+        given = {
             "dataset": f"{place}/a: b%/c d#",
             "methods": ("mixed", f"{place}/c:%d.py:my_own"),
         }
@@ -223,7 +217,7 @@ def test_the_folder_of_what_is_ones_own_has_a_safe_name() -> None:
     assert max(map(len, long)) <= 60
 
 
-def test_help_says_what_each_parameter_may_be(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_says_what_each_parameter_may_be(capsys):
     assert main(["--help"]) == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert [*lines] == ["PARAMETERS", *map(str.upper, NAMES)]
@@ -232,7 +226,7 @@ def test_help_says_what_each_parameter_may_be(capsys: pytest.CaptureFixture[str]
     assert lines["IMAGES"] == "a whole number of at least 1, or all"
 
 
-def test_command_line_writes_all_parameters(tmp_path: Path) -> None:
+def test_command_line_writes_all_parameters(tmp_path):
     """In a folder of its own, and anew only when they change."""
     path = tmp_path / "folder" / "parameters.yaml"
     command = [f"--yaml={path}", "PARAMETERS=quick", "LEARNING_RATE=1e-5"]
@@ -252,15 +246,13 @@ def test_command_line_writes_all_parameters(tmp_path: Path) -> None:
     assert not killed.exists()
 
 
-def test_command_line_says_what_it_cannot_write(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_line_says_what_it_cannot_write(tmp_path, capsys):
     (tmp_path / "file").touch()
     assert main([f"--yaml={tmp_path / 'file' / 'parameters.yaml'}"]) == 2
     assert re.fullmatch(f"error: .*{tmp_path / 'file'}.*\n", capsys.readouterr().err)
 
 
-def test_what_is_ones_own_is_known_by_content(tmp_path: Path) -> None:
+def test_what_is_ones_own_is_known_by_content(tmp_path):
     """The file is written anew where a folder or a file of code changes."""
     folder, code = put_idx(tmp_path / "data", classes=3, size=(28, 28)), tmp_path / "mine.py"
     code.write_text(
@@ -275,7 +267,7 @@ def test_what_is_ones_own_is_known_by_content(tmp_path: Path) -> None:
     (folder / "link").symlink_to(linked)
     command = [f"--yaml={path}", f"DATASET={folder}", f"METHODS={code}:own"]
 
-    def written() -> int:
+    def written():
         for name in [name for name in sys.modules if name.startswith("own_")]:
             del sys.modules[name]  # as in a process of its own
         assert main(command) == 0

@@ -8,18 +8,18 @@ import pytest
 from toys import cell, write_notebook
 
 from advlib.experiment import parameters, plan
-from advlib.experiment.plan import Execution, find_chapters, find_parameters, plan_chapters
+from advlib.experiment.plan import find_chapters, find_parameters, plan_chapters
 from advlib.kept.folders import NOTEBOOKS, PROJECT
 from advlib.settings import Experiment, declared
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments):
     # -S: no site-packages, as before any set-up.
     command = [sys.executable, "-S", "-m", "advlib.experiment.plan", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=False)
 
 
-def test_command_line_needs_the_standard_library_only() -> None:
+def test_command_line_needs_the_standard_library_only():
     done = run("EPSILON=0.2", "EPOCHS=5")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split("@@")[:2] == [
@@ -28,7 +28,7 @@ def test_command_line_needs_the_standard_library_only() -> None:
     ]
 
 
-def test_what_takes_longest_begins_first() -> None:
+def test_what_takes_longest_begins_first():
     """Begun last it would be executed alone, when all others have ended."""
     (line,) = [each for each in run().stdout.split("@@") if each.startswith("chapters := ")]
     names = [Path(each).stem for each in line.split()[2:]]
@@ -37,16 +37,14 @@ def test_what_takes_longest_begins_first() -> None:
 
 
 @pytest.mark.parametrize("argument", ["EPSILON=-1", "PARAMETERS=x", "METHODS=x", "IMAGES=60000"])
-def test_command_line_errors_are_one_line_and_status_2(argument: str) -> None:
+def test_command_line_errors_are_one_line_and_status_2(argument):
     done = run(argument)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
 
 
-def test_chapters_are_in_the_order_of_their_numbers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_chapters_are_in_the_order_of_their_numbers(tmp_path, monkeypatch):
     for name in ("10-last", "9-nine", "2-b", "2-a", "explore", "README"):
         (tmp_path / f"{name}.ipynb").touch()
     (tmp_path / "3-no-notebook.txt").touch()
@@ -54,14 +52,14 @@ def test_chapters_are_in_the_order_of_their_numbers(
     assert [path.stem for path in find_chapters()] == ["2-a", "2-b", "9-nine", "10-last"]
 
 
-def test_a_chapter_names_the_settings_that_it_takes() -> None:
+def test_a_chapter_names_the_settings_that_it_takes():
     for chapter in find_chapters():
         assert find_parameters(chapter) <= {*declared(), "method", "shown", "executed"}
     assert find_parameters(NOTEBOOKS / "1-data.ipynb") == {"dataset", "images", "epsilon"}
 
 
-def test_what_is_executed_after_what() -> None:
-    def plan_for(*methods: str) -> dict[str, Execution]:
+def test_what_is_executed_after_what():
+    def plan_for(*methods):
         experiment = Experiment(methods=methods)
         return {each.target.stem: each for each in plan_chapters(Path("out"), experiment)}
 
@@ -85,9 +83,7 @@ def test_what_is_executed_after_what() -> None:
     assert others["2-adversarial-examples"].options == "-p shown my-own"
 
 
-def test_a_chapter_that_reads_the_others_is_last_and_executed_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_chapter_that_reads_the_others_is_last_and_executed_again(tmp_path, monkeypatch):
     """Make has the others among what it is made from, not only before it."""
     sources = {
         "1-reads": 'executed = ""',
@@ -109,9 +105,7 @@ def test_a_chapter_that_reads_the_others_is_last_and_executed_again(
     assert not any(each.reads for each in others)
 
 
-def test_a_parameter_in_the_environment_is_told(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_parameter_in_the_environment_is_told(monkeypatch, capsys):
     monkeypatch.setenv("EPSILON", "0.3")
     monkeypatch.setenv("SEED", "1")
     assert plan.main(["SEED=2"]) == 0
@@ -123,9 +117,7 @@ def test_a_parameter_in_the_environment_is_told(
 @pytest.mark.parametrize(
     ("name", "words"), [("4-transfer-Copy1", "both show tbl-own"), ("4-a copy", "rename it")]
 )
-def test_a_copy_is_no_chapter(
-    name: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_copy_is_no_chapter(name, words, tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "NOTEBOOKS", tmp_path)
     shows = cell(source='tables.show(found, "tbl-own")')
     write_notebook(tmp_path, "4-transfer", shows)

@@ -14,14 +14,14 @@ from advlib.kept import machine
 ROOT = Path(__file__).parents[2]
 
 
-def git(folder: Path, *arguments: str) -> str:
+def git(folder, *arguments):
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
     command = ["git", "-C", str(folder), *identity, *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.fixture
-def package(tmp_path: Path) -> Path:
+def package(tmp_path):
     """A package in a git repository, committed."""
     folder = tmp_path / "repository" / "package"
     folder.mkdir(parents=True)
@@ -32,7 +32,7 @@ def package(tmp_path: Path) -> Path:
     return folder
 
 
-def test_commit_says_whether_files_differ_from_it(package: Path) -> None:
+def test_commit_says_whether_files_differ_from_it(package):
     name = git(package, "rev-parse", "--short=12", "HEAD")
     assert provenance.commit(package) == name
     for made in ("advlib/reference", "report/reference"):  # of the reference run itself
@@ -44,7 +44,7 @@ def test_commit_says_whether_files_differ_from_it(package: Path) -> None:
     assert provenance.commit(package) == f"{name}, with changes"
 
 
-def test_outputs_of_a_notebook_that_was_run_by_hand_are_no_change(package: Path) -> None:
+def test_outputs_of_a_notebook_that_was_run_by_hand_are_no_change(package):
     """Nor is what JupyterLab keeps beside it; but a cell's text is."""
     path = package / "a-notebook.ipynb"
     cell = nbformat.v4.new_code_cell("1 + 1")
@@ -67,7 +67,7 @@ def test_outputs_of_a_notebook_that_was_run_by_hand_are_no_change(package: Path)
     assert provenance.commit(package) == f"{name}, with changes"
 
 
-def test_a_package_that_git_does_not_track_has_no_commit(package: Path, tmp_path: Path) -> None:
+def test_a_package_that_git_does_not_track_has_no_commit(package, tmp_path):
     installed = package.parent / ".venv" / "other"
     installed.mkdir(parents=True)
     (installed / "__init__.py").touch()
@@ -76,7 +76,7 @@ def test_a_package_that_git_does_not_track_has_no_commit(package: Path, tmp_path
         assert provenance.commit(folder) == "not in a git repository"
 
 
-def test_processor_is_the_one_that_linux_names_and_never_empty(tmp_path: Path) -> None:
+def test_processor_is_the_one_that_linux_names_and_never_empty(tmp_path):
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nmodel name\t: A Processor @ 2 GHz: fast\n\nflags\t: x\n")
     assert machine.processor(cpuinfo) == "A Processor @ 2 GHz: fast"
@@ -85,7 +85,7 @@ def test_processor_is_the_one_that_linux_names_and_never_empty(tmp_path: Path) -
     assert machine.processor(tmp_path / "missing")
 
 
-def test_environment_describes_this_process() -> None:
+def test_environment_describes_this_process():
     environment = provenance.environment()
     assert environment["Python"] == platform.python_version()
     assert str(torch.__version__).startswith(environment["torch"])

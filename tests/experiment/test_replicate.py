@@ -2,11 +2,9 @@
 
 import math
 import shutil
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -38,20 +36,20 @@ def breaks(model, batch, settings):
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tmp_path, monkeypatch):
     monkeypatch.setenv("ADVLIB_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(replicate, "REPLICATED", tmp_path / "replicated")
     return tmp_path / "replicated"
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> list[str]:
+def small(tmp_path):
     """The settings of a short experiment, on data of the user's own."""
     put_idx(tmp_path / "own" / "data", classes=10, train=100, test=30, size=(28, 28))
     return [f"DATASET={tmp_path}/own/data", "EPOCHS=1", "ATTACKED=5", "BATCH_SIZE=30"]
 
 
-def read(path: Path) -> Any:
+def read(path):
     table = pd.read_csv(path)
     assert {"processor", "threads", "torch", "commit"} <= {*table}
     assert not table.duplicated(KEYS).any()
@@ -62,17 +60,17 @@ def read(path: Path) -> Any:
     ("text", "seeds"),
     [("3", (0, 1, 2)), ("1", (0,)), ("3-5", (3, 4, 5)), ("7-7", (7,)), ("4,0,2-3", (4, 0, 2, 3))],
 )
-def test_seeds_are_a_number_a_range_or_a_list(text: str, seeds: tuple[int, ...]) -> None:
+def test_seeds_are_a_number_a_range_or_a_list(text, seeds):
     assert read_seeds(text) == seeds
 
 
 @pytest.mark.parametrize("text", ["0", "", "a", "-1", "3-2", "1,1", "1.5", "0x3", "1-3,2"])
-def test_what_are_no_seeds_is_refused(text: str) -> None:
+def test_what_are_no_seeds_is_refused(text):
     with pytest.raises(ValueError, match="SEEDS must be how many"):
         read_seeds(text)
 
 
-def test_a_variant_is_its_method_from_other_weights_and_with_other_settings() -> None:
+def test_a_variant_is_its_method_from_other_weights_and_with_other_settings():
     asked = read_replication(["METHODS=standard-shared,adversarial-doubled", "IMAGES=60"])
     work = Work(resolve_subject(parameters.resolve(asked.set_name, asked.overrides)))
     for name, variant in VARIANTS.items():
@@ -91,8 +89,8 @@ def test_a_variant_is_its_method_from_other_weights_and_with_other_settings() ->
     }
 
 
-def test_numbers_that_are_there_stay_whatever_a_method_is_called(tmp_path: Path) -> None:
-    def row(seed: int, value: float) -> dict[str, Any]:
+def test_numbers_that_are_there_stay_whatever_a_method_is_called(tmp_path):
+    def row(seed, value):
         return {"table": "t", "row": "NA", "column": "error", "seed": seed, "value": value}
 
     path = tmp_path / "numbers.csv"
@@ -102,18 +100,15 @@ def test_numbers_that_are_there_stay_whatever_a_method_is_called(tmp_path: Path)
 
 
 @contextmanager
-def no_cluster(_: str) -> Iterator[Any]:
+def no_cluster(_):
     pytest.fail("a cluster is started")
     yield
 
 
 @pytest.mark.slow
 def test_the_numbers_are_those_of_reports_and_each_is_computed_once(
-    place: Path,
-    small: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    place, small, monkeypatch, capsys
+):
     subject = resolve_subject(parameters.resolve(*parameters.read_arguments(small)))
     kept = subject.want_training("mixed").train().folder / checkpoints.NAME
     before = kept.read_bytes()
@@ -151,15 +146,13 @@ def test_the_numbers_are_those_of_reports_and_each_is_computed_once(
 
 
 @pytest.mark.slow
-def test_workers_need_no_disk_of_ours(
-    tmp_path: Path, place: Path, small: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_workers_need_no_disk_of_ours(tmp_path, place, small, monkeypatch):
     """They get data and own files, which are gone when they begin, and keep what they do apart."""
     own = tmp_path / "own"
     shutil.copy(MINE, own / "mine.py")
     prepare = cluster._prepare
 
-    def prepare_and_move(*given: Any) -> None:
+    def prepare_and_move(*given):
         prepare(*given)
         own.rename(tmp_path / "gone")
 
@@ -191,9 +184,7 @@ def test_workers_need_no_disk_of_ours(
 
 
 @pytest.mark.slow
-def test_a_training_that_diverges_is_reported_and_the_others_go_on(
-    tmp_path: Path, place: Path, small: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_training_that_diverges_is_reported_and_the_others_go_on(tmp_path, place, small, capsys):
     (tmp_path / "own.py").write_text(BREAKS)
     assert replicate.main(["SEEDS=1", f"METHODS={tmp_path}/own.py:breaks,standard", *small]) == 1
     assert "failed: breaks training, seed 0: DivergedError" in capsys.readouterr().out
@@ -213,22 +204,20 @@ def test_a_training_that_diverges_is_reported_and_the_others_go_on(
         "nonsense",
     ],
 )
-def test_what_is_asked_for_wrongly_is_refused(
-    wrong: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_asked_for_wrongly_is_refused(wrong, capsys):
     assert replicate.main([wrong]) == 2
     assert parameters.main(["--replicate", wrong]) == 2
     assert "error: " in capsys.readouterr().err
 
 
-def test_trainings_begin_with_the_first_seeds_and_end_with_pgd() -> None:
+def test_trainings_begin_with_the_first_seeds_and_end_with_pgd():
     tasks = replicate.list_tasks((0, 1), ("pgd", "standard", "mixed"))
     trainings = [(task.method, task.seed) for task in tasks if isinstance(task, Train)]
     assert trainings[:2] == [("standard", 0), ("mixed", 0)]
     assert trainings[-2:] == [("pgd", 0), ("pgd", 1)]
 
 
-def test_a_run_is_finished_when_its_last_epoch_is_kept(tmp_path: Path) -> None:
+def test_a_run_is_finished_when_its_last_epoch_is_kept(tmp_path):
     data = advlib.load_data("MNIST", images=100)
     wanted = Wanted.find("standard", data, Training(epochs=2), runs=tmp_path)
     assert not wanted.is_finished
@@ -237,7 +226,7 @@ def test_a_run_is_finished_when_its_last_epoch_is_kept(tmp_path: Path) -> None:
     assert not Wanted.find("standard", data, Training(epochs=3), runs=tmp_path).is_finished
 
 
-def test_what_a_worker_has_kept_is_not_written_again() -> None:
+def test_what_a_worker_has_kept_is_not_written_again():
     """Where all share a disk: a report may have it open by then."""
     work = Work(resolve_subject(parameters.resolve("quick", {"images": 100, "epochs": 1})))
     task, folder = Train(0, "standard"), work.want(0, "standard").folder

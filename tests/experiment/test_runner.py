@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,28 +17,26 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def parameters(tmp_path: Path) -> Path:
+def parameters(tmp_path):
     path = tmp_path / "parameters.yaml"
     path.write_text(yaml.safe_dump({"epsilon": 0.25, "images": None, "seed": 3}))
     return path
 
 
 @pytest.fixture
-def run(tmp_path: Path, parameters: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+def run(tmp_path, parameters, monkeypatch):
     """Run the command line within this process on SOURCE, to "executed/" and its name."""
     for name in ("PYTHONPATH", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MATPLOTLIBRC"):
         monkeypatch.setenv(name, os.environ.get(name, ""))  # main changes them
 
-    def call(source: Path, *arguments: str) -> int:
+    def call(source, *arguments):
         target = tmp_path / "executed" / source.name
         return main([str(source), str(target), "--parameters", str(parameters), *arguments])
 
     return call
 
 
-def test_the_notebook_gets_the_parameters_that_it_names(
-    tmp_path: Path, run: Callable[..., int]
-) -> None:
+def test_the_notebook_gets_the_parameters_that_it_names(tmp_path, run):
     source = write(
         tmp_path / "sources" / "a.ipynb",
         'epsilon = 0.1\nimages = 5000\nmethod = "standard"',
@@ -62,20 +59,18 @@ def test_the_notebook_gets_the_parameters_that_it_names(
         (["epsilon = 0.1", "x = 1", "for epsilon in (1, 2): pass"], "cell 3 gives epsilon another"),
     ],
 )
-def test_what_is_given_would_not_count(cells: list[str], message: str, tmp_path: Path) -> None:
+def test_what_is_given_would_not_count(cells, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         select(write(tmp_path / "a.ipynb", *cells), {"epsilon": 0.25}, {})
 
 
-def test_names_of_other_scopes_are_no_parameters(tmp_path: Path) -> None:
+def test_names_of_other_scopes_are_no_parameters(tmp_path):
     cell = "%time epsilon = 0.2\n[epsilon for epsilon in (1, 2)]\ndef f(): epsilon = 1"
     source = write(tmp_path / "a.ipynb", "epsilon = 0.1", cell)
     assert select(source, {"epsilon": 0.25, "seed": 3}, {}) == {"epsilon": 0.25}
 
 
-def test_the_kernel_does_not_depend_on_the_caller(
-    tmp_path: Path, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_kernel_does_not_depend_on_the_caller(tmp_path, run, monkeypatch):
     """Not on the working directory, the kernels of the home folder, nor an IPython profile."""
     shadow = tmp_path / "shadow" / "kernels" / "python3"
     shadow.mkdir(parents=True)
@@ -113,13 +108,7 @@ def test_the_kernel_does_not_depend_on_the_caller(
         ("import os; os._exit(3)", "Kernel died"),
     ],
 )
-def test_a_failed_notebook_is_kept_as_failed(
-    code: str,
-    message: str,
-    tmp_path: Path,
-    run: Callable[..., int],
-    capfd: pytest.CaptureFixture[str],
-) -> None:
+def test_a_failed_notebook_is_kept_as_failed(code, message, tmp_path, run, capfd):
     source = write(tmp_path / "sources" / "a.ipynb", "seed = 0", "print('first')", code)
     target = tmp_path / "executed" / "a.ipynb"
     target.parent.mkdir()
@@ -152,7 +141,7 @@ print("done")
 """
 
 
-def start(source: Path, parameters: Path) -> subprocess.Popen[bytes]:
+def start(source, parameters):
     """Execute a notebook as b.ipynb, in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("PYTEST_CURRENT_TEST")  # with it ipykernel leaves the streams alone
@@ -161,7 +150,7 @@ def start(source: Path, parameters: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=source.parent, env=environment, stdout=subprocess.PIPE)
 
 
-def test_the_log_is_on_the_terminal_at_once(tmp_path: Path, parameters: Path) -> None:
+def test_the_log_is_on_the_terminal_at_once(tmp_path, parameters):
     source = write(tmp_path / "a.ipynb", "seed = 0", LOGS)
     process = start(source, parameters)
     assert process.stdout
@@ -174,7 +163,7 @@ def test_the_log_is_on_the_terminal_at_once(tmp_path: Path, parameters: Path) ->
     assert outputs(tmp_path / "b.ipynb").endswith("done\n")
 
 
-def test_a_kernel_does_not_outlive_a_killed_runner(tmp_path: Path, parameters: Path) -> None:
+def test_a_kernel_does_not_outlive_a_killed_runner(tmp_path, parameters):
     """That neither outlives a killed make is in tests/making/test_make.py."""
     source = write(tmp_path / "a.ipynb", "seed = 0", TRAINING)
     process = start(source, parameters)
@@ -188,9 +177,7 @@ def test_a_kernel_does_not_outlive_a_killed_runner(tmp_path: Path, parameters: P
     assert not (tmp_path / "b.ipynb").exists()
 
 
-def test_what_changes_while_a_notebook_is_executed_makes_it_out_of_date(
-    tmp_path: Path, run: Callable[..., int]
-) -> None:
+def test_what_changes_while_a_notebook_is_executed_makes_it_out_of_date(tmp_path, run):
     module = tmp_path / "module.py"
     module.touch()
     cell = f"from pathlib import Path\nPath({str(module)!r}).touch()"

@@ -5,9 +5,6 @@ import hashlib
 import re
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import safetensors.torch
@@ -58,11 +55,10 @@ def shift(model, images, labels, epsilon, **_):
     return (images + epsilon).clamp(*_["bounds"])
 """
 LINE = HEAD.count("\n")
-Say = Callable[..., str]
 
 
 @pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
+def _as_before():
     """Take back what loading a user's files leaves in this process."""
     path, modules = [*sys.path], {*sys.modules}
     yield
@@ -73,15 +69,15 @@ def _as_before() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> str:
+def dataset(tmp_path_factory):
     return str(put_idx(tmp_path_factory.mktemp("data") / "small", classes=3, size=(28, 28)))
 
 
 @pytest.fixture
-def say(tmp_path: Path, dataset: str, capsys: pytest.CaptureFixture[str]) -> Say:
+def say(tmp_path, dataset, capsys):
     """Give a file of code and parameters to make's door; return what it says."""
 
-    def ask(code: str, *given: str) -> str:
+    def ask(code, *given):
         (tmp_path / "mine.py").write_text(HEAD + code, encoding="utf-8", errors="surrogateescape")
         written = tmp_path / "out" / "parameters.yaml"
         written.unlink(missing_ok=True)
@@ -103,7 +99,7 @@ def say(tmp_path: Path, dataset: str, capsys: pytest.CaptureFixture[str]) -> Say
         ["ATTACKS=mine.py:shift", "EPOCHS=1"],
     ],
 )
-def test_what_is_right_passes(say: Say, given: list[str]) -> None:
+def test_what_is_right_passes(say, given):
     assert say("", *given) == ""
 
 
@@ -177,13 +173,13 @@ def test_what_is_right_passes(say: Say, given: list[str]) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(say: Say, code: str, given: str, words: str) -> None:
+def test_what_is_wrong_is_told_with_its_line(say, code, given, words):
     said = say(code, given)
     assert said.startswith("error: ")
     assert re.search(words, said, re.DOTALL), said
 
 
-def test_the_last_minibatch_is_tried_too(say: Say) -> None:
+def test_the_last_minibatch_is_tried_too(say):
     """Of 234 images one is left alone, of which batch normalisation makes nothing."""
     said = say("", "NETWORK=mine.py:Net", "BATCH_SIZE=233")
     assert "standard: a step on 3 images fails; " in said
@@ -206,9 +202,7 @@ def test_the_last_minibatch_is_tried_too(say: Say) -> None:
         ("Tied", {"a.weight": None, "a.bias": None}, "Missing .*a.bias"),
     ],
 )
-def test_weights(
-    say: Say, tmp_path: Path, dataset: str, network: str, changes: Any, words: str
-) -> None:
+def test_weights(say, tmp_path, dataset, network, changes, words):
     (tmp_path / "mine.py").write_text(HEAD)
     subject = resolve_subject(Experiment(dataset=dataset, network=f"{tmp_path}/mine.py:{network}"))
     state = build_network(subject.network, subject.data, 5).state_dict() | changes
@@ -220,7 +214,7 @@ def test_weights(
     assert re.fullmatch(expected, said, re.DOTALL)
 
 
-def test_weights_may_be_those_of_data_parallel(tmp_path: Path) -> None:
+def test_weights_may_be_those_of_data_parallel(tmp_path):
     model = nn.Linear(3, 2)
     for name, network in {"a": model, "b": nn.Sequential(OrderedDict(module=model))}.items():
         for each in (network, nn.DataParallel(network)):
@@ -231,13 +225,13 @@ def test_weights_may_be_those_of_data_parallel(tmp_path: Path) -> None:
             assert torch.equal(next(loaded.parameters()), model.weight)
 
 
-def test_a_softmax_is_told_without_a_path(say: Say, tmp_path: Path) -> None:
+def test_a_softmax_is_told_without_a_path(say, tmp_path):
     code = "def Soft(shape, classes): return nn.Sequential(Net(classes, shape), nn.Softmax(1))"
     (said,) = say(code, "NETWORK=mine.py:Soft").splitlines()
     assert said.startswith("beware: a model returns numbers from 0 to 1 alone")
 
 
-def test_a_file_may_import_what_lies_beside_it(say: Say, tmp_path: Path) -> None:
+def test_a_file_may_import_what_lies_beside_it(say, tmp_path):
     (tmp_path / "blocks.py").write_text("from torch import nn\nbody = nn.Flatten\n")
     code = (
         "from .blocks import body\n{}\ndef Own(): return nn.Sequential(body(), nn.Linear(784, 3))"
@@ -247,9 +241,7 @@ def test_a_file_may_import_what_lies_beside_it(say: Say, tmp_path: Path) -> None
     assert tmp_path / "blocks.py" in find_own(tmp_path / "mine.py")
 
 
-def test_a_folder_with_published_files_is_that_data_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_with_published_files_is_that_data_set(tmp_path, monkeypatch):
     put_idx(tmp_path, classes=9, train=5010, size=(28, 28), gzipped=True)
     sums = [
         hashlib.md5((tmp_path / f"{name}.gz").read_bytes()).hexdigest() for name in FILES.values()
@@ -263,7 +255,7 @@ def test_a_folder_with_published_files_is_that_data_set(
     assert subject.data.classes == tuple(torchvision.datasets.KMNIST.classes)
 
 
-def test_weights_that_cannot_be_read(say: Say, tmp_path: Path) -> None:
+def test_weights_that_cannot_be_read(say, tmp_path):
     given = [f"WEIGHTS={tmp_path}", "NETWORK=mine.py:Net"]
     assert "METHODS must be names alone" in say("", *given, "METHODS=mine.py:free")
     (tmp_path / "my_own.safetensors").write_bytes(b"pickle")
@@ -271,7 +263,7 @@ def test_weights_that_cannot_be_read(say: Say, tmp_path: Path) -> None:
         assert f"{name}.safetensors must have the weights" in say("", *given, f"METHODS={name}")
 
 
-def test_a_subject_has_its_models(tmp_path: Path, dataset: str) -> None:
+def test_a_subject_has_its_models(tmp_path, dataset):
     (tmp_path / "mine.py").write_text(HEAD)
     given = ("standard", f"{tmp_path}/mine.py:row", f"{tmp_path}/mine.py:free")
     experiment = Experiment(
@@ -282,7 +274,7 @@ def test_a_subject_has_its_models(tmp_path: Path, dataset: str) -> None:
     assert (subject.shown, subject.experiment.images) == ("standard", None)
     assert subject.title("free") == "Free training"
     (standard, history), (row, same) = map(subject.open_training, ("standard", "row"))
-    assert [*map(len, (history, same))] == [1, 1]  # type: ignore[arg-type]
+    assert [*map(len, (history, same))] == [1, 1]
     test = subject.data.test
     assert evaluate(row, test.images, test.labels).n == len(test)
     # a method that the experiment does not name can be opened all the same
@@ -300,12 +292,12 @@ def test_a_subject_has_its_models(tmp_path: Path, dataset: str) -> None:
         ({"weights": "a"}, (False, True, False)),
     ],
 )
-def test_what_the_words_ask(changes: dict[str, Any], expected: tuple[bool, ...]) -> None:
+def test_what_the_words_ask(changes, expected):
     found = Experiment(**changes).conditions
     assert (found["slides"], found["lenet"], found["trained"]) == expected
 
 
-def test_mnist_is_the_slides_in_any_folder(tmp_path: Path, dataset: str) -> None:
+def test_mnist_is_the_slides_in_any_folder(tmp_path, dataset):
     for place, slides in ((str(MNIST), True), (dataset, False)):
         assert resolve_subject(Experiment(dataset=place)).slides is slides
         path = tmp_path / "parameters.yaml"
@@ -314,9 +306,7 @@ def test_mnist_is_the_slides_in_any_folder(tmp_path: Path, dataset: str) -> None
         assert (written["dataset"], written["slides"], written["lenet"]) == (place, slides, True)
 
 
-def test_data_that_do_not_fit_are_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_data_that_do_not_fit_are_refused(tmp_path, capsys):
     kana = "\N{HIRAGANA LETTER KI}"
     for place, words in (
         (
@@ -332,7 +322,7 @@ def test_data_that_do_not_fit_are_refused(
         assert not path.exists()
 
 
-def test_a_file_may_import_from_its_folder(tmp_path: Path) -> None:
+def test_a_file_may_import_from_its_folder(tmp_path):
     """It is then its own (which files are: tests/kept/test_code.py), and advlib is not."""
     file, helper = tmp_path / "net.py", tmp_path / "helper.py"
     helper.write_text("WIDTH = 4\n")
@@ -346,7 +336,7 @@ def test_a_file_may_import_from_its_folder(tmp_path: Path) -> None:
         load_own(origin)
 
 
-def test_two_files_of_one_name_are_not_mistaken(tmp_path: Path) -> None:
+def test_two_files_of_one_name_are_not_mistaken(tmp_path):
     for place in ("one", "two"):
         (tmp_path / place).mkdir()
         (tmp_path / place / "helper.py").write_text(f"PLACE = {place!r}\n")

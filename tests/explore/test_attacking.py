@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 import torch
@@ -27,21 +26,11 @@ OURS = {name: advlib.pretrained(name) for name in PRETRAINED}
 
 
 @pytest.fixture
-def workshop() -> Workshop:
+def workshop():
     return Workshop(DATA, dict(OURS))
 
 
-def climb(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    epsilon: float,
-    *,
-    bounds: Any,
-    seed: int,
-    batch_size: int,
-    steps: int = 1,
-) -> Tensor:
+def climb(model, images, labels, epsilon, *, bounds, seed, batch_size, steps=1):
     """An attack of one's own, careless of the model's mode."""
     model.train()
     return advlib.apgd(model, images, labels, epsilon, bounds=bounds, steps=steps, seed=seed)
@@ -50,11 +39,11 @@ def climb(
 class Constant(nn.Module):
     """Gives the same logits whatever it is shown."""
 
-    def __init__(self, logits: Any) -> None:
+    def __init__(self, logits):
         super().__init__()
         self.logits = logits
 
-    def forward(self, images: Tensor) -> Any:
+    def forward(self, images):
         if not isinstance(self.logits, Tensor):
             return self.logits
         return self.logits.expand(len(images), -1) + 0 * images.flatten(1).sum(1, keepdim=True)
@@ -70,14 +59,14 @@ class Constant(nn.Module):
         Choice("standard", target=3),
     ],
 )
-def test_an_attack_is_the_librarys_in_three_lines(workshop: Workshop, choice: Choice) -> None:
+def test_an_attack_is_the_librarys_in_three_lines(workshop, choice):
     result = workshop.attack(workshop.take_test_image(8), choice)
     lines = write_lines(result, DATA, {choice.model: f"advlib.pretrained({choice.model!r})"})
     assert len(lines) == 3
-    names: dict[str, Any] = {"panel": SimpleNamespace(attacks={"mine": climb})}
+    names = {"panel": SimpleNamespace(attacks={"mine": climb})}
     exec("\n".join(lines), names)
     assert torch.equal(names["adversarial"], result.adversarial)
-    outcomes: Any = result.outcomes
+    outcomes = result.outcomes
     for name, model in OURS.items():
         clean, found = (
             advlib.evaluate(model, images, DATA.test.labels[[8]])
@@ -92,14 +81,12 @@ def test_an_attack_is_the_librarys_in_three_lines(workshop: Workshop, choice: Ch
 @pytest.mark.parametrize("valid", [False, True])
 @pytest.mark.parametrize("name", OURS)
 @pytest.mark.parametrize("index", [8, 17])
-def test_the_smallest_epsilon_is_where_fgsm_begins_to_fool(
-    workshop: Workshop, name: str, index: int, valid: bool
-) -> None:
+def test_the_smallest_epsilon_is_where_fgsm_begins_to_fool(workshop, name, index, valid):
     """By one call of the library after another: on the hundredths, then on the thousandths."""
     sample, bounds = workshop.take_test_image(index), DATA.bounds if valid else None
     labels = torch.tensor([sample.label])
 
-    def fools(thousandths: int) -> bool:
+    def fools(thousandths):
         images = advlib.fgsm(
             OURS[name], sample.image, labels, epsilon=thousandths / 1000, bounds=bounds
         )
@@ -122,11 +109,9 @@ def test_the_smallest_epsilon_is_where_fgsm_begins_to_fool(
     assert torch.allclose(found.probabilities[[0, 7, 100], 1], others, atol=1e-5)
 
 
-def test_what_goes_on_is_no_weaker_than_one_step_and_goes_where_it_is_told(
-    workshop: Workshop,
-) -> None:
+def test_what_goes_on_is_no_weaker_than_one_step_and_goes_where_it_is_told(workshop):
     sample = workshop.take_test_image(8)
-    outcomes: Any = [
+    outcomes = [
         workshop.attack(
             sample, Choice("standard", attack, 0.15, valid=True, target=target)
         ).outcomes
@@ -137,37 +122,32 @@ def test_what_goes_on_is_no_weaker_than_one_step_and_goes_where_it_is_told(
     assert int(towards.argmax()) == 3
 
 
-def test_the_smallest_epsilon_at_the_ends(workshop: Workshop) -> None:
+def test_the_smallest_epsilon_at_the_ends(workshop):
     sample = workshop.take_test_image(8)
     right, wrong = (Constant(10 * torch.eye(10)[n]) for n in (sample.label, 0))
     assert sweep_epsilon(right, sample, DATA, False).smallest == math.inf
     assert sweep_epsilon(wrong, sample, DATA, False).smallest == 0
 
 
-def test_the_smallest_epsilon_is_looked_for_once(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_smallest_epsilon_is_looked_for_once(workshop, monkeypatch):
     sample = workshop.take_test_image(8)
     completed = workshop.complete(workshop.attack(sample, Choice("standard")))
     monkeypatch.setattr(attacking, "sweep_epsilon", lambda *_: pytest.fail("again"))
     again = workshop.complete(workshop.attack(sample, Choice("standard", epsilon=0.2)))
     first, second = (
-        [each.sweep for each in cast(dict[str, Outcome], result.outcomes).values()]
-        for result in (completed, again)
+        [each.sweep for each in result.outcomes.values()] for result in (completed, again)
     )
     assert first == second
     assert None not in first
 
 
-def test_an_image_is_found_that_is_fooled_also_when_it_is_attacked_alone(
-    workshop: Workshop,
-) -> None:
+def test_an_image_is_found_that_is_fooled_also_when_it_is_attacked_alone(workshop):
     """As a start at random is another than among others."""
     for choice in (Choice("adversarial"), Choice("mixed", ATTACKS["PGD"], 0.1, 2, True)):
         for seed in range(3):
             index = workshop.find_fooled(choice, seed)
             assert index is not None
-            outcomes: Any = workshop.attack(workshop.take_test_image(index), choice).outcomes
+            outcomes = workshop.attack(workshop.take_test_image(index), choice).outcomes
             assert outcomes[choice.model].verdict == "fooled"
     assert workshop.find_fooled(Choice("standard", epsilon=0.0), 0, lambda: True) is None
 
@@ -177,9 +157,7 @@ def test_an_image_is_found_that_is_fooled_also_when_it_is_attacked_alone(
     [torch.zeros(7), torch.full((10,), torch.nan), torch.full((10,), torch.inf), {"logits": 0}],
     ids=["classes", "NaN", "infinite", "a dictionary"],
 )
-def test_a_network_that_returns_something_else_says_so_in_its_place(
-    workshop: Workshop, logits: Any
-) -> None:
+def test_a_network_that_returns_something_else_says_so_in_its_place(workshop, logits):
     workshop.models = {**OURS, "odd": Constant(logits)}
     result = workshop.complete(workshop.attack(workshop.take_test_image(8), Choice("standard")))
     said = result.outcomes["odd"]
@@ -188,14 +166,14 @@ def test_a_network_that_returns_something_else_says_so_in_its_place(
     assert all(isinstance(result.outcomes[name], Outcome) for name in OURS)
 
 
-def test_data_of_ones_own_is_the_panels(workshop: Workshop) -> None:
+def test_data_of_ones_own_is_the_panels(workshop):
     """A folder's name alone would not find it."""
     result = workshop.attack(workshop.take_test_image(3), Choice("mixed"))
     lines = write_lines(result, replace(DATA, name="mine"), {"mixed": "panel.models['mixed']"})
     assert lines[1] == "data, model = panel.data, panel.models['mixed']"
 
 
-def test_torchs_state_and_default_device_make_no_difference(workshop: Workshop) -> None:
+def test_torchs_state_and_default_device_make_no_difference(workshop):
     choice, sample = Choice("mixed", epsilon=0.2), workshop.take_test_image(3)
     expected = workshop.complete(workshop.attack(sample, choice))
     before = torch.get_rng_state()
@@ -206,7 +184,7 @@ def test_torchs_state_and_default_device_make_no_difference(workshop: Workshop) 
         found = again.complete(again.attack(again.take_test_image(3), choice))
         assert again.find_fooled(choice, 5) == fooled
     assert torch.equal(found.adversarial, expected.adversarial)
-    outcomes: Any = found.outcomes
-    for name, outcome in cast(dict[str, Outcome], expected.outcomes).items():
+    outcomes = found.outcomes
+    for name, outcome in expected.outcomes.items():
         assert torch.equal(outcomes[name].probabilities, outcome.probabilities)
-        assert outcomes[name].sweep.smallest == outcome.sweep.smallest  # type: ignore[union-attr]
+        assert outcomes[name].sweep.smallest == outcome.sweep.smallest

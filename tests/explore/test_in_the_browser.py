@@ -1,15 +1,11 @@
 """The notebook in JupyterLab in a headless Chromium: what only a browser can tell."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import browser
 import pytest
 import torch
 from test_pictures import DATA, digit, large, write
-from torch import Tensor
 
 import advlib
 
@@ -23,7 +19,7 @@ OURS = {name: advlib.pretrained(name) for name in ("standard", "mixed", "adversa
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def page(tmp_path_factory):
     """The notebook, run; a copy, so that the project's stays as it is."""
     folder = tmp_path_factory.mktemp("lab")
     for file in (NOTEBOOK, NOTEBOOK.with_suffix(".png")):
@@ -40,24 +36,24 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture
-def panel(page: Any) -> Any:
+def panel(page):
     return page.locator(".advx-panel")
 
 
-def field(panel: Any, label: str) -> Any:
+def field(panel, label):
     return panel.get_by_label(label, exact=True)
 
 
-def button(panel: Any, name: str) -> Any:
+def button(panel, name):
     return panel.get_by_role("button", name=name, exact=True)
 
 
-def wait_for_caption(panel: Any, words: str) -> None:
+def wait_for_caption(panel, words):
     """Wait until the captions of the images say this."""
     panel.locator(".advx-images").filter(has_text=words).wait_for()
 
 
-def read_cards(panel: Any) -> dict[str, dict[str, Any]]:
+def read_cards(panel):
     """What is shown of each network, once every smallest epsilon is there."""
     panel.page.wait_for_function(
         "() => { const all = [...document.querySelectorAll('.advx-smallest')];"
@@ -74,7 +70,7 @@ def read_cards(panel: Any) -> dict[str, dict[str, Any]]:
     return found
 
 
-def assert_is_the_librarys(panel: Any, adversarial: Tensor) -> None:
+def assert_is_the_librarys(panel, adversarial):
     cards = read_cards(panel)
     assert list(cards) == list(OURS)
     for name, model in OURS.items():
@@ -86,11 +82,11 @@ def assert_is_the_librarys(panel: Any, adversarial: Tensor) -> None:
         assert cards[name]["verdict"] == (verdict if before == LABELS else "wrong before")
 
 
-def test_it_begins_with_the_librarys_numbers(panel: Any) -> None:
+def test_it_begins_with_the_librarys_numbers(panel):
     assert_is_the_librarys(panel, advlib.fgsm(OURS["standard"], IMAGES, LABELS, 0.1))
 
 
-def test_the_slider_is_moved_with_the_keyboard_and_the_newest_position_is_shown(panel: Any) -> None:
+def test_the_slider_is_moved_with_the_keyboard_and_the_newest_position_is_shown(panel):
     handle = panel.get_by_role("slider", name="ε")
     handle.focus()
     for _ in range(30):
@@ -102,7 +98,7 @@ def test_the_slider_is_moved_with_the_keyboard_and_the_newest_position_is_shown(
     wait_for_caption(panel, "ε = 0.150")
 
 
-def test_no_key_reaches_jupyterlab_and_a_click_on_a_class_is_the_target(panel: Any) -> None:
+def test_no_key_reaches_jupyterlab_and_a_click_on_a_class_is_the_target(panel):
     """There "d d" deletes the cell."""
     assert button(panel, "5").get_attribute("aria-current") == "true"  # of test image 8
     button(panel, "8").focus()
@@ -117,7 +113,7 @@ def test_no_key_reaches_jupyterlab_and_a_click_on_a_class_is_the_target(panel: A
     button(panel, "Show the code").click()
 
 
-def test_an_attack_is_chosen_and_its_code_is_shown(panel: Any) -> None:
+def test_an_attack_is_chosen_and_its_code_is_shown(panel):
     panel.page.evaluate(
         "() => { window.advxBusy = []; new MutationObserver(() => {"
         " const busy = document.querySelector('.advx-busy');"
@@ -133,13 +129,13 @@ def test_an_attack_is_chosen_and_its_code_is_shown(panel: Any) -> None:
     panel.get_by_label("valid pixels only").check()
     code = panel.locator(".advx-code")
     code.filter(has_text="steps=23, stop=False, bounds=data.bounds").wait_for()
-    names: dict[str, Any] = {}
+    names = {}
     exec(code.inner_text(), names)
     assert_is_the_librarys(panel, names["adversarial"])
     assert any("APGD is at work" in text for text in panel.page.evaluate("window.advxBusy"))
 
 
-def test_a_picture_of_ones_own_is_loaded(panel: Any, tmp_path: Path) -> None:
+def test_a_picture_of_ones_own_is_loaded(panel, tmp_path):
     mine, damaged = tmp_path / "mine.png", tmp_path / "damaged.png"
     mine.write_bytes(write(1 - large(digit(3000))))
     damaged.write_bytes(b"no picture")
@@ -154,7 +150,7 @@ def test_a_picture_of_ones_own_is_loaded(panel: Any, tmp_path: Path) -> None:
     assert panel.locator(".advx-steps figure").count() == 7
 
 
-def test_it_is_accessible(panel: Any) -> None:
+def test_it_is_accessible(panel):
     """With all of its sections open, by axe's rules."""
     from axe_playwright_python.sync_playwright import Axe
 
@@ -164,6 +160,6 @@ def test_it_is_accessible(panel: Any) -> None:
     assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
 
 
-def test_no_error_is_shown_outside_of_the_panel(panel: Any) -> None:
+def test_no_error_is_shown_outside_of_the_panel(panel):
     assert panel.page.locator(".jp-OutputArea-output[data-mime-type*=stderr]").count() == 0
     assert panel.page.locator(".jp-RenderedText[data-mime-type*=error]").count() == 0

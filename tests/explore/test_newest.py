@@ -5,10 +5,10 @@ import threading
 from advlib.explore.newest import NewestFirst
 
 
-def test_of_what_waits_the_newest_is_done() -> None:
+def test_of_what_waits_the_newest_is_done():
     newest, begun, go, done = NewestFirst(), threading.Event(), threading.Event(), list[int]()
 
-    def first() -> None:
+    def first():
         begun.set()
         assert go.wait(600)
         done.append(0)
@@ -17,7 +17,7 @@ def test_of_what_waits_the_newest_is_done() -> None:
     assert begun.wait(600)
     assert not newest.is_outdated()
     for n in range(1, 100):
-        newest.ask(lambda n=n: done.append(n))  # type: ignore[misc]
+        newest.ask(lambda n=n: done.append(n))
     assert newest.is_outdated()
     assert not newest.wait(0)
     go.set()
@@ -25,9 +25,9 @@ def test_of_what_waits_the_newest_is_done() -> None:
     assert done == [0, 99]
 
 
-def test_it_works_again_after_it_was_idle() -> None:
+def test_it_works_again_after_it_was_idle():
     newest, done = NewestFirst(), list[int]()
     for n in range(3):
-        newest.ask(lambda n=n: done.append(n))  # type: ignore[misc]
+        newest.ask(lambda n=n: done.append(n))
         assert newest.wait(600)
     assert done == [0, 1, 2]

@@ -4,13 +4,12 @@ import datetime
 import re
 from html import unescape
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pytest
 import torch
 from test_pictures import DATA, digit, large, write
-from torch import Tensor, nn
+from torch import nn
 
 import advlib
 from advlib import runs
@@ -24,26 +23,26 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def panel() -> Panel:
+def panel():
     return Panel(data=DATA)
 
 
-def settle(panel: Panel) -> Any:
+def settle(panel):
     assert panel.newest.wait(600)
     return panel.result
 
 
-def text(widget: Any) -> str:
+def text(widget):
     return unescape(re.sub("<[^>]+>", " ", widget.value))
 
 
-def code_of(panel: Panel) -> str:
+def code_of(panel):
     found = re.search("<code>(.*?)</code>", panel.parts["code"].value, re.DOTALL)
     assert found
     return unescape(found[1])
 
 
-def upload(panel: Panel, content: bytes, name: str) -> None:
+def upload(panel, content, name):
     file = {
         "name": name,
         "type": "image/png",
@@ -54,17 +53,17 @@ def upload(panel: Panel, content: bytes, name: str) -> None:
     panel.controls.picture.value = (file,)
 
 
-def test_it_begins_with_a_result(panel: Panel) -> None:
+def test_it_begins_with_a_result(panel):
     result = panel.result
     assert result is not None
     assert result.choice == Choice("standard", ATTACKS["FGSM"], 0.1, 20, False)
-    outcomes: Any = result.outcomes
+    outcomes = result.outcomes
     assert all(each.sweep for each in outcomes.values())
     verdicts = {name: each.verdict for name, each in outcomes.items()}
     assert verdicts == {"standard": "fooled", "mixed": "holds", "adversarial": "fooled"}
 
 
-def test_each_control_changes_the_choice(panel: Panel) -> None:
+def test_each_control_changes_the_choice(panel):
     c = panel.controls
     assert c.steps.disabled
     c.attack.value, c.model.value, c.epsilon.value, c.steps.value = ATTACKS["PGD"], "mixed", 0.15, 3
@@ -87,7 +86,7 @@ def test_each_control_changes_the_choice(panel: Panel) -> None:
     assert settle(panel).outcomes["mixed"].verdict == "fooled"
 
 
-def test_a_picture_of_ones_own(panel: Panel, tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_picture_of_ones_own(panel, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     content = write(1 - large(digit(3000)))
     Path("mine's.png").write_bytes(content)
@@ -96,7 +95,7 @@ def test_a_picture_of_ones_own(panel: Panel, tmp_path: Path, monkeypatch: Any) -
     assert result.sample.source == "mine's.png"
     assert result.sample.label == int(DATA.test.labels[3000])
     assert panel.parts["steps"].value.count("<figure>") == 7
-    names: dict[str, Any] = {}
+    names = {}
     exec(code_of(panel), names)
     assert torch.equal(names["adversarial"], result.adversarial)
     panel.controls.true_class.value = 1
@@ -110,14 +109,14 @@ def test_a_picture_of_ones_own(panel: Panel, tmp_path: Path, monkeypatch: Any) -
     assert settle(panel).sample.source == "mine's.png"
 
 
-def test_errors_are_in_the_panel(panel: Panel) -> None:
+def test_errors_are_in_the_panel(panel):
     upload(panel, b"no picture", "note.txt")
     settle(panel)
     assert "note.txt" in text(panel.parts["steps"])
     refused = panel.parts["refused"]
     panel.add("seven", nn.Sequential(nn.Flatten(), nn.Linear(784, 7)))
     assert "logits of 10 classes" in text(refused)
-    panel.add("none", "a word")  # type: ignore[arg-type]
+    panel.add("none", "a word")
     assert "none" in text(refused)
     assert list(panel.models) == ["standard", "mixed", "adversarial"]
     panel.add("good", nn.Sequential(nn.Flatten(), nn.Linear(784, 10)))
@@ -127,12 +126,12 @@ def test_errors_are_in_the_panel(panel: Panel) -> None:
 class Sick(nn.Module):
     """Breaks when it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
         self.layer = nn.Linear(784, 10)
         self.broken = False
 
-    def forward(self, images: Tensor) -> Any:
+    def forward(self, images):
         logits = self.layer(images.flatten(1))
         return logits * torch.nan if self.broken else logits
 
@@ -140,12 +139,12 @@ class Sick(nn.Module):
 class Keeping(Sick):
     """Keeps what it says, with its history."""
 
-    def forward(self, images: Tensor) -> Any:
+    def forward(self, images):
         self.kept = [super().forward(images)]
         return self.kept[0]
 
 
-def test_a_network_that_keeps_an_output_is_copied_as_well(panel: Panel) -> None:
+def test_a_network_that_keeps_an_output_is_copied_as_well(panel):
     model = Keeping()
     model(DATA.test.images[:2])
     panel.add("keeping", model)
@@ -153,10 +152,10 @@ def test_a_network_that_keeps_an_output_is_copied_as_well(panel: Panel) -> None:
     assert model.kept[0].requires_grad
 
 
-def test_a_network_that_breaks_says_so_and_the_panel_goes_on(panel: Panel) -> None:
+def test_a_network_that_breaks_says_so_and_the_panel_goes_on(panel):
     panel.add("sick", Sick())
     settle(panel)
-    sick: Any = panel.models["sick"]
+    sick = panel.models["sick"]
     sick.broken = True
     panel.controls.epsilon.value = 0.2
     assert "NaN" in settle(panel).outcomes["sick"]
@@ -169,13 +168,13 @@ def test_a_network_that_breaks_says_so_and_the_panel_goes_on(panel: Panel) -> No
     assert panel.parts["note"].value == ""
 
 
-def test_a_network_of_ones_own_in_three_lines(panel: Panel) -> None:
+def test_a_network_of_ones_own_in_three_lines(panel):
     """Those of the notebook."""
     cells = nbformat.read(ROOT / "notebooks" / "explore.ipynb", 4).cells
     (code,) = re.findall(r"```python\n(.*?)```", "\n".join(c.source for c in cells), re.DOTALL)
     assert len(code.splitlines()) == 3
     torch.manual_seed(0)
-    names: dict[str, Any] = {"panel": panel}
+    names = {"panel": panel}
     exec(code, names)
     panel.controls.model.value = "mine"
     result = settle(panel)
@@ -187,9 +186,7 @@ def test_a_network_of_ones_own_in_three_lines(panel: Panel) -> None:
     assert not panel.models["mine"].training
 
 
-def test_a_reports_runs_are_listed_and_added(
-    panel: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reports_runs_are_listed_and_added(panel, tmp_path, monkeypatch):
     monkeypatch.setenv("ADVLIB_RUNS", str(tmp_path))
     panel.controls.networks_shown.value = True
     assert panel.controls.run.options == ()
@@ -203,7 +200,7 @@ def test_a_reports_runs_are_listed_and_added(
     panel.controls.add_run.click()
     panel.controls.model.value = name
     result = settle(panel)
-    names: dict[str, Any] = {}
+    names = {}
     exec(code_of(panel), names)
     assert torch.equal(names["adversarial"], result.adversarial)
     expected = advlib.fgsm(run.model, DATA.test.images[[8]], DATA.test.labels[[8]], 0.1)
@@ -212,9 +209,7 @@ def test_a_reports_runs_are_listed_and_added(
     assert [*settle(panel).outcomes] == ["standard", "mixed", "adversarial"]
 
 
-def test_a_damaged_run_and_one_of_another_network_say_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_run_and_one_of_another_network_say_so(tmp_path, monkeypatch):
     monkeypatch.setenv("ADVLIB_RUNS", str(tmp_path))
     (tmp_path / "odd-1").mkdir()
     record = {"identity": {"settings": {"method": "mine", "epochs": 2}}, "history": [{}]}
@@ -227,7 +222,7 @@ def test_a_damaged_run_and_one_of_another_network_say_so(
         open_run(tmp_path / "odd-1")
 
 
-def test_the_notebook_stores_no_output() -> None:
+def test_the_notebook_stores_no_output():
     """A widget is nothing without its kernel: a picture stands in the text."""
     notebook = ROOT / "notebooks" / "explore.ipynb"
     cells = nbformat.read(notebook, 4).cells

@@ -1,8 +1,6 @@
 """Pictures of one's own, made from MNIST's digits: what comes back is the digit."""
 
 import io
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,38 +20,38 @@ DATA = advlib.load_data("MNIST", images=COMPARED)
 FIRST, COUNT = 3000, 20
 
 
-def digit(index: int) -> Any:
+def digit(index):
     return DATA.to_pixels(DATA.test.images[index])[0].double().numpy().clip(0, 1)
 
 
-def save(image: Image.Image) -> bytes:
+def save(image):
     file = io.BytesIO()
     image.save(file, "PNG")
     return file.getvalue()
 
 
-def write(pixels: Any, mode: str = "L") -> bytes:
+def write(pixels, mode="L"):
     return save(Image.fromarray((pixels * 255).round().astype(np.uint8), mode))
 
 
-def large(pixels: Any, times: int = 9) -> Any:
+def large(pixels, times=9):
     """A digit drawn large, and not in the middle."""
     return np.pad(np.kron(pixels, np.ones((times, times))), ((20, 70), (60, 5)))
 
 
-def sixteen_bits(pixels: Any) -> bytes:
+def sixteen_bits(pixels):
     return save(Image.fromarray((pixels * 65535).round().astype(np.uint16)))
 
 
-def with_opacity(ink: Any, colour: int) -> bytes:
+def with_opacity(ink, colour):
     return write(np.stack([*[0 * ink + colour] * 3, ink], 2), "RGBA")
 
 
-def palette(pixels: Any) -> bytes:
+def palette(pixels):
     return save(Image.open(io.BytesIO(write(pixels))).convert("P"))
 
 
-DRAWN: dict[str, Callable[[Any], bytes]] = {
+DRAWN = {
     "dark on light": lambda digit: write(1 - large(digit)),
     "light on dark": lambda digit: write(large(digit)),
     "transparent, dark": lambda digit: with_opacity(large(digit), 0),
@@ -62,14 +60,14 @@ DRAWN: dict[str, Callable[[Any], bytes]] = {
     "palette": lambda digit: palette(1 - large(digit)),
     "as it is": write,
 }
-LARGE: dict[str, Callable[[Any], bytes]] = {
+LARGE = {
     "from a camera": lambda digit: write(1 - large(digit, 80)),
     "from a scanner": lambda digit: sixteen_bits(large(digit, 80)),
 }
 
 
 @pytest.mark.parametrize("draw", DRAWN)
-def test_a_digit_comes_back_in_the_datas_form(draw: str) -> None:
+def test_a_digit_comes_back_in_the_datas_form(draw):
     for index in range(FIRST, FIRST + COUNT):
         picture = bring_to_form(DRAWN[draw](digit(index)), "digit.png", DATA)
         assert np.abs(picture.steps[-2].pixels - digit(index)).mean() < 0.005
@@ -81,7 +79,7 @@ def test_a_digit_comes_back_in_the_datas_form(draw: str) -> None:
 
 
 @pytest.mark.parametrize("draw", LARGE)
-def test_a_large_picture_is_made_smaller_first(draw: str) -> None:
+def test_a_large_picture_is_made_smaller_first(draw):
     picture = bring_to_form(LARGE[draw](digit(FIRST)), "digit.png", DATA)
     assert picture.steps[0].pixels.shape == (777, 769, 3)
     assert np.abs(picture.steps[-2].pixels - digit(FIRST)).mean() < 0.01
@@ -98,19 +96,19 @@ BLANK = np.ones((50, 40))
     ],
     ids=["empty", "no PNG", "cut off", "blank", "too large"],
 )
-def test_what_is_no_picture_of_a_digit_is_refused(content: bytes) -> None:
+def test_what_is_no_picture_of_a_digit_is_refused(content):
     with pytest.raises(ValueError, match=r"x\.png"):
         bring_to_form(content, "x.png", DATA)
 
 
 @pytest.mark.parametrize("shape", [(1, 300), (300, 1), (2, 2)])
-def test_odd_shapes_do_not_fail(shape: tuple[int, int]) -> None:
+def test_odd_shapes_do_not_fail(shape):
     pixels = np.zeros(shape)
     pixels.flat[-1] = 1
     assert bring_to_form(write(pixels), "x.png", DATA).image.isfinite().all()
 
 
-def test_the_distance_is_to_the_nearest_training_image() -> None:
+def test_the_distance_is_to_the_nearest_training_image():
     assert measure_distance(DATA.train.images[[7]], DATA) == pytest.approx(0, abs=1e-2)
     pixels = DATA.to_pixels(DATA.train.images).double()
     image = DATA.test.images[[5000]]
@@ -118,7 +116,7 @@ def test_the_distance_is_to_the_nearest_training_image() -> None:
     assert measure_distance(image, DATA) == pytest.approx(float(every.min()), rel=1e-4)
 
 
-def test_few_other_test_images_are_said_to_look_like_no_digit() -> None:
+def test_few_other_test_images_are_said_to_look_like_no_digit():
     """One of a hundred of those that set the distance, and about as many of the others."""
     usual = find_usual_distance(DATA)
     others = range(JUDGED, JUDGED + 300)
@@ -126,7 +124,7 @@ def test_few_other_test_images_are_said_to_look_like_no_digit() -> None:
     assert far <= 12
 
 
-def test_what_looks_like_no_digit_is_said_to() -> None:
+def test_what_looks_like_no_digit_is_said_to():
     noise = np.random.default_rng(0).random((28, 28))
     checks = np.kron(np.indices((7, 7)).sum(0) % 2, np.ones((8, 8)))
     drawn = noise, checks, 1 - large(digit(FIRST))

@@ -2,11 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -19,20 +16,20 @@ from engine import (
     same_bits,
     threads,
 )
-from torch import Tensor, nn
+from torch import nn
 
 import advlib
 from advlib import training
 from advlib.kept import checkpoints
 from advlib.kept.files import DamagedFileError
-from advlib.methods import Batch, Step, standard
+from advlib.methods import standard
 from advlib.settings import Training
 from advlib.training import train_epoch
 
 DATA = random_data()
 
 
-def some_tensors() -> dict[str, Tensor]:
+def some_tensors():
     shared = torch.tensor([[-0.0, 0.1], [torch.nan, torch.inf]])
     return {
         "float": shared,
@@ -46,7 +43,7 @@ def some_tensors() -> dict[str, Tensor]:
     }
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+def test_what_is_saved_is_loaded(tmp_path):
     path = tmp_path / "weights.safetensors"
     record = {"text": "\N{GREEK SMALL LETTER EPSILON} \"'\\\n", "float": 0.1, "list": [1, None]}
     tensors = some_tensors()
@@ -64,7 +61,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert math.isnan(found["seconds"])
 
 
-def test_loaded_tensors_do_not_change_with_the_file(tmp_path: Path) -> None:
+def test_loaded_tensors_do_not_change_with_the_file(tmp_path):
     path = tmp_path / "weights.safetensors"
     checkpoints.save(path, {"a": torch.ones(1000)}, None)
     loaded, _ = checkpoints.load(path)
@@ -72,8 +69,8 @@ def test_loaded_tensors_do_not_change_with_the_file(tmp_path: Path) -> None:
     assert (loaded["a"] == 1).all()
 
 
-def test_the_digest_tells_names_types_shapes_and_values_apart() -> None:
-    states: list[dict[str, Tensor]] = [
+def test_the_digest_tells_names_types_shapes_and_values_apart():
+    states = [
         {"a": torch.zeros(2, 3)},
         {"b": torch.zeros(2, 3)},
         {"a": torch.zeros(3, 2)},
@@ -87,12 +84,12 @@ def test_the_digest_tells_names_types_shapes_and_values_apart() -> None:
     assert checkpoints.digest(turned) == checkpoints.digest(states[0])
 
 
-def assert_noticed(path: Path) -> None:
+def assert_noticed(path):
     with pytest.raises(DamagedFileError, match=f"{re.escape(str(path))} is damaged.* remove it"):
         checkpoints.load(path)
 
 
-def test_every_byte_counts(tmp_path: Path) -> None:
+def test_every_byte_counts(tmp_path):
     path = tmp_path / "weights.safetensors"
     checkpoints.save(path, nn.Linear(2, 2).state_dict(), {"epochs": [1, 2], "text": 'a "b"'})
     whole = path.read_bytes()
@@ -113,11 +110,11 @@ def test_every_byte_counts(tmp_path: Path) -> None:
 class Trap:
     """What fails when it is unpickled."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self):
         return pytest.fail, ("code was run",)
 
 
-def test_loading_runs_no_code_and_leaves_the_file(tmp_path: Path) -> None:
+def test_loading_runs_no_code_and_leaves_the_file(tmp_path):
     path = tmp_path / checkpoints.NAME
     torch.save({"a": Trap()}, path)
     damaged = path.read_bytes()
@@ -126,7 +123,7 @@ def test_loading_runs_no_code_and_leaves_the_file(tmp_path: Path) -> None:
     assert path.read_bytes() == damaged
 
 
-def test_a_missing_file_is_not_called_damaged(tmp_path: Path) -> None:
+def test_a_missing_file_is_not_called_damaged(tmp_path):
     with pytest.raises(FileNotFoundError, match="weights"):
         checkpoints.load(tmp_path / "weights")
 
@@ -136,16 +133,16 @@ class StoppedError(Exception):
 
 
 @contextmanager
-def stopping(epoch: int, *, before_save: bool) -> Iterator[None]:
+def stopping(epoch, *, before_save):
     """Have a training stop in an epoch, before or after its checkpoint is written."""
     save = checkpoints.Checkpoint.save
 
-    def stopping_save(self: Any, state: Any, history: list[dict[str, float]]) -> None:
+    def stopping_save(self, state, history):
         if before_save and len(history) == epoch:
             raise StoppedError
         save(self, state, history)
 
-    def stop(finished: int) -> None:
+    def stop(finished):
         if finished == epoch:
             raise StoppedError
 
@@ -159,9 +156,9 @@ EPOCHS = 3
 
 
 @pytest.mark.parametrize("method", ["mixed", "mixed-epochwise"])
-def test_a_training_that_was_stopped_goes_on_to_the_same_bits(method: str, tmp_path: Path) -> None:
+def test_a_training_that_was_stopped_goes_on_to_the_same_bits(method, tmp_path):
     """With batch norm and dropout; that of a LeNet is in tests/making/test_interrupted.py."""
-    settings: dict[str, Any] = {"method": method, "learning_rate": 0.1, "epochs": EPOCHS}
+    settings = {"method": method, "learning_rate": 0.1, "epochs": EPOCHS}
     settings["batch_size"], whole = 20, Noisy()
     expected = advlib.train(whole, DATA, **settings)
     assert not same_bits(whole, Noisy())
@@ -184,16 +181,14 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bits(method: str, tmp_p
             assert (folder / "history.csv").read_text() == history.to_csv(index=False)
 
 
-def test_a_resume_uses_the_threads_and_the_precision_it_began_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_resume_uses_the_threads_and_the_precision_it_began_with(tmp_path, monkeypatch):
     """With others the bits may be others: of "ieee" too, where a processor has bfloat16."""
     seen, found = [], checkpoints._precision()
 
-    def note() -> tuple[int, list[str]]:
+    def note():
         return torch.get_num_threads(), checkpoints._precision()
 
-    def spied(*arguments: Any) -> Any:
+    def spied(*arguments):
         seen.append(note())
         return train_epoch(*arguments)
 
@@ -212,19 +207,19 @@ def test_a_resume_uses_the_threads_and_the_precision_it_began_with(
     assert seen == [(2, ["bf16", "ieee", "ieee"])] * 2
 
 
-def altered(change: Callable[[Any], object]) -> advlib.LeNet:
+def altered(change):
     """Return a LeNet with a change in its first layer."""
     model = advlib.LeNet()
     change(model.layers[0])
     return model
 
 
-def a_method(model: nn.Module, batch: Batch, settings: Training) -> Step:
+def a_method(model, batch, settings):
     return standard(model, batch, settings)
 
 
-SETTINGS: dict[str, Any] = {"method": "adversarial", "epochs": 1}
-OTHERS: list[tuple[str, dict[str, Any], str]] = [
+SETTINGS = {"method": "adversarial", "epochs": 1}
+OTHERS = [
     ("settings", {"epochs": 2}, "epochs"),
     ("settings", {"alpha": 0.4}, "alpha"),
     ("settings, code", {"method": "mixed"}, "method"),
@@ -240,18 +235,16 @@ OTHERS: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "\N{GREEK SMALL LETTER BETA} b"
     advlib.train(advlib.LeNet(), DATA, run=folder, **SETTINGS)
     return folder
 
 
 @pytest.mark.parametrize(("differs", "changed", "named"), OTHERS)
-def test_a_folder_of_another_training_is_refused_and_untouched(
-    differs: str, changed: dict[str, Any], named: str, finished: Path
-) -> None:
+def test_a_folder_of_another_training_is_refused_and_untouched(differs, changed, named, finished):
     before = {path: path.read_bytes() for path in finished.iterdir()}
-    given: dict[str, Any] = {"model": advlib.LeNet(), "data": DATA, "run": finished}
+    given = {"model": advlib.LeNet(), "data": DATA, "run": finished}
     given |= SETTINGS | changed
     with pytest.raises(ValueError, match=f"holds one with other {differs}.* .*{named}") as caught:
         advlib.train(**given)
@@ -259,23 +252,19 @@ def test_a_folder_of_another_training_is_refused_and_untouched(
     assert {path: path.read_bytes() for path in finished.iterdir()} == before
 
 
-def test_a_folder_made_by_other_code_or_torch_is_refused(
-    finished: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_made_by_other_code_or_torch_is_refused(finished, monkeypatch):
     monkeypatch.setattr(training, "running_code", lambda _: "another")
     monkeypatch.setattr(torch, "__version__", "2.13.0")
     with pytest.raises(ValueError, match="holds one with other code, torch "):
         advlib.train(advlib.LeNet(), DATA, run=finished, **SETTINGS)
 
 
-def test_a_finished_training_is_read_where_nothing_can_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_finished_training_is_read_where_nothing_can_be_written(tmp_path, monkeypatch):
     model, again = Noisy(), Noisy().eval()
     expected = advlib.train(model, DATA, run=tmp_path, **SETTINGS)
 
     @contextmanager
-    def refused(*_: object) -> Iterator[None]:
+    def refused(*_):
         raise PermissionError("read-only")
         yield
 
@@ -289,18 +278,18 @@ def test_a_finished_training_is_read_where_nothing_can_be_written(
 
 
 @pytest.mark.parametrize("record", [None, {"note": "weights of a friend"}])
-def test_weights_of_another_kind_are_no_checkpoint(record: object, tmp_path: Path) -> None:
+def test_weights_of_another_kind_are_no_checkpoint(record, tmp_path):
     checkpoints.save(tmp_path / checkpoints.NAME, advlib.LeNet().state_dict(), record)
     with pytest.raises(ValueError, match="holds one with other settings, data, initial weights"):
         advlib.train(advlib.LeNet(), DATA, run=tmp_path, **SETTINGS)
 
 
-def test_settings_that_decide_nothing_do_not_count(tmp_path: Path) -> None:
+def test_settings_that_decide_nothing_do_not_count(tmp_path):
     for alpha in (0.5, 0):
         advlib.train(Noisy(), DATA, method="standard", epochs=1, alpha=alpha, run=tmp_path)
 
 
-def test_the_checkpoint_says_what_it_is_of(finished: Path) -> None:
+def test_the_checkpoint_says_what_it_is_of(finished):
     _, record = checkpoints.load(finished / checkpoints.NAME)
     settings = record["identity"]["settings"]
     assert settings == {"method": "adversarial", **vars(Training(epochs=1))}

@@ -7,21 +7,17 @@ import linecache
 import random
 import subprocess
 import sys
-import types
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from engine import Noisy, random_data
-from torch import nn
 
 import advlib
 from advlib import training
 from advlib.data import load_data
 from advlib.kept import code
 from advlib.kept.code import (
-    Place,
     digest_definitions,
     find_definitions,
     find_files,
@@ -32,7 +28,7 @@ from advlib.kept.code import (
 )
 from advlib.kept.folders import MATTER, MNIST, NOTEBOOKS, PACKAGE, PROJECT
 from advlib.lenet import LeNet
-from advlib.methods import METHODS, Batch, shuffled
+from advlib.methods import METHODS, shuffled
 
 BOOKS = sorted([*NOTEBOOKS.glob("*.ipynb"), *MATTER.glob("*.ipynb")])
 LOAD = """
@@ -46,12 +42,12 @@ for lines in json.load(sys.stdin):
 """
 
 
-def read_imports(notebook: Path) -> list[str]:
+def read_imports(notebook):
     tree = ast.parse(code._read_code(notebook))
     return [ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
 
 
-def test_what_a_notebook_loads_is_among_its_files() -> None:
+def test_what_a_notebook_loads_is_among_its_files():
     """More may be found than is loaded: what a function imports when it is called."""
     done = subprocess.run(
         [sys.executable, "-c", LOAD], cwd=PROJECT, capture_output=True, text=True, check=True,
@@ -61,7 +57,7 @@ def test_what_a_notebook_loads_is_among_its_files() -> None:
         assert {*map(Path, line.split())} <= find_files(notebook), notebook
 
 
-def test_a_chapter_is_made_from_what_it_needs_and_no_more() -> None:
+def test_a_chapter_is_made_from_what_it_needs_and_no_more():
     found = {path.name for path in find_files(NOTEBOOKS / "4-transfer.ipynb")}
     assert {"runs.py", "_convolution.py", "standard.safetensors"} <= found
     assert "train-images-idx3-ubyte.gz" in found
@@ -81,13 +77,13 @@ def test_a_chapter_is_made_from_what_it_needs_and_no_more() -> None:
         ("import torch\nadvlibs = 1", None),
     ],
 )
-def test_what_is_imported(text: str, expected: set[str] | None, tmp_path: Path) -> None:
+def test_what_is_imported(text, expected, tmp_path):
     (tmp_path / "code.py").write_text(text)
     wanted = set() if expected is None else {"__init__.py", *expected}
     assert find_imports(tmp_path / "code.py") == {PACKAGE / name for name in wanted}
 
 
-def test_whoever_names_a_folder_of_data_reads_it(tmp_path: Path) -> None:
+def test_whoever_names_a_folder_of_data_reads_it(tmp_path):
     """In a notebook too, where magics are no Python."""
     cell = ["%matplotlib inline\n", "from advlib.kept.folders import MNIST"]
     cells = [{"cell_type": "code", "source": cell}, {"cell_type": "markdown", "source": ["a b"]}]
@@ -97,7 +93,7 @@ def test_whoever_names_a_folder_of_data_reads_it(tmp_path: Path) -> None:
         assert {*MNIST.iterdir()} <= find_imports(tmp_path / name)
 
 
-def test_a_users_file_is_made_from_those_of_its_folder(tmp_path: Path) -> None:
+def test_a_users_file_is_made_from_those_of_its_folder(tmp_path):
     """And known by them; what it imports elsewhere is not its own."""
     texts = {
         "mine.py": "import advlib.methods, json, helper\n\ndef Net():\n    return helper.WIDTH\n",
@@ -141,7 +137,7 @@ def test_a_users_file_is_made_from_those_of_its_folder(tmp_path: Path) -> None:
         "def f():\n    import pack.o as n\n    n.SIZE\ndef g():\n    import pack.noise as n\n",
     ],
 )
-def test_what_is_named_is_followed(text: str, tmp_path: Path) -> None:
+def test_what_is_named_is_followed(text, tmp_path):
     (tmp_path / "pack").mkdir()
     (tmp_path / "pack" / "__init__.py").touch()
     (tmp_path / "m.py").write_text(text)
@@ -152,7 +148,7 @@ def test_what_is_named_is_followed(text: str, tmp_path: Path) -> None:
     assert len(found) == 2
 
 
-def find_deciding(method: str) -> list[Place]:
+def find_deciding(method):
     """Where the code begins that a method's training is known by."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "running_code", list)
@@ -160,19 +156,19 @@ def find_deciding(method: str) -> list[Place]:
     return [place for function in functions for place in find_places(function)]
 
 
-def digest_all(library: dict[Path, str]) -> dict[str, str]:
+def digest_all(library):
     return {name: digest_definitions(find_deciding(name), library=library) for name in METHODS}
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_a_training_runs_is_what_it_is_known_by(method: str) -> None:
-    ran: set[Place] = set()
+def test_what_a_training_runs_is_what_it_is_known_by(method):
+    ran = set()
 
-    def note(frame: types.FrameType, event: str, _: object) -> None:
+    def note(frame, event, _):
         if event == "call" and frame.f_code.co_filename.startswith(str(PACKAGE)):
             ran.add((Path(frame.f_code.co_filename), frame.f_code.co_qualname.split(".")[0]))
 
-    def run() -> None:
+    def run():
         load_data(images=1)
         named = training.Known(method, METHODS[method])
         settings = named.method.settings(epochs=1)
@@ -190,7 +186,7 @@ def test_what_a_training_runs_is_what_it_is_known_by(method: str) -> None:
     assert {path.name for path, _ in missing} <= {"settings.py"}, missing
 
 
-TOUCHED: dict[str, list[str]] = {
+TOUCHED = {
     "standard": ["standard"],
     "adversarial": ["adversarial"],
     "mixed_epochwise fgsm log_loss": ["mixed-epochwise"],
@@ -201,7 +197,7 @@ TOUCHED: dict[str, list[str]] = {
 
 
 @pytest.fixture(scope="module")
-def before() -> dict[str, str]:
+def before():
     return digest_all(read_library())
 
 
@@ -209,9 +205,7 @@ def before() -> dict[str, str]:
     ("name", "touched"),
     [(name, known) for names, known in TOUCHED.items() for name in names.split()],
 )
-def test_a_change_trains_what_it_touches_and_no_other(
-    name: str, touched: list[str], before: dict[str, str]
-) -> None:
+def test_a_change_trains_what_it_touches_and_no_other(name, touched, before):
     """A line more in one definition."""
     library = read_library()
     ((path, found),) = [
@@ -226,7 +220,7 @@ def test_a_change_trains_what_it_touches_and_no_other(
     assert [each for each in METHODS if after[each] != before[each]] == touched
 
 
-def test_words_and_what_is_added_train_nothing(before: dict[str, str]) -> None:
+def test_words_and_what_is_added_train_nothing(before):
     library = {}
     for path, text in read_library().items():
         tree = ast.parse(text)  # without comments
@@ -244,9 +238,7 @@ def test_words_and_what_is_added_train_nothing(before: dict[str, str]) -> None:
     assert len({*before.values()}) == len(METHODS)
 
 
-def test_code_that_changed_since_it_was_imported_is_not_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_code_that_changed_since_it_was_imported_is_not_run(tmp_path, monkeypatch):
     """Where it counts: what is not reached does no harm."""
     library = read_library()
     monkeypatch.setattr(code, "read_library", lambda: library)
@@ -269,9 +261,9 @@ def method(model, batch, settings):
 """
 
 
-def run_cells(*cells: str) -> Any:
+def run_cells(*cells):
     """Run cells as a notebook does; return what the name `method` is then."""
-    scope: dict[str, Any] = {"__name__": "cells"}
+    scope = {"__name__": "cells"}
     for text in cells:
         place = f"cell {len(linecache.cache)}"
         linecache.cache[place] = (0, None, text.splitlines(keepends=True), place)
@@ -279,7 +271,7 @@ def run_cells(*cells: str) -> Any:
     return scope["method"]
 
 
-def test_a_method_of_ones_own_is_known_by_the_functions_beside_it(tmp_path: Path) -> None:
+def test_a_method_of_ones_own_is_known_by_the_functions_beside_it(tmp_path):
     """As they are now: a cell may have been run again."""
     other, added = HALVE.replace("/ 2", "/ 3"), "def added(x):\n    return x\n"
     one, two, three = (run_cells(HALVE, OWN, last) for last in ("", added, other))
@@ -290,7 +282,7 @@ def test_a_method_of_ones_own_is_known_by_the_functions_beside_it(tmp_path: Path
         advlib.train(Noisy(), random_data(), method=three, epochs=1, run=tmp_path / "run")
 
 
-def named(model: nn.Module, batch: Batch, settings: object) -> object:
+def named(model, batch, settings):
     random.random()
     return advlib.methods.differentiate(TEACHER, batch)
 
@@ -298,7 +290,7 @@ def named(model: nn.Module, batch: Batch, settings: object) -> object:
 TEACHER = LeNet()
 
 
-def test_what_a_method_of_ones_own_names_may_be_anything() -> None:
+def test_what_a_method_of_ones_own_names_may_be_anything():
     """A chain of modules, an instance of a network, what has no module of its own, a partial."""
     for function in (named, functools.partial(named, TEACHER)):
         assert {(path.name, name) for path, name in find_places(function)} >= {

@@ -6,23 +6,22 @@ import signal
 import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from advlib.kept import files
 
 
-def names(folder: Path) -> set[str]:
+def names(folder):
     return {path.name for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_a_failing_writer_leaves_the_old_file(tmp_path: Path, error: type[BaseException]) -> None:
+def test_a_failing_writer_leaves_the_old_file(tmp_path, error):
     target = tmp_path / "history.csv"
     target.write_text("old")
 
-    def write() -> None:
+    def write():
         with files.replace_file(target) as temporary:
             temporary.write_text("half of the ne")
             raise error
@@ -33,25 +32,23 @@ def test_a_failing_writer_leaves_the_old_file(tmp_path: Path, error: type[BaseEx
     assert names(tmp_path) == {"history.csv"}
 
 
-def test_a_target_that_cannot_be_replaced_leaves_no_temporary(tmp_path: Path) -> None:
+def test_a_target_that_cannot_be_replaced_leaves_no_temporary(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(OSError, match="folder"):
         files.write_bytes(tmp_path / "folder", b"text")
     assert names(tmp_path) == {"folder"}
 
 
-def test_the_content_is_synced_before_it_has_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps: list[str] = []
+def test_the_content_is_synced_before_it_has_its_name(tmp_path, monkeypatch):
+    steps = []
     sync, replace = os.fsync, os.replace
 
-    def noting_sync(descriptor: int) -> None:
+    def noting_sync(descriptor):
         folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
         steps.append("sync folder" if folder else "sync file")
         sync(descriptor)
 
-    def noting_replace(source: Path, target: Path) -> None:
+    def noting_replace(source, target):
         steps.append("rename")
         replace(source, target)
 
@@ -73,9 +70,7 @@ with files.replace_file(sys.argv[1]) as temporary:
 """
 
 
-def test_a_killed_writer_leaves_the_old_file_and_its_temporary_can_be_removed(
-    tmp_path: Path,
-) -> None:
+def test_a_killed_writer_leaves_the_old_file_and_its_temporary_can_be_removed(tmp_path):
     target = tmp_path / "a"
     target.write_text("old")
     done = subprocess.run([sys.executable, "-c", KILLED, str(target)], check=False)
@@ -86,7 +81,7 @@ def test_a_killed_writer_leaves_the_old_file_and_its_temporary_can_be_removed(
     assert names(tmp_path) == {"a"}
 
 
-def test_checksums_are_those_of_sha256sum(tmp_path: Path) -> None:
+def test_checksums_are_those_of_sha256sum(tmp_path):
     (tmp_path / "a b").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     sums = {"a b": hashlib.sha256((tmp_path / "a b").read_bytes()).hexdigest()}
@@ -96,7 +91,7 @@ def test_checksums_are_those_of_sha256sum(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"abc  a\n", b"0" * 64, b"0" * 64 + b" \n\xff\n"])
-def test_damaged_checksums_are_an_error_with_the_path(tmp_path: Path, content: bytes) -> None:
+def test_damaged_checksums_are_an_error_with_the_path(tmp_path, content):
     (tmp_path / "SUMS").write_bytes(content)
     with pytest.raises(files.DamagedFileError, match="SUMS is damaged"):
         files.read_checksums(tmp_path / "SUMS")
@@ -111,7 +106,7 @@ with files.lock(sys.argv[1]):
 """
 
 
-def test_a_lock_excludes_other_processes_and_dies_with_its_own(tmp_path: Path) -> None:
+def test_a_lock_excludes_other_processes_and_dies_with_its_own(tmp_path):
     path = tmp_path / ".lock"
     command = [sys.executable, "-c", HOLDER, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
@@ -128,7 +123,7 @@ def test_a_lock_excludes_other_processes_and_dies_with_its_own(tmp_path: Path) -
         pass
 
 
-def test_the_cache_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_folder_can_be_chosen(tmp_path, monkeypatch):
     monkeypatch.setenv("ADVLIB_CACHE", str(tmp_path))
     assert files.cache_folder() == tmp_path
     monkeypatch.setenv("ADVLIB_CACHE", "")
@@ -136,7 +131,7 @@ def test_the_cache_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.Monk
     assert "advlib" in files.cache_folder().parts
 
 
-def test_links_are_followed_and_never_in_a_circle(tmp_path: Path) -> None:
+def test_links_are_followed_and_never_in_a_circle(tmp_path):
     one, other = tmp_path / "data" / "one", tmp_path / "data" / "other"
     for folder, link in ((one, other), (other, one)):
         folder.mkdir(parents=True)

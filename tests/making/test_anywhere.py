@@ -64,9 +64,7 @@ print("\\n" + json.dumps(digests))
 """
 
 
-def run(
-    out: str | Path, cwd: Path, umask: int, point: str = ".", **environment: str
-) -> dict[str, str]:
+def run(out, cwd, umask, point=".", **environment):
     """Run the script in surroundings of its own, and return the digests."""
     path = os.pathsep.join([str(HERE), os.environ["PYTHONPATH"]])
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LC_")}
@@ -78,11 +76,11 @@ def run(
         stdout=subprocess.PIPE,
         check=True,
     )
-    digests: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    digests = json.loads(done.stdout.splitlines()[-1])
     return digests
 
 
-def assert_modes(out: Path, umask: int) -> None:
+def assert_modes(out, umask):
     """Check that files can be read by whom the umask allows to."""
     for path in [out, *out.rglob("*")]:
         expected = (0o777 if path.is_dir() else 0o666) & ~umask
@@ -90,7 +88,7 @@ def assert_modes(out: Path, umask: int) -> None:
             assert stat.S_IMODE(path.stat().st_mode) == expected, path
 
 
-def test_two_unlike_surroundings_give_the_same_bytes(tmp_path: Path) -> None:
+def test_two_unlike_surroundings_give_the_same_bytes(tmp_path):
     """ASCII, far east and private; decimal comma, far west and open to all."""
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     private = tmp_path / "private"

@@ -1,7 +1,5 @@
 """`make report` from a clean copy, and what it leaves."""
 
-from pathlib import Path
-
 import pytest
 from bs4 import BeautifulSoup
 from projects import copy, make
@@ -18,7 +16,7 @@ REPORT = "report/build/quick-attacked10-epochs1-images500-methodsstandard+mixed"
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def built(tmp_path_factory):
     """The quick report in a folder with a space and a letter outside ASCII, and what make said.
 
     The locale is the poorest, the time zone the farthest, the umask the strictest.
@@ -30,13 +28,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return project, result.stdout
 
 
-def contents(folder: Path) -> dict[Path, tuple[int, bytes]]:
+def contents(folder):
     """Return when each file was written, and what is in it."""
     paths = [path for path in folder.rglob("*") if path.is_file()]
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
 
 
-def test_the_report_is_there_and_make_says_where(built: tuple[Path, str]) -> None:
+def test_the_report_is_there_and_make_says_where(built):
     project, said = built
     for name in ("report.html", "report.pdf"):
         assert (project / REPORT / name).stat().st_size > 10_000
@@ -46,7 +44,7 @@ def test_the_report_is_there_and_make_says_where(built: tuple[Path, str]) -> Non
         assert line.count("%") == 3
 
 
-def test_every_notebook_succeeded_and_nothing_is_left_over(built: tuple[Path, str]) -> None:
+def test_every_notebook_succeeded_and_nothing_is_left_over(built):
     executed = built[0] / f"{REPORT}/notebooks"
     chapters = sorted(path.stem for path in NOTEBOOKS.glob("[0-9]-*.ipynb"))
     place = chapters.index("3-training")
@@ -56,7 +54,7 @@ def test_every_notebook_succeeded_and_nothing_is_left_over(built: tuple[Path, st
     assert {path.name for path in executed.iterdir()} == {f"{name}.ipynb" for name in expected}
 
 
-def test_a_second_make_does_nothing(built: tuple[Path, str]) -> None:
+def test_a_second_make_does_nothing(built):
     project, _ = built
     before = contents(project / "report" / "build")
     result = make(project, "report", *FEW)
@@ -64,7 +62,7 @@ def test_a_second_make_does_nothing(built: tuple[Path, str]) -> None:
     assert contents(project / "report" / "build") == before
 
 
-def test_the_numbers_are_in_both_documents(built: tuple[Path, str]) -> None:
+def test_the_numbers_are_in_both_documents(built):
     folder = built[0] / REPORT
     pdf = "".join(page.extract_text() for page in PdfReader(folder / "report.pdf").pages)
     html = BeautifulSoup((folder / "report.html").read_text(encoding="utf-8"), "html.parser")

@@ -11,7 +11,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from engine import after_each_epoch, assert_same_history, random_data, same_bits, threads
-from torch import nn
 
 import advlib
 from advlib.kept import checkpoints
@@ -20,7 +19,7 @@ EPOCHS = 8
 
 
 @pytest.fixture(scope="module")
-def expected() -> tuple[nn.Module, pd.DataFrame]:
+def expected():
     """The training that is never interrupted, with one thread as in the child processes."""
     model = advlib.LeNet()
     with threads(1):
@@ -28,7 +27,7 @@ def expected() -> tuple[nn.Module, pd.DataFrame]:
     return model, history
 
 
-def assert_as_expected(folder: Path, expected: tuple[nn.Module, pd.DataFrame]) -> None:
+def assert_as_expected(folder, expected):
     """Check a finished run's folder: its weights, its history, and that nothing else is left."""
     model, history = expected
     state, record = checkpoints.load(folder / checkpoints.NAME)
@@ -103,9 +102,7 @@ for step, seconds in plan + 50 * [(8, None)]:
 """
 
 
-def test_killed_at_each_step_of_a_write_and_at_random_moments(
-    tmp_path: Path, expected: tuple[nn.Module, pd.DataFrame]
-) -> None:
+def test_killed_at_each_step_of_a_write_and_at_random_moments(tmp_path, expected):
     path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ["PYTHONPATH"]])
     done = subprocess.run(
         [sys.executable, "-c", KILLS, str(tmp_path / "run"), "0", str(EPOCHS)],
@@ -123,16 +120,14 @@ def test_killed_at_each_step_of_a_write_and_at_random_moments(
     assert_as_expected(tmp_path / "run", expected)
 
 
-def test_a_full_disk_is_a_clear_error_and_costs_nothing(
-    tmp_path: Path, expected: tuple[nn.Module, pd.DataFrame]
-) -> None:
+def test_a_full_disk_is_a_clear_error_and_costs_nothing(tmp_path, expected):
     """A limit on the size of files stands for it, from the first epoch's end."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def fill(_: int) -> None:
+    def fill(_):
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
 
-    def train() -> None:
+    def train():
         with threads(1):
             data = random_data(60, 20)
             advlib.train(advlib.LeNet(), data, method="adversarial", epochs=EPOCHS, run=tmp_path)

@@ -57,19 +57,19 @@ class Project:
 
     folder: Path
 
-    def environment(self, **changes: str) -> dict[str, str]:
+    def environment(self, **changes):
         return projects.environment(self.folder, PYTHON=str(self.folder / "python")) | changes
 
-    def make(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        return projects.make(self.folder, *arguments, **self.environment(**changes))  # type: ignore[arg-type]
+    def make(self, *arguments, **changes):
+        return projects.make(self.folder, *arguments, **self.environment(**changes))
 
-    def log(self) -> list[str]:
+    def log(self):
         path = self.folder / "log"
         lines = path.read_text().splitlines() if path.exists() else []
         path.unlink(missing_ok=True)
         return lines
 
-    def made(self, *arguments: str, **changes: str) -> list[str]:
+    def made(self, *arguments, **changes):
         """Make the quick report and return what was executed, in order; make said how many."""
         result = self.make("report", "PARAMETERS=quick", *arguments, **changes)
         assert result.returncode == 0, result.stderr
@@ -78,13 +78,13 @@ class Project:
         assert (int(said[1]) if said else 0) == len({*made} - {"report"})
         return made
 
-    def put_python(self, name: str, script: str) -> None:
+    def put_python(self, name, script):
         path = self.folder / name
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
 
 
-def prepared(folder: Path) -> Project:
+def prepared(folder):
     """Copy the project to a folder, with a stand-in for Python."""
     project = Project(projects.copy(folder))
     log = shlex.quote(str(folder / "log"))
@@ -93,20 +93,20 @@ def prepared(folder: Path) -> Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path):
     """A fresh copy, in a folder with a space and letters that are not ASCII."""
     return prepared(tmp_path / "schöner Ordner é")
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def built(tmp_path_factory):
     """A copy with a finished report, for tests that leave it finished."""
     project = prepared(tmp_path_factory.mktemp("built") / "project")
     project.made()
     return project
 
 
-def test_all_is_made_side_by_side_and_in_order_then_nothing(project: Project) -> None:
+def test_all_is_made_side_by_side_and_in_order_then_nothing(project):
     result = project.make("report", "PARAMETERS=quick", BESIDE="2")
     assert result.returncode == 0, result.stderr
     log = project.log()
@@ -134,19 +134,17 @@ def test_all_is_made_side_by_side_and_in_order_then_nothing(project: Project) ->
         ("advlib/experiment/plan.py", set()),
     ],
 )
-def test_a_change_reruns_what_is_made_from_it(
-    path: str, expected: set[str], built: Project
-) -> None:
+def test_a_change_reruns_what_is_made_from_it(path, expected, built):
     (built.folder / path).touch()
     assert set(built.made()) == expected
 
 
-def test_a_lost_report_is_set_again(built: Project) -> None:
+def test_a_lost_report_is_set_again(built):
     (built.folder / "report/build/quick/report.pdf").unlink()
     assert built.made() == ["report"]
 
 
-def test_changed_parameters_go_into_a_folder_of_their_own(project: Project) -> None:
+def test_changed_parameters_go_into_a_folder_of_their_own(project):
     """There each method has its notebook. What is in the environment is no parameter."""
     methods = "METHODS=mixed-epochwise,standard"
     made = project.made(methods, "EPSILON=0.20", "EPOCHS=5", SEED="1")
@@ -161,7 +159,7 @@ def test_changed_parameters_go_into_a_folder_of_their_own(project: Project) -> N
     assert project.made("EPOCHS=5", "EPSILON=.2", methods) == []
 
 
-def test_a_new_chapter_is_a_notebook_and_a_removed_one_leaves_nothing(project: Project) -> None:
+def test_a_new_chapter_is_a_notebook_and_a_removed_one_leaves_nothing(project):
     """The report's chapters are those whose names begin with a number, in its order."""
     project.made()
     chapter = project.folder / "notebooks" / "10-more.ipynb"
@@ -175,7 +173,7 @@ def test_a_new_chapter_is_a_notebook_and_a_removed_one_leaves_nothing(project: P
     assert {path.stem for path in executed.glob("*.ipynb")} == CHAPTERS | MATTER
 
 
-def test_parameters_rerun_only_when_they_change(project: Project) -> None:
+def test_parameters_rerun_only_when_they_change(project):
     project.made()
     chosen = project.folder / "notebooks/parameters/quick.yaml"
     chosen.touch()
@@ -194,9 +192,7 @@ def test_parameters_rerun_only_when_they_change(project: Project) -> None:
         ("folder=x", "not 'folder'"),
     ],
 )
-def test_wrong_parameters_stop_before_any_work(
-    argument: str, message: str, project: Project
-) -> None:
+def test_wrong_parameters_stop_before_any_work(argument, message, project):
     before = sorted(project.folder.iterdir())
     for python in (str(project.folder / "python"), ""):
         result = project.make("report", argument, PYTHON=python)
@@ -208,7 +204,7 @@ def test_wrong_parameters_stop_before_any_work(
 
 
 @pytest.mark.slow
-def test_what_is_executed_and_what_is_up_to_date(project: Project) -> None:
+def test_what_is_executed_and_what_is_up_to_date(project):
     """With a real runner: outputs alone change nothing, make -B executes all the same."""
     source = project.folder / "notebooks" / "1-data.ipynb"
     write(source, "seed = 0", "print(file=open('times', 'a'))")
@@ -224,7 +220,7 @@ def test_what_is_executed_and_what_is_up_to_date(project: Project) -> None:
         assert (project.folder / "notebooks" / "times").read_text() == "\n" * times
 
 
-def test_two_makes_on_one_report_take_turns(project: Project) -> None:
+def test_two_makes_on_one_report_take_turns(project):
     command, env = ["make", "report", "PARAMETERS=quick"], project.environment(BESIDE="2")
     both = [
         subprocess.Popen(command, cwd=project.folder, env=env, stdout=subprocess.PIPE, text=True)
@@ -236,7 +232,7 @@ def test_two_makes_on_one_report_take_turns(project: Project) -> None:
     assert sorted(line for line in project.log() if not line.endswith(" done")) == sorted(ALL)
 
 
-def test_a_failing_notebook_stops_the_report(project: Project) -> None:
+def test_a_failing_notebook_stops_the_report(project):
     result = project.make("report", "PARAMETERS=quick", FAIL="3-training-mixed")
     assert result.returncode == 2
     log = {*project.log()}
@@ -246,14 +242,14 @@ def test_a_failing_notebook_stops_the_report(project: Project) -> None:
     assert {*project.made()} == {name for name in ALL if f"{name} done" not in log}
 
 
-def test_a_wrong_python_is_refused(project: Project) -> None:
+def test_a_wrong_python_is_refused(project):
     project.put_python("old", "echo 3.8.20")
     result = project.make("report", PYTHON="./old")
     assert result.returncode == 2
     assert "PYTHON must be Python 3.11 or newer, not './old' (3.8.20)" in result.stderr
 
 
-def test_a_python_without_the_packages_is_told_what_to_install(project: Project) -> None:
+def test_a_python_without_the_packages_is_told_what_to_install(project):
     project.put_python("bare", f'exec {shlex.quote(sys.executable)} -S "$@"')
     result = project.make("report", PYTHON="./bare")
     assert result.returncode == 2
@@ -263,7 +259,7 @@ def test_a_python_without_the_packages_is_told_what_to_install(project: Project)
 
 
 @pytest.mark.parametrize(("answer", "stays"), [("\n", True), ("y\n", False)])
-def test_clean_asks_on_a_terminal(answer: str, stays: bool, project: Project) -> None:
+def test_clean_asks_on_a_terminal(answer, stays, project):
     project.made()
     build = project.folder / "report" / "build"
     (build / "runs" / "standard-1234").mkdir(parents=True)
@@ -288,9 +284,7 @@ def test_clean_asks_on_a_terminal(answer: str, stays: bool, project: Project) ->
     ("how", "whole_group"),
     [(signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGINT, True)],
 )
-def test_a_killed_make_leaves_no_kernel_at_work(
-    how: signal.Signals, whole_group: bool, project: Project
-) -> None:
+def test_a_killed_make_leaves_no_kernel_at_work(how, whole_group, project):
     """With a real runner and kernel; the kernel is in a process group of its own."""
     write(project.folder / "notebooks" / "1-data.ipynb", "seed = 0", TRAINING)
     target = "report/build/quick/notebooks/1-data.ipynb"
@@ -314,7 +308,7 @@ def test_a_killed_make_leaves_no_kernel_at_work(
     assert not (project.folder / target).exists()
 
 
-def test_a_runner_whose_make_is_gone_before_it_looks_ends(tmp_path: Path) -> None:
+def test_a_runner_whose_make_is_gone_before_it_looks_ends(tmp_path):
     """As after a kill while it still imports: the parent is then another process already."""
     source = write(tmp_path / "a.ipynb", "seed = 0", TRAINING)
     (tmp_path / "parameters.yaml").write_text("seed: 1")

@@ -38,7 +38,7 @@ NAMES = ("standard", "on-attacked")
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory):
     """A project, and beside it the user's folder: a file of parameters, one of code, pictures."""
     project = copy(tmp_path_factory.mktemp("own") / "project")
     own = project.parent / "my own"
@@ -49,17 +49,17 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
-def report(project: Path) -> None:
+def report(project):
     done = make(project, "report", GIVEN, OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def folder(project: Path) -> Path:
+def folder(project):
     (found,) = (project / "report/build").glob("experiment-*")
     return found
 
 
-def runs(project: Path) -> dict[str, dict[str, bytes]]:
+def runs(project):
     """Return the weights of the kept trainings by method, and their histories but for the time."""
     found = {}
     for path in sorted((project / "report/build/runs").iterdir()):
@@ -71,7 +71,7 @@ def runs(project: Path) -> dict[str, dict[str, bytes]]:
 
 
 @pytest.fixture(scope="module")
-def built(project: Path) -> dict[str, dict[str, bytes]]:
+def built(project):
     """The report, made by a make that was killed in a training of one's own and started again."""
     log = project.parent / "log"
     with log.open("ab") as file:
@@ -95,9 +95,7 @@ def built(project: Path) -> dict[str, dict[str, bytes]]:
     return runs(project)
 
 
-def test_killed_and_resumed_it_has_the_bits_of_one_that_was_not(
-    project: Path, built: dict[str, dict[str, bytes]], tmp_path: Path
-) -> None:
+def test_killed_and_resumed_it_has_the_bits_of_one_that_was_not(project, built, tmp_path):
     """The other trains without make, notebooks and checkpoints to resume."""
     script = """
 import sys, torch
@@ -116,7 +114,7 @@ resolve_subject(parameters.resolve(sys.argv[1])).open_models()
     assert any("running_mean" in name for name in built["on-attacked"])
 
 
-def test_the_report_is_about_what_was_brought(project: Path, built: object) -> None:
+def test_the_report_is_about_what_was_brought(project, built):
     place = folder(project)
     html = BeautifulSoup((place / "report.html").read_text(encoding="utf-8"), "html.parser")
     committed = html.select("h2[id^=sec-8-illusions], h2[id^=sec-9-luck]")  # as in every report
@@ -142,7 +140,7 @@ def test_the_report_is_about_what_was_brought(project: Path, built: object) -> N
     assert str(project.parent) not in said
 
 
-def test_its_tables_are_in_the_order_given(project: Path, built: object) -> None:
+def test_its_tables_are_in_the_order_given(project, built):
     found = collect_from(read_chapters(folder(project) / "notebooks"))
     assert [*found["tbl-transfer-error"].index] == [*NAMES]
     assert [*found["tbl-transfer-error"].columns] == [*NAMES]
@@ -153,9 +151,7 @@ def test_its_tables_are_in_the_order_given(project: Path, built: object) -> None
     assert found["tbl-classes"].index.tolist() == ["ant", "bee", "cat & dog", "all"]
 
 
-def test_a_changed_file_trains_its_own_alone(
-    project: Path, built: dict[str, dict[str, bytes]]
-) -> None:
+def test_a_changed_file_trains_its_own_alone(project, built):
     """And executes the notebooks again; a second make has nothing to do."""
     before = time.time_ns()
     report(project)

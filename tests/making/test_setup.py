@@ -47,7 +47,7 @@ backend-path = ["."]
 
 
 @pytest.fixture
-def toy(tmp_path: Path) -> Path:
+def toy(tmp_path):
     """A project whose environment needs nothing from outside, in a folder with a space."""
     folder = tmp_path / "toy é project"
     folder.mkdir()
@@ -62,9 +62,7 @@ def toy(tmp_path: Path) -> Path:
     return folder
 
 
-def set_up(
-    folder: Path, *launcher: str, extra: str = "report", **changes: str
-) -> subprocess.Popen[str]:
+def set_up(folder, *launcher, extra="report", **changes):
     """Start a set-up that hears of no index and no cache but a test's own."""
     python = getattr(sys, "_base_executable", sys.executable)
     of_tools = ("PIP_", "UV_", "REQUESTS_CA_BUNDLE", "ADVLIB_MAKE")
@@ -84,13 +82,13 @@ def set_up(
     )
 
 
-def finish(process: subprocess.Popen[str]) -> str:
+def finish(process):
     out, _ = process.communicate()
     assert process.returncode == 0, out
     return out
 
 
-def works(folder: Path) -> bool:
+def works(folder):
     """Return whether an environment is whole: it says so, and has the project."""
     chosen = subprocess.run(
         ["sh", ".make/find-python.sh"], cwd=folder, capture_output=True, text=True, check=True
@@ -102,7 +100,7 @@ def works(folder: Path) -> bool:
     return subprocess.run(command, cwd=folder / ".make", check=False).returncode == 0
 
 
-def test_set_up_and_renewal(toy: Path) -> None:
+def test_set_up_and_renewal(toy):
     out = finish(set_up(toy))
     assert "making .venv" in out
     assert works(toy)
@@ -135,7 +133,7 @@ def test_set_up_and_renewal(toy: Path) -> None:
     assert works(toy)
 
 
-def test_a_failed_set_up_says_why_and_is_not_taken_for_done(toy: Path) -> None:
+def test_a_failed_set_up_says_why_and_is_not_taken_for_done(toy):
     (toy / "needs").write_text("Requires-Dist: no-such-package-of-advlib\n")
     process = set_up(toy, PIP_NO_INDEX="1")
     out, _ = process.communicate()
@@ -147,7 +145,7 @@ def test_a_failed_set_up_says_why_and_is_not_taken_for_done(toy: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 @pytest.mark.parametrize("seconds", [0.2, 4.0])
-def test_killed_at_any_moment_it_leaves_nothing_behind(seconds: float, toy: Path) -> None:
+def test_killed_at_any_moment_it_leaves_nothing_behind(seconds, toy):
     killed = set_up(toy, PAUSE="100")
     time.sleep(seconds)
     killed.send_signal(signal.SIGKILL)
@@ -159,7 +157,7 @@ def test_killed_at_any_moment_it_leaves_nothing_behind(seconds: float, toy: Path
     assert works(toy)
 
 
-def test_two_at_once_make_one_environment(toy: Path) -> None:
+def test_two_at_once_make_one_environment(toy):
     first = set_up(toy, PAUSE="6000")
     wait_for((toy / "alive").exists)
     second = set_up(toy)
@@ -174,7 +172,7 @@ def test_two_at_once_make_one_environment(toy: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-def test_what_runs_ends_with_a_killed_make(toy: Path) -> None:
+def test_what_runs_ends_with_a_killed_make(toy):
     """With pip ends its child, the build."""
     killed = set_up(toy, "sh", "-c", '"$@"; exit', "make", PAUSE="6000")
     wait_for((toy / "alive").exists)
@@ -198,15 +196,8 @@ def test_what_runs_ends_with_a_killed_make(toy: Path) -> None:
     ],
 )
 def test_where_torch_is_from_and_what_installs_the_rest(
-    listed: str,
-    asked: str,
-    gpu: bool,
-    reached: bool,
-    torch: str,
-    tool: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    listed, asked, gpu, reached, torch, tool, tmp_path, monkeypatch
+):
     """With an installer of the test's own: what it is asked for, in order."""
     monkeypatch.chdir(tmp_path)
     for name in ("python", "uv"):
@@ -214,7 +205,7 @@ def test_where_torch_is_from_and_what_installs_the_rest(
         Path(name).write_text(f"#!/bin/sh\n{answer}\n")
         Path(name).chmod(0o755)
     Path("requirements.lock").write_text("uv==1.0\n")
-    commands: list[tuple[str, ...]] = []
+    commands = []
     monkeypatch.setattr(environment, "python", lambda: str(tmp_path / "python"))
     monkeypatch.setattr(environment, "uv", lambda: (str(tmp_path / "uv"),))
     monkeypatch.setattr(environment, "make_empty", lambda: None)
@@ -238,9 +229,7 @@ def test_where_torch_is_from_and_what_installs_the_rest(
         ({"python3.11": "3.11.9", "python3": "3.13.1"}, "python3.11", ""),
     ],
 )
-def test_the_first_python_that_runs_and_fits(
-    interpreters: dict[str, str], chosen: str, found: str, tmp_path: Path
-) -> None:
+def test_the_first_python_that_runs_and_fits(interpreters, chosen, found, tmp_path):
     """ "broken" is what pyenv leaves for a version that is not chosen."""
     place = tmp_path / "bin"
     place.mkdir()

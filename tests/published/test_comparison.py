@@ -17,7 +17,7 @@ from advlib.published.comparison import (
 
 
 @pytest.fixture
-def evaluation() -> pd.DataFrame:
+def evaluation():
     """Mixed training: 1.80 % and 14.70 % of 10,000 images wrong."""
     figures = {
         "clean": (98.2, 1.8, 97.3, 97.9, 67.0, 10_000),
@@ -28,7 +28,7 @@ def evaluation() -> pd.DataFrame:
     )
 
 
-def test_evaluations_have_a_row_for_each_kind_of_images(evaluation: pd.DataFrame) -> None:
+def test_evaluations_have_a_row_for_each_kind_of_images(evaluation):
     table = lay_out_evaluations({"mine": evaluation, "mixed": evaluation + 1})
     assert table["Model"].tolist() == ["mine", "", "mixed", ""]
     assert table["Images"].tolist() == ["clean", "adversarial"] * 2
@@ -38,9 +38,7 @@ def test_evaluations_have_a_row_for_each_kind_of_images(evaluation: pd.DataFrame
     assert table.iloc[0].tolist()[2:] == expected
 
 
-def test_published_evaluations_stand_beneath_those_that_the_slides_have(
-    evaluation: pd.DataFrame,
-) -> None:
+def test_published_evaluations_stand_beneath_those_that_the_slides_have(evaluation):
     evaluation.loc["clean", "confidence_error"] = float("nan")
     table = lay_out_evaluations({"mine": evaluation, "mixed": evaluation}, ["mixed"])
     assert table["Images"].tolist() == [
@@ -54,17 +52,15 @@ def test_published_evaluations_stand_beneath_those_that_the_slides_have(
     assert table["Confidence, errors"].tolist()[2:4] == ["\N{EN DASH}", "66.91"]
 
 
-def test_a_measure_that_the_slides_lack_has_an_empty_cell_beneath(
-    evaluation: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_measure_that_the_slides_lack_has_an_empty_cell_beneath(evaluation, monkeypatch):
     monkeypatch.setitem(FIGURES, "median", {"heading": "Median"})
     assert "Median" not in lay_out_evaluations({"mixed": evaluation}, ["mixed"])
     table = lay_out_evaluations({"mixed": evaluation.assign(median=1.0)}, ["mixed"])
     assert table["Median"].tolist() == ["1.00", "", "1.00", ""]
 
 
-def test_readings_set_the_ends_of_the_curves_beside_the_slides() -> None:
-    columns: dict[str, list[float]] = {}
+def test_readings_set_the_ends_of_the_curves_beside_the_slides():
+    columns = {}
     for quantity in ("objective", "top1_error", "top5_error"):
         columns[f"{quantity}_train"] = [4, 2, 1]
         columns[f"{quantity}_train_adversarial"] = [8, 5, 3]
@@ -86,7 +82,7 @@ def test_readings_set_the_ends_of_the_curves_beside_the_slides() -> None:
         assert found["images"].tolist() == [images, "clean"] * 3
 
 
-def test_published_gaps_hold_each_published_number_once(evaluation: pd.DataFrame) -> None:
+def test_published_gaps_hold_each_published_number_once(evaluation):
     models = [*slides.METHODS, "free"]
     both = pd.concat([evaluation] * len(models), keys=models)
     found = {"tbl-evaluation": both.set_axis([", ".join(row) for row in both.index])}
@@ -105,7 +101,7 @@ def test_published_gaps_hold_each_published_number_once(evaluation: pd.DataFrame
     assert differences.tolist() == [0] * 12
 
 
-def test_transfer_table_marks_the_four_misprinted_cells() -> None:
+def test_transfer_table_marks_the_four_misprinted_cells():
     ours = slides.transfer("error", corrected=True) + 0.5
     table = lay_out_transfer(ours, "error")
     assert table.shape == (9, 5)
@@ -119,7 +115,7 @@ def test_transfer_table_marks_the_four_misprinted_cells() -> None:
     assert note_corrections(lay_out_transfer(ours, "confidence_error")) == ""
 
 
-def test_transfer_table_follows_the_order_of_ours() -> None:
+def test_transfer_table_follows_the_order_of_ours():
     ours = slides.transfer("confidence_error")
     turned = ours.loc[["mixed", "standard", "adversarial"], ["mixed", "standard", "adversarial"]]
     rows = lay_out_transfer(turned, "confidence_error").to_numpy().tolist()
@@ -127,7 +123,7 @@ def test_transfer_table_follows_the_order_of_ours() -> None:
     assert all(cell == "0.00" for row in rows[2::3] for cell in row[2:])
 
 
-def test_transfer_table_without_published_numbers() -> None:
+def test_transfer_table_without_published_numbers():
     table = lay_out_transfer(slides.transfer("error"))
     assert table.shape == (3, 4)
     assert table.iloc[0].tolist() == ["standard", "96.64", "34.78", "19.75"]

@@ -24,7 +24,7 @@ from advlib.published.slides import (
 from advlib.settings import Experiment
 
 
-def test_evaluation_as_printed() -> None:
+def test_evaluation_as_printed():
     # From the slide "Adversarial Training".
     assert evaluation("adversarial")["adversarial"] == {
         "correct": 77.80,
@@ -36,7 +36,7 @@ def test_evaluation_as_printed() -> None:
     assert evaluation("mixed")["clean"]["confidence"] == 97.89
 
 
-def test_evaluation_corrected_differs_in_the_misprint_only() -> None:
+def test_evaluation_corrected_differs_in_the_misprint_only():
     for method in METHODS:
         expected = evaluation(method)
         if method == "mixed":
@@ -46,7 +46,7 @@ def test_evaluation_corrected_differs_in_the_misprint_only() -> None:
     assert evaluation("standard", corrected=True)["clean"]["confidence"] == 98.59
 
 
-def test_transfer_rows_are_under_test_and_columns_attacked() -> None:
+def test_transfer_rows_are_under_test_and_columns_attacked():
     table = transfer("error")
     assert list(table.index) == list(table.columns) == list(TRANSFER_ORDER)
     assert table.loc["standard", "mixed"] == 19.75
@@ -54,7 +54,7 @@ def test_transfer_rows_are_under_test_and_columns_attacked() -> None:
     assert transfer("confidence_error").loc["adversarial", "standard"] == 65.19
 
 
-def test_transfer_corrected() -> None:
+def test_transfer_corrected():
     expected = transfer("error")
     expected.loc["adversarial", ["standard", "mixed"]] = [8.85, 9.49]
     expected.loc["mixed", ["standard", "adversarial"]] = [7.71, 10.57]
@@ -63,7 +63,7 @@ def test_transfer_corrected() -> None:
     pd.testing.assert_frame_equal(transfer(figure), transfer(figure, corrected=True))
 
 
-def test_curves_are_in_percent() -> None:
+def test_curves_are_in_percent():
     table = curves("mixed").set_index(["quantity", "split"])
     assert len(table) == 6
     assert table.loc[("objective", "train"), "first"] == 2.70
@@ -71,7 +71,7 @@ def test_curves_are_in_percent() -> None:
     assert table.loc[("top5_error", "validation"), "first"] == pytest.approx(0.4)
 
 
-def test_goodfellow() -> None:
+def test_goodfellow():
     table = goodfellow().set_index(["model", "training", "made_against"])
     assert table.loc[("maxout network", "adversarial", "itself"), "error"] == 17.9
     assert table["confidence"].isna().sum() == 2
@@ -92,15 +92,13 @@ def test_goodfellow() -> None:
         *((settings() | {name: 2}, False) for name in ("epochs", "batch_size", "images")),
     ],
 )
-def test_applies(parameters: dict[str, object], expected: bool) -> None:
+def test_applies(parameters, expected):
     assert applies(parameters) is expected
 
 
 @hypothesis_settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([8, 50, 625]), st.floats(0.5, 8))
-def test_what_is_measured_and_rounded_is_never_corrected_and_a_misprint_is(
-    seed: int, n: int, scale: float
-) -> None:
+def test_what_is_measured_and_rounded_is_never_corrected_and_a_misprint_is(seed, n, scale):
     """The numbers of images divide 10,000: as in the slides, the rates are exact."""
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(5, 4))

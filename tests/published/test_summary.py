@@ -1,11 +1,8 @@
 """What `make report` ends with."""
 
 import math
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import pytest
 
 from advlib.kept.folders import RESULTS
 from advlib.published import slides
@@ -13,7 +10,7 @@ from advlib.published.summary import summarize
 from advlib.results.tables import read, write
 
 
-def lines(folder: Path, capsys: pytest.CaptureFixture[str], **settings: Any) -> list[list[str]]:
+def lines(folder, capsys, **settings):
     """Return the words of the lines with numbers of the reference run, with settings changed."""
     tables = read(RESULTS)
     tables["tbl-settings"] = tables["tbl-settings"].assign(**settings)
@@ -22,9 +19,7 @@ def lines(folder: Path, capsys: pytest.CaptureFixture[str], **settings: Any) -> 
     return [line.split() for line in capsys.readouterr().out.splitlines() if " % " in f"{line} "]
 
 
-def test_the_published_numbers_stand_beside_those_with_their_settings(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_published_numbers_stand_beside_those_with_their_settings(tmp_path, capsys):
     evaluations = read(RESULTS)["tbl-evaluation"]
     shown = [
         words for words in lines(tmp_path, capsys) if words[0] in ("mixed", "standard", "slides")
@@ -38,22 +33,18 @@ def test_the_published_numbers_stand_beside_those_with_their_settings(
         assert theirs[1::2] == [f"{printed[x]['error']:.2f}" for x in ("clean", "adversarial")]
 
 
-def test_they_do_not_beside_those_with_others(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_they_do_not_beside_those_with_others(tmp_path, capsys):
     """Which those are is in test_slides.py."""
     assert not [words for words in lines(tmp_path, capsys, epochs=3) if words[0] == "slides"]
 
 
-def test_a_setting_that_the_slides_have_too_does_not_differ() -> None:
+def test_a_setting_that_the_slides_have_too_does_not_differ():
     ours = slides.settings() | {"images": 55_000, "seed": 3, "attacked": 10}
     assert slides.differ(ours) == {}
     assert slides.differ(ours | {"images": 300, "epochs": 3}) == {"images": None, "epochs": 30}
 
 
-def test_a_report_without_the_attacks_has_its_summary(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_report_without_the_attacks_has_its_summary(tmp_path, capsys):
     rows = ["mine, clean", "mine, adversarial"]
     tables = {
         "tbl-settings": pd.DataFrame({"dataset": ["a"], "images": [math.nan]}, index=["value"]),

@@ -7,9 +7,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
@@ -90,7 +88,7 @@ PATIENCE = 120
 """The windows that are looked at; seconds that an answer may take."""
 
 
-def wait(page: Any, script: str) -> None:
+def wait(page, script):
     """Wait until a function gives true; the page's policy forbids playwright's own way."""
     end = time.monotonic() + PATIENCE
     while not page.evaluate(script):
@@ -99,7 +97,7 @@ def wait(page: Any, script: str) -> None:
         page.wait_for_timeout(50)
 
 
-def draw(page: Any, *, finger: bool) -> None:
+def draw(page, *, finger):
     """Draw a 1 with the mouse or a finger."""
     box = page.locator(".live .drawing canvas").bounding_box()
     middle, top, low = box["x"] + box["width"] / 2, box["y"] + 15, box["y"] + box["height"] - 15
@@ -115,7 +113,7 @@ def draw(page: Any, *, finger: bool) -> None:
     page.mouse.up()
 
 
-def look(page: Any, width: int) -> list[str]:
+def look(page, width):
     """Return what is wrong with the figure in a window of this width."""
     page.set_viewport_size({"width": width, "height": 900})
     wide = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
@@ -125,11 +123,11 @@ def look(page: Any, width: int) -> list[str]:
     ]
 
 
-def use(page: Any) -> dict[str, Any]:
+def use(page):
     """Use the figure with mouse, keyboard and finger; return what it says at each stage."""
-    states: dict[str, Any] = {}
+    states = {}
 
-    def keep(name: str, act: Callable[[], object]) -> None:
+    def keep(name, act):
         before = page.evaluate("() => window.answers")
         act()
         wait(page, f"() => window.answers > {before}")
@@ -155,7 +153,7 @@ def use(page: Any) -> dict[str, Any]:
     return states
 
 
-def main(path: str) -> None:
+def main(path):
     """Run the command line; see the module's docstring."""
     address, said = Path(path).resolve().as_uri(), list[str]()
     with sync_playwright() as playwright:

@@ -64,7 +64,7 @@ MARK = """async () => {
 }"""
 
 
-def find_contents(page: Any, width: int) -> list[str]:
+def find_contents(page, width):
     """Return what is wrong with the contents: where they are, what they hide."""
     nav, button = page.locator("#contents"), page.locator(".bar button")
     if width >= 1216:
@@ -80,7 +80,7 @@ def find_contents(page: Any, width: int) -> list[str]:
     return wrong + ["the bar hides a heading"] * (page.evaluate(below) < 0)
 
 
-def look(page: Any, width: int) -> dict[str, Any]:
+def look(page, width):
     """Return what is to be said of the page at a width."""
     page.set_viewport_size({"width": width, "height": 900})
     sideways = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -100,13 +100,13 @@ def look(page: Any, width: int) -> dict[str, Any]:
     return found
 
 
-def find_brightest(page: Any) -> int:
+def find_brightest(page):
     """Return the largest value of a pixel of the page, 0 to 255."""
     picture = Image.open(io.BytesIO(page.screenshot(full_page=True)))
     return int(np.asarray(picture.convert("RGB")).max())
 
 
-def use(page: Any) -> dict[str, Any]:
+def use(page):
     """Use the page with mouse and keyboard; return what comes of it."""
     page.set_viewport_size({"width": 1366, "height": 900})
     page.evaluate("document.querySelectorAll('details').forEach(each => each.open = false)")
@@ -128,14 +128,14 @@ def use(page: Any) -> dict[str, Any]:
     return done
 
 
-def main(path: str, *widths: str) -> None:
+def main(path, *widths):
     """Run the command line; see the module's docstring."""
     address, said = Path(path).resolve().as_uri(), list[str]()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        found: dict[str, Any] = {}
+        found = {}
         for scheme in ("light", "dark"):
             page = browser.new_page(color_scheme=scheme)
             page.on("console", lambda message: said.append(message.text))

@@ -1,7 +1,6 @@
 """Which notebooks a report is made of, and what a build leaves, also one that fails."""
 
 import shutil
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,16 +19,16 @@ from advlib.results.tables import collect_from
 
 
 @pytest.fixture
-def executed(tmp_path: Path) -> Path:
+def executed(tmp_path):
     return write(tmp_path / "report" / "notebooks", books())
 
 
 @pytest.fixture
-def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def texts(monkeypatch):
     """The texts that are typeset, by a stand-in that takes no time."""
-    found: list[str] = []
+    found = []
 
-    def typeset_text(text: str, figures: object) -> tuple[bytes, bytes]:
+    def typeset_text(text, figures):
         found.append(text)
         return b"html", b"pdf"
 
@@ -38,9 +37,7 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def test_a_failed_build_replaces_nothing(
-    executed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failed_build_replaces_nothing(executed, tmp_path, capsys):
     output = tmp_path / "output"
     assert main([str(executed), str(output)]) == 0
     for folder in (output, output / "results"):  # of its documents and of its results
@@ -54,7 +51,7 @@ def test_a_failed_build_replaces_nothing(
     assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
 
 
-def test_chapters_are_those_that_are_there(executed: Path, texts: list[str]) -> None:
+def test_chapters_are_those_that_are_there(executed, texts):
     """One may go and others may come, without any list of them."""
     (executed / "4-transfer.ipynb").unlink()
     write(executed, {"10-late": [text("# Late")], "9-early": [text("# Early")]})
@@ -64,15 +61,13 @@ def test_chapters_are_those_that_are_there(executed: Path, texts: list[str]) -> 
     assert "<h1>Transfer" not in texts[0]
 
 
-def test_a_report_has_its_front_and_back_matter(executed: Path) -> None:
+def test_a_report_has_its_front_and_back_matter(executed):
     (executed / "back-matter.ipynb").unlink()
     with pytest.raises(FileNotFoundError, match=r"back-matter\.ipynb"):
         build(executed, executed / "output")
 
 
-def test_documents_whose_numbers_differ_are_refused(
-    executed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_documents_whose_numbers_differ_are_refused(executed, tmp_path, monkeypatch):
     template = shutil.copytree(STYLE, tmp_path / "style") / "report.typ"
     text = template.read_text(encoding="utf-8")
     template.write_text(text.replace("$body$", "#counter(heading).update(4)\n$body$"))
@@ -81,7 +76,7 @@ def test_documents_whose_numbers_differ_are_refused(
         build(executed, tmp_path / "output")
 
 
-READERS: dict[str, Callable[[Path], object]] = {
+READERS = {
     "the report": lambda executed: build(executed, executed / "out"),
     "the results": lambda folder: collect_from(read_notebooks(folder)),
     "the reference run": lambda executed: renew(executed.parent),
@@ -89,13 +84,13 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_what_is_no_notebook_is_named_by_every_reader(reader: str, executed: Path) -> None:
+def test_what_is_no_notebook_is_named_by_every_reader(reader, executed):
     (executed / "1-data.ipynb").write_text('{"cells": 3}')
     with pytest.raises(DamagedFileError, match=r"1-data\.ipynb is not a notebook"):
         READERS[reader](executed)
 
 
-def test_notebooks_of_different_experiments_are_not_mixed() -> None:
+def test_notebooks_of_different_experiments_are_not_mixed():
     first, same, other = (
         Notebook(Path(f"{name}.ipynb"), name, {"method": name}, {"epsilon": epsilon}, None, [])
         for name, epsilon in {"1-a": 0.1, "2-b": 0.1, "3-c": 0.2}.items()

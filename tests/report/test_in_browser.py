@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,9 +22,9 @@ WIDE = """| Model | Images | Group: one value | Group: another value | Words |
 | mixed | clean | 1.23456789012345 | 2.34567890123456 | few |"""
 
 
-def draw(monkeypatch: pytest.MonkeyPatch) -> Any:
+def draw(monkeypatch):
     """A cell with a figure of panels that share an axis, a legend for all, and an image."""
-    content: list[dict[str, Any]] = []
+    content = []
     monkeypatch.setattr(figures, "publish", lambda *a, **b: content.append(a[3]))
     figure = figures.new_figure(2)
     panels = [column[0] for _, _, column in figures.draw_panels(figure, ["a", "b", "c"])]
@@ -39,7 +38,7 @@ def draw(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture(scope="module")
-def looked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def looked(tmp_path_factory):
     """What is to be said of a small report at each width, and of its use."""
     if shutil.which("chromium") is None:
         pytest.skip("there is no chromium here")
@@ -52,14 +51,12 @@ def looked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     command = [sys.executable, str(BROWSER), str(report.html), *map(str, WIDTHS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+    found = json.loads(done.stdout)
     return found
 
 
 @pytest.mark.parametrize("window", [*(f"{width} light" for width in WIDTHS), f"{WIDTHS[-1]} dark"])
-def test_at_each_width_nothing_is_covered_cut_or_out_of_reach(
-    window: str, looked: dict[str, Any]
-) -> None:
+def test_at_each_width_nothing_is_covered_cut_or_out_of_reach(window, looked):
     found = looked[window]
     assert found["contents"] == []
     assert found["mark"] is None, "the contents mark where one is"
@@ -71,13 +68,13 @@ def test_at_each_width_nothing_is_covered_cut_or_out_of_reach(
     assert found["axe"] == []
 
 
-def test_nothing_is_white_in_the_dark_and_the_reader_chooses(looked: dict[str, Any]) -> None:
+def test_nothing_is_white_in_the_dark_and_the_reader_chooses(looked):
     assert looked["brightest, light"] == 255
     assert looked["brightest, dark"] < 245, "also without the script"
     assert looked["swapped"] == 255, "also without the script"
 
 
-def test_the_page_is_used(looked: dict[str, Any]) -> None:
+def test_the_page_is_used(looked):
     used = looked["use"]
     assert "Harnessing adversarial examples" in used["work"][0]
     assert used["figure"][1] > 0, "its preview is the picture"

@@ -5,16 +5,14 @@ import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from bs4 import BeautifulSoup
-from torch import Tensor, nn
-from toys import SVG, Books, books, cell, shown, write
+from torch import nn
+from toys import SVG, books, cell, shown, write
 
 import advlib
 from advlib.attacks import log_loss, log_odds
@@ -31,7 +29,7 @@ EPSILON, STEPS, COUNT, EVERY = 0.1, 20, 40, 4
 ABOUT = {"kind": "figure", "label": "fig-live", "caption": "An attack.", "alt": "A digit."}
 
 
-def small(*more: nn.Module) -> nn.Sequential:
+def small(*more):
     """A network of every kind of layer, with stride and padding, and without a bias."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -60,28 +58,28 @@ class Exact(nn.Module):
     are 1 % apart.
     """
 
-    def __init__(self, network: nn.Sequential) -> None:
+    def __init__(self, network):
         super().__init__()
         self.network = (network.double(),)  # hidden: the library wants one precision
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.network[0](images.double())  # type: ignore[no-any-return]
+    def forward(self, images):
+        return self.network[0](images.double())
 
 
 class Residual(nn.Module):
     """A block that adds its input."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
         self.inner = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.ReLU())
 
-    def forward(self, images: Tensor) -> Tensor:
-        return images + self.inner(images)  # type: ignore[no-any-return]
+    def forward(self, images):
+        return images + self.inner(images)
 
 
-def put_figure(packed: dict[str, Any] | None) -> Books:
+def put_figure(packed):
     """Return toy notebooks with the figure below the abstract, alive or not."""
-    content: dict[str, Any] = {"image/svg+xml": SVG, "text/plain": "x"}
+    content = {"image/svg+xml": SVG, "text/plain": "x"}
     content |= {live.MIME: packed} if packed else {}
     found = books()
     front = found["front-matter"]
@@ -93,7 +91,7 @@ def put_figure(packed: dict[str, Any] | None) -> Books:
 # ---- What is packed ------------------------------------------------------------------------------
 
 
-def test_a_list_of_known_layers_is_packed_with_what_8_bits_change() -> None:
+def test_a_list_of_known_layers_is_packed_with_what_8_bits_change():
     packed = live.pack({"small": small(), "LeNet": MODELS["standard"]}, FEW)
     assert packed is not None
     assert json.loads(json.dumps(packed)) == packed
@@ -103,29 +101,29 @@ def test_a_list_of_known_layers_is_packed_with_what_8_bits_change() -> None:
         assert all(90 <= share <= 100 for share in model["kept"])
         name = model["name"]
         original = small() if name == "small" else MODELS["standard"]
-        layers: list[Any] = [x for x in original.modules() if hasattr(x, "weight")]
-        known: Any = live.read_layers(model["layers"]).modules()
+        layers = [x for x in original.modules() if hasattr(x, "weight")]
+        known = live.read_layers(model["layers"]).modules()
         for layer, other in zip(layers, [x for x in known if hasattr(x, "weight")], strict=True):
             rows, found = layer.weight.detach().flatten(1), other.weight.detach().flatten(1)
             step = rows.abs().amax(1, keepdim=True) / 127
             assert ((rows - found).abs() <= 0.501 * step).all()
 
 
-def hooked() -> nn.Module:
+def hooked():
     model = small()
     next(model.children()).register_forward_hook(lambda module, given, result: 2 * result)
     return model
 
 
-def own_forward() -> nn.Module:
+def own_forward():
     class Twice(nn.Sequential):
-        def forward(self, images: Tensor) -> Tensor:
-            return 2 * nn.Sequential(*self)(images)  # type: ignore[no-any-return]
+        def forward(self, images):
+            return 2 * nn.Sequential(*self)(images)
 
     return Twice(*small())
 
 
-UNKNOWN: dict[str, Callable[[], nn.Module]] = {
+UNKNOWN = {
     "a residual block": lambda: nn.Sequential(Residual(), *small()),
     "a layer that is not known": lambda: small(nn.Tanh()),
     "a forward of its own": own_forward,
@@ -146,13 +144,13 @@ UNKNOWN: dict[str, Callable[[], nn.Module]] = {
 
 
 @pytest.mark.parametrize("network", UNKNOWN)
-def test_any_other_network_has_the_static_picture(network: str) -> None:
+def test_any_other_network_has_the_static_picture(network):
     models = {"standard": MODELS["standard"], "other": UNKNOWN[network]().eval()}
     assert live.pack(models, FEW) is None
     assert live.pack({}, FEW) is None
 
 
-def test_colour_images_have_the_static_picture() -> None:
+def test_colour_images_have_the_static_picture():
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 784, 10))
     test = replace(FEW.test, images=FEW.test.images.expand(-1, 3, -1, -1).clone())
     data = replace(FEW, test=test, mean_image=DATA.mean_image.expand(3, -1, -1).clone())
@@ -162,13 +160,13 @@ def test_colour_images_have_the_static_picture() -> None:
 # ---- The page ------------------------------------------------------------------------------------
 
 
-def policy(page: BeautifulSoup) -> str:
+def policy(page):
     found = page.find("meta", {"http-equiv": "Content-Security-Policy"})
     assert found is not None
     return str(found["content"])
 
 
-def test_a_page_with_a_static_picture_runs_no_model(tmp_path: Path) -> None:
+def test_a_page_with_a_static_picture_runs_no_model(tmp_path):
     report = build(write(tmp_path / "notebooks", put_figure(None)), tmp_path / "report")
     page = BeautifulSoup(report.html.read_text(encoding="utf-8"), "html.parser")
     assert len(page.find_all("script")) == 1, "the page's own"
@@ -185,9 +183,7 @@ def test_a_page_with_a_static_picture_runs_no_model(tmp_path: Path) -> None:
     "foreign",
     ["<script>0</script>", '<link rel="icon" href="x">', '<p onclick="x()">x</p>', "<form></form>"],
 )
-def test_another_script_stops_the_build(
-    foreign: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_script_stops_the_build(foreign, tmp_path, monkeypatch):
     template = shutil.copytree(STYLE, tmp_path / "style") / "report.html"
     page = template.read_text(encoding="utf-8")
     template.write_text(page.replace("$body$", f"{foreign}\n$body$"), encoding="utf-8")
@@ -201,14 +197,14 @@ def test_another_script_stops_the_build(
 
 
 @pytest.fixture(scope="module")
-def packed() -> dict[str, Any]:
+def packed():
     found = live.pack(MODELS, DATA)
     assert found is not None
     return found
 
 
 @pytest.fixture(scope="module")
-def found(packed: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found(packed, tmp_path_factory):
     """What the page's script computes in Chromium, from a file."""
     if shutil.which("chromium") is None:
         pytest.skip("there is no chromium here")
@@ -217,28 +213,28 @@ def found(packed: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> d
     command = [sys.executable, str(BROWSER), str(report.html)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    computed: dict[str, Any] = json.loads(done.stdout)
+    computed = json.loads(done.stdout)
     return computed
 
 
 @pytest.fixture(scope="module")
-def images(found: dict[str, Any]) -> Tensor:
+def images(found):
     """The first of the page's 200 images and the drawn ones, on the training scale."""
     drawn = torch.tensor(found["drawn"]).double().view(-1, 1, 28, 28) / 255
     return torch.cat([DATA.test.sample(200).images[:COUNT], DATA.to_inputs(drawn).float()])
 
 
 @pytest.fixture(scope="module")
-def labels() -> Tensor:
+def labels():
     return torch.cat([DATA.test.sample(200).labels[:COUNT], torch.tensor([7, 7, 7])])
 
 
-def values(computed: list[dict[str, Any]], name: str) -> Tensor:
+def values(computed, name):
     """Return what the browser found of the images, as float64."""
     return torch.tensor([each[name] for each in computed if name in each], dtype=torch.float64)
 
 
-def find_gradient(network: nn.Sequential, images: Tensor, labels: Tensor) -> Tensor:
+def find_gradient(network, images, labels):
     """Return the gradient of the log-odds in double precision."""
     points = images.double().requires_grad_()
     loss = log_odds(network.double()(points), labels).sum()
@@ -247,9 +243,7 @@ def find_gradient(network: nn.Sequential, images: Tensor, labels: Tensor) -> Ten
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", range(len(MODELS)), ids=[*MODELS])
-def test_the_script_computes_what_pytorch_does(
-    model: int, found: dict[str, Any], packed: dict[str, Any], images: Tensor, labels: Tensor
-) -> None:
+def test_the_script_computes_what_pytorch_does(model, found, packed, images, labels):
     computed, layers = found["models"][model], packed["models"][model]["layers"]
     network = live.read_layers(layers)
     gradient = find_gradient(live.read_layers(layers), images, labels)
@@ -272,7 +266,7 @@ def test_the_script_computes_what_pytorch_does(
     led = advlib.fgsm(exact, some, theirs, EPSILON, target_labels=targets).flatten(1)
     assert (values(computed, "targeted") == led)[strong].all()
 
-    options: dict[str, Any] = {"steps": STEPS, "random_start": False, "stop": False}
+    options = {"steps": STEPS, "random_start": False, "stop": False}
     climbed = advlib.pgd(exact, some, theirs, EPSILON, bounds=DATA.bounds, **options)
     reached, wanted = values(computed, "pgd"), exact(climbed).detach()
     assert (reached.argmax(1) == wanted.argmax(1)).all()
@@ -281,9 +275,7 @@ def test_the_script_computes_what_pytorch_does(
 
 
 @pytest.mark.slow
-def test_the_smallest_epsilon_is_the_panels(
-    found: dict[str, Any], packed: dict[str, Any], images: Tensor, labels: Tensor
-) -> None:
+def test_the_smallest_epsilon_is_the_panels(found, packed, images, labels):
     networks = [live.read_layers(each["layers"]) for each in packed["models"]]
     samples = [Sample(images[[n]], int(labels[n]), n) for n in range(3)]
     wanted = [sweep_epsilon(net, each, DATA, True).smallest for net in networks for each in samples]
@@ -291,7 +283,7 @@ def test_the_smallest_epsilon_is_the_panels(
 
 
 @pytest.mark.slow
-def test_it_is_used_with_mouse_and_keyboard(found: dict[str, Any]) -> None:
+def test_it_is_used_with_mouse_and_keyboard(found):
     states = found["states"]
     assert states["first"]["found"].startswith("A 0. Fooled: standard. Not fooled: adversarial.")
     assert states["first"]["models"] == [*MODELS]
@@ -308,9 +300,7 @@ def test_it_is_used_with_mouse_and_keyboard(found: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_nothing_is_asked_for_and_without_the_script_the_picture_stands(
-    found: dict[str, Any],
-) -> None:
+def test_nothing_is_asked_for_and_without_the_script_the_picture_stands(found):
     assert found["wrong"] == [], "no request, nothing on the console"
     assert found["states"]["first"]["still"] == [False]
     assert found["states"]["print"] == [[True], False]

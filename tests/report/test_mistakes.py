@@ -1,8 +1,5 @@
 """Mistakes in the notebooks: each stops the build and is named with its cell."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 from nbformat.v4 import new_output, new_raw_cell
 from toys import books, cell, display, figure, shown, table, text, title, write
@@ -59,14 +56,14 @@ ALONE = [
 ]
 
 
-def refuse(content: Any, folder: Path) -> str:
+def refuse(content, folder):
     with pytest.raises(ReportError) as refused:
         build(write(folder / "executed", content), folder / "output")
     assert not (folder / "output").exists()
     return str(refused.value)
 
 
-def test_of_several_mistakes_each_is_named(tmp_path: Path) -> None:
+def test_of_several_mistakes_each_is_named(tmp_path):
     said = refuse(books() | {"2-mistakes": [text("# Mistakes"), *TOGETHER.values()]}, tmp_path)
     for number, message in enumerate(TOGETHER, start=2):
         (line,) = [line for line in said.splitlines() if message in line]
@@ -74,7 +71,7 @@ def test_of_several_mistakes_each_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("mistake", "message"), ALONE)
-def test_a_mistake_stops_the_build(mistake: Any, message: str, tmp_path: Path) -> None:
+def test_a_mistake_stops_the_build(mistake, message, tmp_path):
     content = books()
     content["1-data"] += [mistake, text("After it.")]
     assert f"1-data, cell 4: {message}" in refuse(content, tmp_path)
@@ -86,7 +83,7 @@ def test_a_mistake_stops_the_build(mistake: Any, message: str, tmp_path: Path) -
         (text("# Title"), "the front matter shows no title"),
     ],
 )
-def test_the_front_matter_begins_with_a_title(first: Any, message: str, tmp_path: Path) -> None:
+def test_the_front_matter_begins_with_a_title(first, message, tmp_path):
     content = books()
     content["front-matter"][0] = first
     assert f"front-matter, cell 1: {message}" in refuse(content, tmp_path)

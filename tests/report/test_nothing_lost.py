@@ -1,6 +1,6 @@
 """What a notebook shows, the report shows, in both documents: one row for each kind of cell."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from bs4 import BeautifulSoup
@@ -21,11 +21,11 @@ class Kind(NamedTuple):
     """What both documents say, in this order; in the page it is within the selected."""
 
 
-def result(data: dict[str, str]) -> Any:
+def result(data):
     return cell(display(data))
 
 
-def stream(name: str, text: str) -> Any:
+def stream(name, text):
     return cell(new_output("stream", name=name, text=text))
 
 
@@ -98,7 +98,7 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def documents(tmp_path_factory: pytest.TempPathFactory) -> tuple[BeautifulSoup, str]:
+def documents(tmp_path_factory):
     """A report in which each kind stands between two marks, its PDF as text without spaces."""
     content = books()
     content["5-kinds"] = [text("# Kinds")]
@@ -115,7 +115,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> tuple[BeautifulSoup, 
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_both_documents_show(name: str, documents: tuple[BeautifulSoup, str]) -> None:
+def test_both_documents_show(name, documents):
     page, pdf = documents
     number, kind = [*KINDS].index(name), KINDS[name]
     begin, end = (page.find("p", string=f"{mark}{number}.") for mark in ("Begin", "End"))
@@ -139,20 +139,20 @@ def test_both_documents_show(name: str, documents: tuple[BeautifulSoup, str]) ->
         assert printed
 
 
-def test_no_chapter_replaces_title_or_date(documents: tuple[BeautifulSoup, str]) -> None:
+def test_no_chapter_replaces_title_or_date(documents):
     page, _ = documents
     assert page.title
     assert page.title.get_text() == "A toy & its title"
     assert [time["datetime"] for time in page.find_all("time")] == ["2026-11-02"]
 
 
-def test_a_log_is_not_shown(documents: tuple[BeautifulSoup, str]) -> None:
+def test_a_log_is_not_shown(documents):
     page, pdf = documents
     for words in ("progress", "secret", "<object>"):
         assert words not in page.get_text() + pdf
 
 
-def test_a_number_and_its_percent_sign_are_not_parted() -> None:
+def test_a_number_and_its_percent_sign_are_not_parted():
     assert read_markdown("95 % and 5\n% of `2 %`") == (
         "<p>95\u00a0% and 5\u00a0% of <code>2 %</code></p>\n"
     )

@@ -5,8 +5,7 @@ import csv
 from hashlib import sha256
 from io import BytesIO
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import pytest
@@ -16,29 +15,29 @@ from pypdf import PdfReader
 from toys import HOSTILE, LAYERS, METHODS, TABLE_TEXT, books, write
 
 from advlib.kept.folders import FONTS, STYLE
-from advlib.report.building import Report, build
+from advlib.report.building import build
 from advlib.report.page import _cut_font
 from advlib.report.typeset import order_units
 from advlib.show.captions import WIDTH
 
 
 @pytest.fixture(scope="module")
-def executed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def executed(tmp_path_factory):
     return write(tmp_path_factory.mktemp("executed"), books())
 
 
 @pytest.fixture(scope="module")
-def built(executed: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+def built(executed, tmp_path_factory):
     return build(executed, tmp_path_factory.mktemp("built"))
 
 
 @pytest.fixture(scope="module")
-def page(built: Report) -> BeautifulSoup:
+def page(built):
     return BeautifulSoup(built.html.read_text(encoding="utf-8"), "html.parser")
 
 
 @pytest.fixture(scope="module")
-def pdf(built: Report) -> str:
+def pdf(built):
     pages = PdfReader(built.pdf).pages
     return " ".join(" ".join(page.extract_text() for page in pages).split())
 
@@ -55,21 +54,17 @@ class Piece(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def pieces(built: Report) -> list[Piece]:
-    found: list[Piece] = []
+def pieces(built):
+    found = []
     for number, page in enumerate(PdfReader(built.pdf).pages):
 
-        def read(
-            text: str, cm: list[float], tm: list[float], font: Any, size: float, page: int = number
-        ) -> None:
+        def read(text, cm, tm, font, size, page=number):
             x, y = (cm[i] * tm[4] + cm[2 + i] * tm[5] + cm[4 + i] for i in (0, 1))
             if text.strip():
                 about = (text.strip(), size * abs(tm[0]), str(font["/BaseFont"]))
                 found.append(Piece(page, x, y, *about))
 
-        def draw(
-            operator: bytes, operands: Any, cm: list[float], tm: list[float], page: int = number
-        ) -> None:
+        def draw(operator, operands, cm, tm, page=number):
             if operator in (b"m", b"l"):
                 x, y = map(float, operands)
                 right, up = (cm[i] * x + cm[2 + i] * y + cm[4 + i] for i in (0, 1))
@@ -79,7 +74,7 @@ def pieces(built: Report) -> list[Piece]:
     return found
 
 
-def test_pages_are_legible_and_full(pieces: list[Piece]) -> None:
+def test_pages_are_legible_and_full(pieces):
     """Nothing stands beside the text, or under 8 points but in formulas; a page is used."""
     edge = (595.28 - 72 * WIDTH) / 2
     top, bottom = 842 - 32 / 25.4 * 72, 32 / 25.4 * 72
@@ -96,7 +91,7 @@ def test_pages_are_legible_and_full(pieces: list[Piece]) -> None:
         assert lowest - bottom < (top - bottom) / 3, page
 
 
-def test_figures_and_tables_stay_in_their_section(page: BeautifulSoup, pdf: str) -> None:
+def test_figures_and_tables_stay_in_their_section(page, pdf):
     """Their captions and its heading come in the page's order."""
     begins = []
     for tag in page.select("h2:has(.number), figcaption, caption"):
@@ -127,19 +122,19 @@ def test_figures_and_tables_stay_in_their_section(page: BeautifulSoup, pdf: str)
         ("text 60, table 150, text 10", [0, 1, 2]),
     ],
 )
-def test_what_has_no_room_waits(units: str, order: list[int]) -> None:
+def test_what_has_no_room_waits(units, order):
     parts = [(kind, float(height)) for kind, height in map(str.split, units.split(", "))]
     assert order_units(parts, filled=0, page=100, below=0) == order
 
 
-def test_what_a_pages_end_leaves_empty_is_counted() -> None:
+def test_what_a_pages_end_leaves_empty_is_counted():
     """Where the second text begins on a page of its own, the figure behind it has room."""
     parts = [("text", 60.0), ("text", 30.0), ("figure", 20.0), ("text", 5.0)]
     orders = [order_units(parts, lost=lost, page=100, below=0) for lost in ({}, {1: 40.0})]
     assert orders == [[0, 1, 3, 2], [0, 1, 2, 3]]
 
 
-def test_decimal_points_are_under_each_other(page: BeautifulSoup, pieces: list[Piece]) -> None:
+def test_decimal_points_are_under_each_other(page, pieces):
     """Of a column with numbers of one and two digits, and one with a correction in brackets."""
     digit = 0.465  # of Libertinus Serif, in its size
     points = {
@@ -154,7 +149,7 @@ def test_decimal_points_are_under_each_other(page: BeautifulSoup, pieces: list[P
     assert pads[0] == pads[2] != pads[1] == "[]"
 
 
-def test_html_loads_nothing_and_runs_its_own_script(page: BeautifulSoup) -> None:
+def test_html_loads_nothing_and_runs_its_own_script(page):
     assert not page.find_all(["iframe", "object", "embed", "base", "form"])
     assert [str(link["href"])[:11] for link in page.find_all("link")] == ["data:image/"], "the icon"
     (script,) = page.find_all("script")
@@ -171,7 +166,7 @@ def test_html_loads_nothing_and_runs_its_own_script(page: BeautifulSoup) -> None
     assert "@import" not in styles
 
 
-def test_order_and_numbers_of_the_sections(page: BeautifulSoup) -> None:
+def test_order_and_numbers_of_the_sections(page):
     headings = page.find_all(["h1", "h2", "h3"])
     assert "".join(heading.name for heading in headings) == "h1" + 4 * "h2" + "h3" + 7 * "h2"
     assert [" ".join(heading.get_text().split()) for heading in headings] == [
@@ -191,9 +186,7 @@ def test_order_and_numbers_of_the_sections(page: BeautifulSoup) -> None:
     ]
 
 
-def test_figures_tables_and_references_have_the_same_numbers_in_both(
-    page: BeautifulSoup, pdf: str
-) -> None:
+def test_figures_tables_and_references_have_the_same_numbers_in_both(page, pdf):
     figures = [" ".join(caption.get_text().split()) for caption in page.find_all("figcaption")]
     tables = [" ".join(caption.get_text().split()) for caption in page.find_all("caption")]
     for word, captions, count in (("Figure", figures, 4), ("Table", tables, 5)):
@@ -218,14 +211,14 @@ def test_figures_tables_and_references_have_the_same_numbers_in_both(
     assert "(2)" in pdf
 
 
-def test_references_lead_to_what_they_name(page: BeautifulSoup) -> None:
+def test_references_lead_to_what_they_name(page):
     links = [link["href"] for link in page.find_all("a") if str(link["href"]).startswith("#")]
     expected = {"#fig-mixed", "#tbl-network", "#eq-fgsm", "#ref-goodfellow2015"}
     assert expected | {"#sec-4-transfer-transfer"} <= set(links)
     assert all(page.find(id=str(link)[1:]) for link in links)
 
 
-def test_tables_are_text_in_both(page: BeautifulSoup, pdf: str) -> None:
+def test_tables_are_text_in_both(page, pdf):
     cells = [cell.get_text() for cell in page.select("#tbl-standard th, #tbl-standard td")]
     assert set(TABLE_TEXT) <= set(cells)
     assert all(content in pdf for content in [*TABLE_TEXT, "1.41"])
@@ -234,7 +227,7 @@ def test_tables_are_text_in_both(page: BeautifulSoup, pdf: str) -> None:
     assert (group.get_text(), group["colspan"]) == ("Clean", "2")
 
 
-def test_code_is_folded_in_html_and_not_in_the_pdf(page: BeautifulSoup, pdf: str) -> None:
+def test_code_is_folded_in_html_and_not_in_the_pdf(page, pdf):
     details = [fold.get_text() for fold in page.select("details.code")]
     assert len(details) == 4 + 5
     assert "Code of Figure 3, notebook 3-training-mixed" in details[4]
@@ -244,7 +237,7 @@ def test_code_is_folded_in_html_and_not_in_the_pdf(page: BeautifulSoup, pdf: str
         assert left_out not in page.get_text() + pdf
 
 
-def test_names_from_outside_are_shown_as_they_are(page: BeautifulSoup, pdf: str) -> None:
+def test_names_from_outside_are_shown_as_they_are(page, pdf):
     expected = " ".join(f"The data set is {HOSTILE}.".split())
     assert expected in " ".join(page.get_text().split())
     assert "".join(expected.split()) in "".join(pdf.split())  # lines may break in it
@@ -255,7 +248,7 @@ def test_names_from_outside_are_shown_as_they_are(page: BeautifulSoup, pdf: str)
     assert not page.find_all("b")
 
 
-def test_data_and_ways_back_are_in_the_page(page: BeautifulSoup, built: Report) -> None:
+def test_data_and_ways_back_are_in_the_page(page, built):
     links = page.select("a[download]")
     assert len(links) == 1 + 5
     for link in links:
@@ -276,7 +269,7 @@ def test_data_and_ways_back_are_in_the_page(page: BeautifulSoup, built: Report) 
     ]
 
 
-def test_it_can_be_cited(page: BeautifulSoup) -> None:
+def test_it_can_be_cited(page):
     bibtex = page.select_one(".bibtex")
     assert bibtex is not None
     assert r"title = {{A toy \& its title: Of toys}}," in bibtex.get_text()
@@ -286,7 +279,7 @@ def test_it_can_be_cited(page: BeautifulSoup) -> None:
     assert said["description"].startswith("The error is 96.64")
 
 
-def test_text_alternatives_and_metadata(page: BeautifulSoup, built: Report) -> None:
+def test_text_alternatives_and_metadata(page, built):
     assert page.html is not None
     assert page.html["lang"] == "en-GB"
     assert len(page.select("figure [role=img][aria-label]")) == len(page.find_all("figure")) == 4
@@ -299,12 +292,12 @@ def test_text_alternatives_and_metadata(page: BeautifulSoup, built: Report) -> N
     assert str(document.root_object["/Lang"]) == "en-GB"
 
 
-def test_math_is_mathml_with_a_font_of_its_own(page: BeautifulSoup, built: Report) -> None:
+def test_math_is_mathml_with_a_font_of_its_own(page, built):
     assert len(page.find_all("math")) == 2
     assert 'font-family: "Report Math"' in built.html.read_text(encoding="utf-8")
 
 
-def test_results_are_written_whole(built: Report) -> None:
+def test_results_are_written_whole(built):
     results = built.html.parent / "results"
     shown = ("fig-digits", *("tbl-" + method for method in METHODS), "tbl-error")
     written = {f"{label}.csv" for label in shown} | {"numbers.csv", "numbers.json", "SHA256SUMS"}
@@ -314,7 +307,7 @@ def test_results_are_written_whole(built: Report) -> None:
     ).read_text() == '"","error","n"\n"clean",0.3333333333333333,10\n"adversarial",nan,10\n'
 
 
-def test_fonts_come_with_their_licences() -> None:
+def test_fonts_come_with_their_licences():
     fonts = STYLE / "fonts"
     for folder in (fonts, FONTS):
         assert "SIL OPEN FONT LICENSE" in (folder / "OFL.txt").read_text(encoding="utf-8")
@@ -323,7 +316,7 @@ def test_fonts_come_with_their_licences() -> None:
     assert all(font.name.split("-")[0] in listed for font in fonts.glob("*.woff2"))
 
 
-def test_the_pages_font_has_the_sign_of_a_root() -> None:
+def test_the_pages_font_has_the_sign_of_a_root():
     """No letter of the formula is it: the browser draws it."""
     font = (STYLE / "fonts" / "ReportMath.woff2").read_bytes()
     data = base64.b64encode(font).decode()

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -23,9 +22,7 @@ MAKES = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 SETTINGS = pd.DataFrame({"dataset": ["MNIST"], "epochs": [3], "images": [NAN]}, index=["value"])
 
 
-def report(
-    folder: Path, error: float = 96.92, epochs: int = 3, n: int = 100, more: str = ""
-) -> Path:
+def report(folder, error=96.92, epochs=3, n=100, more=""):
     """A report's results: two errors of n images, a confidence, a loss, and perhaps a table."""
     cells = [
         ("tbl-evaluation", "standard, clean", "error", 1.5, "%", n),
@@ -45,14 +42,14 @@ def report(
     return folder
 
 
-def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+def make(*arguments):
     command = ["make", "-C", str(ROOT), "--no-print-directory", "compare", *arguments]
     env = {name: value for name, value in os.environ.items() if name not in MAKES}
     env["PYTHON"] = sys.executable
     return subprocess.run(command, capture_output=True, text=True, env=env)  # no other make's flags
 
 
-def test_what_differs_is_shown_side_by_side(tmp_path: Path) -> None:
+def test_what_differs_is_shown_side_by_side(tmp_path):
     a, b = report(tmp_path / "a folder"), report(tmp_path / "b", 97.0, epochs=4)
     assert make(f"A={a}", f"B={a}").returncode == 0
     done = make(f"A={a}", f"B={b}", "TOLERANCE=0", "TABLES=all")
@@ -73,9 +70,7 @@ def test_what_differs_is_shown_side_by_side(tmp_path: Path) -> None:
         *[("", "fig-curves", 1), ("1", "tbl-evaluation, fig-curves", 0), ("", "tbl-none", 2)],
     ],
 )
-def test_numbers_within_the_tolerance_are_equal(
-    tmp_path: Path, tolerance: str, tables: str, status: int
-) -> None:
+def test_numbers_within_the_tolerance_are_equal(tmp_path, tolerance, tables, status):
     """Of all in percent, or of those tables."""
     a, b = report(tmp_path / "a"), report(tmp_path / "b", 97.0)
     assert compare(str(a), str(b), tolerance, tables) == status
@@ -84,9 +79,7 @@ def test_numbers_within_the_tolerance_are_equal(
 @pytest.mark.parametrize(
     ("n", "other", "status"), [(100, 89.0, 1), (100, 92.0, 0), (10_000, 94.0, 1)]
 )
-def test_shares_of_few_images_may_differ_by_chance(
-    tmp_path: Path, n: int, other: float, status: int
-) -> None:
+def test_shares_of_few_images_may_differ_by_chance(tmp_path, n, other, status):
     """As a test of the two shares by scipy has it, which is another way to ask."""
     a, b = report(tmp_path / "a", 97.0, n=n), report(tmp_path / "b", other, n=n)
     assert compare(str(a), str(b)) == status
@@ -94,32 +87,28 @@ def test_shares_of_few_images_may_differ_by_chance(
     assert (stats.chi2_contingency(table, correction=False).pvalue < 0.05) == bool(status)
 
 
-def test_a_table_of_one_report_alone_is_a_difference(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_table_of_one_report_alone_is_a_difference(tmp_path, capsys):
     a, b = report(tmp_path / "a"), report(tmp_path / "b", more="tbl-more")
     assert compare(str(a), str(b)) == 1
     assert "tbl-more: 1 of 1 differ" in capsys.readouterr().out
 
 
-def test_undefined_is_unlike_a_number(tmp_path: Path) -> None:
+def test_undefined_is_unlike_a_number(tmp_path):
     a, b = report(tmp_path / "a", NAN), report(tmp_path / "b", NAN)
     assert compare(str(a), str(b)) == 0
     assert compare(str(a), str(report(tmp_path / "c", 0.0)), "1e9") == 1
 
 
-def test_the_reference_run_is_a_report() -> None:
+def test_the_reference_run_is_a_report():
     assert compare(str(RESULTS), "reference", "0", "all") == 0
 
 
-def damage(folder: Path) -> None:
+def damage(folder):
     (folder / "results" / "numbers.csv").write_text("half")
 
 
 @pytest.mark.parametrize("spoil", [shutil.rmtree, damage])
-def test_what_cannot_be_compared_ends_with_2_and_a_word(
-    tmp_path: Path, spoil: Callable[[Path], object]
-) -> None:
+def test_what_cannot_be_compared_ends_with_2_and_a_word(tmp_path, spoil):
     a, b = report(tmp_path / "a"), report(tmp_path / "b")
     spoil(b)
     done = make(f"A={a}", f"B={b}")
@@ -127,7 +116,7 @@ def test_what_cannot_be_compared_ends_with_2_and_a_word(
     assert f"error: {b} has no " in done.stderr
 
 
-def test_a_misspelt_tolerance_is_not_passed_over() -> None:
+def test_a_misspelt_tolerance_is_not_passed_over():
     done = make("A=reference", "B=reference", "TOLERENCE=0.5")
     assert done.returncode == 2
     assert "make compare takes A, B, TOLERANCE and TABLES, not TOLERENCE" in done.stderr

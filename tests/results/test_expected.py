@@ -1,10 +1,7 @@
 """What a run's numbers are expected to be, by those of other seeds: intervals, compare, summary."""
 
 import math
-from collections.abc import Callable
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,20 +24,18 @@ SIGNS = "random signs, 100 times"
 SURE = "APGD, log-odds", "standard"
 """The cell that is the same with every seed."""
 
-Tables = dict[str, Any]
-
 
 @cache
-def reference() -> Tables:
+def reference():
     return read(RESULTS)
 
 
-def draw(seed: int, **settings: float) -> Tables:
+def draw(seed, **settings):
     """Draw a right run's tables: about the reference run's numbers, shares whole images."""
     random = np.random.default_rng(seed)
     given = {"seed": seed, "attacked": 1000} | settings
     tables = reference()
-    found: Tables = {"tbl-settings": tables["tbl-settings"].assign(**given)}
+    found = {"tbl-settings": tables["tbl-settings"].assign(**given)}
     for label in MEASURED:
         table = tables[label]
         moved = table + random.normal(scale=0.4, size=table.shape)
@@ -57,9 +52,9 @@ def draw(seed: int, **settings: float) -> Tables:
 
 
 @cache
-def tabulate(*seeds: int) -> pd.DataFrame:
+def tabulate(*seeds):
     """Return right runs' numbers as `make replicate` writes them."""
-    rows: list[list[object]] = []
+    rows = []
     for seed in seeds:
         tables = draw(seed)
         rows += [
@@ -75,7 +70,7 @@ def tabulate(*seeds: int) -> pd.DataFrame:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tmp_path, monkeypatch):
     """A folder of the numbers over ten seeds, of the slides' settings."""
     folder = tmp_path / "seeds"
     folder.mkdir()
@@ -84,12 +79,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def put(folder: Path, tables: Tables) -> str:
+def put(folder, tables):
     write(tables, folder / "results")
     return str(folder)
 
 
-def test_the_interval_holds_one_more_draw_as_often_as_it_says() -> None:
+def test_the_interval_holds_one_more_draw_as_often_as_it_says():
     draws = pd.DataFrame(np.random.default_rng(0).normal(3, 2, (11, 20_000)))
     for level in (0.95, 0.99):
         found = predict(draws.iloc[:10], level)
@@ -97,16 +92,14 @@ def test_the_interval_holds_one_more_draw_as_often_as_it_says() -> None:
         assert held == pytest.approx(level, abs=4 * math.sqrt(level * (1 - level) / 20_000))
 
 
-def test_the_interval_is_as_wide_as_students_t_says() -> None:
+def test_the_interval_is_as_wide_as_students_t_says():
     found = predict(pd.DataFrame({"x": np.arange(10.0)}), 1 - 0.01 / 36)
     t = (found["high"] - found["mean"]) / (found["sd"] * math.sqrt(1.1))
     assert t.to_list() == pytest.approx([5.75], abs=0.005)
     assert predict(pd.DataFrame({"x": [1.0]}))[["low", "high"]].isna().all(axis=None)
 
 
-def test_each_number_that_both_have_is_there_once_with_its_joint_interval(
-    place: Path, tmp_path: Path
-) -> None:
+def test_each_number_that_both_have_is_there_once_with_its_joint_interval(place, tmp_path):
     tables = read_report(put(tmp_path / "a", draw(10)))
     numbers = expected.read_seeds()
     found = expect(tables, numbers, joint=True)
@@ -120,36 +113,31 @@ def test_each_number_that_both_have_is_there_once_with_its_joint_interval(
     assert (ours.low, ours.high) == pytest.approx(ends)
 
 
-def other_epsilon(tables: Tables) -> None:
+def other_epsilon(tables):
     tables["tbl-settings"]["attack_epsilon"] = 0.12
     attacked = tables["tbl-evaluation"].index.str.endswith("adversarial")
     tables["tbl-evaluation"].loc[attacked, "error"] += [2.0, 5.0, 7.0]
 
 
-def swap(tables: Tables) -> None:
+def swap(tables):
     """Exchange two methods' rows."""
     table = tables["tbl-evaluation"]
     rows = ["mixed, adversarial", "adversarial, adversarial"]
     table.loc[rows] = table.loc[rows[::-1]].to_numpy()
 
 
-def lose(tables: Tables) -> None:
+def lose(tables):
     """Leave a number undefined that is not so with any seed."""
     tables["tbl-evaluation"].loc["mixed, adversarial", "confidence_error"] = math.nan
 
 
-def test_right_runs_with_other_seeds_are_as_expected(place: Path, tmp_path: Path) -> None:
+def test_right_runs_with_other_seeds_are_as_expected(place, tmp_path):
     for seed in range(10, 20):
         assert compare(put(tmp_path / str(seed), draw(seed)), "expected") == 0
 
 
 @pytest.mark.parametrize("spoil", [other_epsilon, swap, lose])
-def test_a_wrong_run_is_not(
-    place: Path,
-    tmp_path: Path,
-    spoil: Callable[[Tables], None],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_wrong_run_is_not(place, tmp_path, spoil, capsys):
     tables = draw(10)
     spoil(tables)
     assert compare(put(tmp_path / "a", tables), "expected") == 1
@@ -159,16 +147,14 @@ def test_a_wrong_run_is_not(
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in SEEDS.glob("*.csv")))
-def test_each_real_seed_is_as_the_others_and_not_with_two_methods_swapped(
-    name: str, tmp_path: Path
-) -> None:
+def test_each_real_seed_is_as_the_others_and_not_with_two_methods_swapped(name, tmp_path):
     known = expected.read_seeds(name)
     images = {"seed": 1000, "quick": 200}[name]
     seeds = known["seed"].unique()
     if len(seeds) <= expected.LEAST:
         pytest.skip("there are too few yet")
     for seed in seeds:
-        tables: Tables = expected.collect_seed(known, seed)
+        tables = expected.collect_seed(known, seed)
         tables["tbl-evaluation"]["n"] = 10_000
         tables["tbl-settings"] = pd.DataFrame({"attacked": [images]}, index=["value"])
         others = known[known["seed"] != seed]
@@ -183,9 +169,7 @@ def test_each_real_seed_is_as_the_others_and_not_with_two_methods_swapped(
         assert not all(number.inside for number in found.values())
 
 
-def test_the_reference_run_is_as_expected_and_not_with_another_epsilon_in_its_attack(
-    tmp_path: Path,
-) -> None:
+def test_the_reference_run_is_as_expected_and_not_with_another_epsilon_in_its_attack(tmp_path):
     assert compare("reference", "expected") == 0
     test, tables = advlib.load_data().test, dict(reference())
     model = advlib.pretrained("mixed")
@@ -196,22 +180,20 @@ def test_the_reference_run_is_as_expected_and_not_with_another_epsilon_in_its_at
     assert compare(put(tmp_path / "wrong", tables), "expected") == 1
 
 
-def test_other_settings_alone_do_not_decide(place: Path, tmp_path: Path) -> None:
+def test_other_settings_alone_do_not_decide(place, tmp_path):
     tables = draw(10)
     tables["tbl-settings"]["epochs"] = 31
     assert compare(put(tmp_path / "a", tables), "expected") == 0
 
 
 @pytest.mark.parametrize(("images", "status"), [(1, 0), (-20, 0), (-40, 1)])
-def test_where_seeds_do_not_vary_the_choice_of_images_does(
-    place: Path, tmp_path: Path, images: int, status: int
-) -> None:
+def test_where_seeds_do_not_vary_the_choice_of_images_does(place, tmp_path, images, status):
     tables = draw(10)
     tables["tbl-robustness"].loc[SURE] = 97 + images / 10
     assert compare(put(tmp_path / "a", tables), "expected") == status
 
 
-def test_a_report_of_some_of_the_methods_is_compared_in_these(place: Path, tmp_path: Path) -> None:
+def test_a_report_of_some_of_the_methods_is_compared_in_these(place, tmp_path):
     tables = draw(10)
     tables["tbl-evaluation"] = tables["tbl-evaluation"].filter(like="mixed, ", axis=0)
     for label in MEASURED[1:]:
@@ -225,9 +207,9 @@ def test_a_report_of_some_of_the_methods_is_compared_in_these(place: Path, tmp_p
 
 
 def test_a_report_is_compared_with_the_set_that_its_settings_are_nearest_to(
-    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def nearest(**settings: float) -> tuple[str, list[str]]:
+    place, tmp_path, capsys
+):
+    def nearest(**settings):
         report = read_report(put(tmp_path / "a", draw(3, **settings)))
         name, changed = find_set(report["tbl-settings"])
         return name, [setting for _, setting, *_ in changed]
@@ -245,9 +227,7 @@ def test_a_report_is_compared_with_the_set_that_its_settings_are_nearest_to(
     assert compare(quick, "expected") == 0
 
 
-def test_without_seeds_nothing_can_be_compared(
-    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_seeds_nothing_can_be_compared(place, tmp_path, capsys):
     report = put(tmp_path / "a", draw(10))
     tabulate(*range(4)).to_csv(place / "seed.csv", index=False)  # nearly any run would be right
     assert compare(report, "expected") == 2
@@ -260,17 +240,13 @@ def test_without_seeds_nothing_can_be_compared(
     "arguments",
     [("expected", "reference"), ("expected", "expected"), ("reference", "expected", "1")],
 )
-def test_expected_is_b_and_has_no_tolerance(
-    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_expected_is_b_and_has_no_tolerance(arguments, capsys):
     assert compare(*arguments) == 2
     assert "error: " in capsys.readouterr().err
 
 
-def test_the_summary_says_of_each_number_whether_it_is_expected(
-    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def lines(tables: Tables) -> list[str]:
+def test_the_summary_says_of_each_number_whether_it_is_expected(place, tmp_path, capsys):
+    def lines(tables):
         summarize(put(tmp_path / "a", tables), *METHODS)
         shown = capsys.readouterr().out.splitlines()
         return ["".join(line.split()[1:]) for line in shown if line.startswith("  expected")]

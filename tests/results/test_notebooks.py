@@ -1,33 +1,31 @@
 """Tests of the one reader of executed notebooks."""
 
 import os
-from pathlib import Path
 
 import kernels
 import pytest
-from nbformat import NotebookNode
 from toys import says, write_notebook
 
 from advlib.experiment import runner
 from advlib.kept.files import DamagedFileError
-from advlib.results.notebooks import Notebook, read_chapters, read_notebooks
+from advlib.results.notebooks import read_chapters, read_notebooks
 
 TABLE = {"kind": "table", "label": "tbl-a"}
 FIGURE = {"kind": "figure", "label": "fig-b"}
 
 
-def copy(folder: Path, method: str, methods: list[str], *cells: NotebookNode) -> None:
+def copy(folder, method, methods, *cells):
     """Write the copy of a notebook for one method, as the runner does."""
     about = {"input_path": "3-training.ipynb", "parameters": {"method": method}}
     experiment = {"experiment": {"methods": methods}}
     write_notebook(folder, f"3-training-{method}", *cells, papermill=about, advlib=experiment)
 
 
-def names(notebooks: list[Notebook]) -> list[str]:
+def names(notebooks):
     return [notebook.path.stem for notebook in notebooks]
 
 
-def test_the_order_is_that_of_the_numbers_between_the_matter(tmp_path: Path) -> None:
+def test_the_order_is_that_of_the_numbers_between_the_matter(tmp_path):
     chapters = ["0-b", "1-c", "9-a", "10-z"]
     for name in ("back-matter", *sorted(chapters), "front-matter"):
         write_notebook(tmp_path, name)
@@ -38,7 +36,7 @@ def test_the_order_is_that_of_the_numbers_between_the_matter(tmp_path: Path) -> 
     assert names(read_notebooks(tmp_path)) == ["front-matter", *chapters, "back-matter"]
 
 
-def test_copies_are_in_the_order_of_the_experiment_s_methods(tmp_path: Path) -> None:
+def test_copies_are_in_the_order_of_the_experiment_s_methods(tmp_path):
     methods = ["standard", "mixed", "adversarial"]
     for method in sorted(methods):
         copy(tmp_path, method, methods)
@@ -46,7 +44,7 @@ def test_copies_are_in_the_order_of_the_experiment_s_methods(tmp_path: Path) -> 
     assert names(read_chapters(tmp_path)) == ["3-a", *(f"3-training-{m}" for m in methods)]
 
 
-def test_what_stands_once_is_only_in_the_first_copy(tmp_path: Path) -> None:
+def test_what_stands_once_is_only_in_the_first_copy(tmp_path):
     """Once for each notebook that is copied, and not once for the whole report."""
     once, each = says(TABLE, "once"), says(FIGURE)
     for method in ("mixed", "standard"):
@@ -56,7 +54,7 @@ def test_what_stands_once_is_only_in_the_first_copy(tmp_path: Path) -> None:
     assert found == {"3-other": [1], "3-training-standard": [1, 2], "3-training-mixed": [2]}
 
 
-def test_what_a_notebook_shows_and_was_made_from(tmp_path: Path) -> None:
+def test_what_a_notebook_shows_and_was_made_from(tmp_path):
     tags = ("notebook-only", "nbval-ignore-output", "parameters")
     cells = [*(says(TABLE, tag) for tag in tags), says({"kind": "caption"})]
     about = {"duration": 2.5, "parameters": {"seed": 1}, "input_path": "folder/1-b.ipynb"}
@@ -68,9 +66,7 @@ def test_what_a_notebook_shows_and_was_made_from(tmp_path: Path) -> None:
     assert notebook.parameters == notebook.experiment == {"seed": 1}
 
 
-def test_the_runner_stores_the_whole_experiment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_runner_stores_the_whole_experiment(tmp_path, monkeypatch):
     for name in ("PYTHONPATH", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MATPLOTLIBRC"):
         monkeypatch.setenv(name, os.environ.get(name, ""))  # the runner changes them
     source = kernels.write(tmp_path / "3-a.ipynb", 'seed = 0\nmethod = "x"', "seed")
@@ -94,7 +90,7 @@ def test_the_runner_stores_the_whole_experiment(
         *('{"cells": [1], "metadata": {}}', '{"cells": [], "metadata": []}', "\xff"),
     ],
 )
-def test_a_file_that_is_no_notebook_is_named_with_the_remedy(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_no_notebook_is_named_with_the_remedy(tmp_path, content):
     (tmp_path / "1-a.ipynb").write_bytes(content.encode("latin-1"))
     with pytest.raises(DamagedFileError, match=r"1-a\.ipynb is not a notebook .*remove it and"):
         read_chapters(tmp_path)

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import math
-from pathlib import Path
-from typing import Any
 
 import hypothesis.strategies as st
 import pandas as pd
@@ -30,11 +28,11 @@ ARCHITECTURE = pd.DataFrame(
 )
 
 
-def about(label: str, frame: pd.DataFrame) -> dict[str, Any]:
+def about(label, frame):
     return {"kind": "table", "label": label, "caption": "", "data": split(frame)}
 
 
-def test_collects_from_notebooks_in_the_reports_order(tmp_path: Path) -> None:
+def test_collects_from_notebooks_in_the_reports_order(tmp_path):
     write_notebook(
         tmp_path, "4-transfer", says(about("tbl-b", EVALUATION)), says({"kind": "prose"})
     )
@@ -55,7 +53,7 @@ def test_collects_from_notebooks_in_the_reports_order(tmp_path: Path) -> None:
         '"row","model","value"\n"a","x",1\n"a","y",2\n"b","y",3\n"b","x",4\n',
     ],
 )
-def test_a_damaged_file_is_named(content: str, tmp_path: Path) -> None:
+def test_a_damaged_file_is_named(content, tmp_path):
     (tmp_path / "tbl-a.csv").write_text(content)
     with pytest.raises(ValueError, match=r"tbl-a\.csv is damaged"):
         results.read(tmp_path)
@@ -71,7 +69,7 @@ COLUMNS = [
 
 
 @st.composite
-def frames(draw: st.DrawFn) -> pd.DataFrame:
+def frames(draw):
     rows = draw(st.integers(1, 4))
     names = draw(st.lists(TEXTS, min_size=1, max_size=4, unique=True))
     columns = [
@@ -85,19 +83,19 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
 
 
 @given(frames())
-def test_csv_gives_the_same_frame_again(frame: pd.DataFrame) -> None:
+def test_csv_gives_the_same_frame_again(frame):
     for each in (frame, frame.rename_axis(columns="model")):
         read = from_csv(to_csv(each))
         assert_frame_equal(read, each, check_exact=True, check_dtype=False, check_index_type=False)
 
 
-def test_a_model_s_name_is_a_value() -> None:
+def test_a_model_s_name_is_a_value():
     """However it is called, it heads no column."""
     written = to_csv(TRANSFER.rename_axis(columns="attacked"))
     assert written == '"row","attacked","value"\n"standard","mixed",10.0\n"standard","n",20.0\n'
 
 
-def test_csv_is_what_pandas_reads_too(tmp_path: Path) -> None:
+def test_csv_is_what_pandas_reads_too(tmp_path):
     """As RFC 4180 has it: a class may have any name."""
     frame = EVALUATION.assign(**{'5", double': ['a "b"', "two\nlines, one \\"]})
     (tmp_path / "tbl-a.csv").write_text(to_csv(frame), encoding="utf-8", newline="")
@@ -107,7 +105,7 @@ def test_csv_is_what_pandas_reads_too(tmp_path: Path) -> None:
     assert_frame_equal(found, frame, check_exact=True, check_dtype=False)
 
 
-def test_results_that_no_longer_belong_are_removed(tmp_path: Path) -> None:
+def test_results_that_no_longer_belong_are_removed(tmp_path):
     results.write({"tbl-a": EVALUATION, "tbl-b": EVALUATION}, tmp_path)
     results.write({"tbl-a": EVALUATION}, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"tbl-a.csv", "SHA256SUMS"}
@@ -115,7 +113,7 @@ def test_results_that_no_longer_belong_are_removed(tmp_path: Path) -> None:
     assert read_checksums(tmp_path / "SHA256SUMS") == {"tbl-a.csv": digest}
 
 
-def test_the_reference_results_have_no_seconds_and_their_checksums() -> None:
+def test_the_reference_results_have_no_seconds_and_their_checksums():
     """Two equal experiments have equal results."""
     found = read(RESULTS)
     assert {"fig-curves", "fig-curves-mixed-epochwise"} <= found.keys()
@@ -136,18 +134,18 @@ SHOWN = {
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> dict[str, bytes]:
+def written(tmp_path):
     said = [{"kind": "table", "label": label, **n.describe()} for label, n in SHOWN.items()]
     write_notebook(tmp_path, "1-data", *map(says, said))
     return write_numbers(read_chapters(tmp_path))
 
 
-def find(rows: list[dict[str, Any]], table: str, row: str, column: str) -> dict[str, Any]:
+def find(rows, table, row, column):
     (found,) = [r for r in rows if (r["table"], r["row"], r["column"]) == (table, row, column)]
     return found
 
 
-def test_the_table_and_the_document_have_the_same_numbers(written: dict[str, bytes]) -> None:
+def test_the_table_and_the_document_have_the_same_numbers(written):
     document = json.loads(written["numbers.json"])
     table = from_csv(written["numbers.csv"].decode())
     assert list(table) == [*results.COLUMNS]
@@ -163,7 +161,7 @@ def test_the_table_and_the_document_have_the_same_numbers(written: dict[str, byt
     }  # fmt: skip
 
 
-def test_a_share_of_images_has_its_interval(written: dict[str, bytes]) -> None:
+def test_a_share_of_images_has_its_interval(written):
     rows = json.loads(written["numbers.json"])["numbers"]
     for at, n, hits in (
         (("tbl-evaluation-mixed", "adversarial", "error"), 10_000, 9680),

@@ -7,7 +7,7 @@ from advlib.show.drawings import draw_bands
 
 
 @pytest.mark.parametrize(("columns", "lines"), [(2, 1), (13, 1), (26, 2), (62, 5)])
-def test_each_column_of_a_band_has_its_images_and_its_name(columns: int, lines: int) -> None:
+def test_each_column_of_a_band_has_its_images_and_its_name(columns, lines):
     random = np.random.default_rng(0)
     bands = [(random.uniform(0.2, 1, (3, columns, 1, 4, 6)), [*map(str, range(columns))])] * 2
     figure, written = draw_bands(bands)
@@ -25,7 +25,7 @@ def test_each_column_of_a_band_has_its_images_and_its_name(columns: int, lines: 
     assert next(panels, None) is None
 
 
-def test_colours_stay() -> None:
+def test_colours_stay():
     image = np.random.default_rng(0).uniform(size=(3, 4, 6))
     figure, _ = draw_bands([(image[None, None], ["a"])], on_paper=False)
     drawn = np.asarray(figure.axes[0].images[0].get_array())
@@ -33,7 +33,7 @@ def test_colours_stay() -> None:
     assert (drawn[:2] == 1).all()
 
 
-def test_a_band_has_several_rows_of_names() -> None:
+def test_a_band_has_several_rows_of_names():
     images = np.full((1, 20, 1, 4, 6), 0.5)
     rows = {name: [f"{name}{column}" for column in range(20)] for name in "ab"}
     figure, written = draw_bands([(images, rows)])

@@ -1,7 +1,6 @@
 import base64
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,11 +15,11 @@ from advlib.show.captions import WIDTH
 from advlib.show.drawings import draw_bands
 
 
-def show(figure: Figure, data: pd.DataFrame | None = None) -> None:
+def show(figure, data=None):
     figures.show(figure, "fig-x", "A *caption*", "What it shows", data)
 
 
-def test_show_gives_the_figure_with_its_label_and_then_its_caption(outputs: Any) -> None:
+def test_show_gives_the_figure_with_its_label_and_then_its_caption(outputs):
     show(figures.new_figure(1), pd.DataFrame({"epoch": [1, 2], "error": [4.0, np.nan]}))
     figure, caption = outputs
     about = figure.about
@@ -35,14 +34,12 @@ def test_show_gives_the_figure_with_its_label_and_then_its_caption(outputs: Any)
     ("label", "caption", "alt", "message"),
     [("tbl-x", "c", "a", "'fig-'"), ("fig-x", " ", "a", "caption"), ("fig-x", "c", "", "alt")],
 )
-def test_show_refuses_a_figure_that_the_report_cannot_use(
-    label: str, caption: str, alt: str, message: str
-) -> None:
+def test_show_refuses_a_figure_that_the_report_cannot_use(label, caption, alt, message):
     with pytest.raises(ValueError, match=message):
         figures.show(Figure(), label, caption, alt)
 
 
-def test_figures_are_the_same_svg_each_time_at_the_text_s_width(outputs: Any) -> None:
+def test_figures_are_the_same_svg_each_time_at_the_text_s_width(outputs):
     for _ in range(2):
         show(draw_bands([(np.eye(8).reshape(1, 2, 1, 4, 8), "ab")])[0])
     first, _, second, _ = (output.data.get("image/svg+xml", "") for output in outputs)
@@ -50,7 +47,7 @@ def test_figures_are_the_same_svg_each_time_at_the_text_s_width(outputs: Any) ->
     assert ET.fromstring(first).get("width") == f"{72 * WIDTH:g}pt"
 
 
-def test_a_figure_has_the_typeface_of_the_text_and_no_small_letters(outputs: Any) -> None:
+def test_a_figure_has_the_typeface_of_the_text_and_no_small_letters(outputs):
     figure = figures.new_figure(1)
     axes = figure.subplots()
     axes.set(title="A title", xlabel=r"$\epsilon$ in pixels")
@@ -63,7 +60,7 @@ def test_a_figure_has_the_typeface_of_the_text_and_no_small_letters(outputs: Any
         show(figure)
 
 
-def test_names_are_short_and_no_formulas() -> None:
+def test_names_are_short_and_no_formulas():
     assert figures.write_name("Ankle boot") == "Ankle boot"
     assert figures.write_name("$x$") == r"\$x\$"
     first, second = (figures.write_name(f"species number {n:03}") for n in (1, 2))

@@ -3,8 +3,6 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 from jinja2 import TemplateError, UndefinedError
@@ -16,7 +14,7 @@ from advlib.kept.folders import PROJECT
 from advlib.show.words import render
 from notebooks import executing
 
-NAMES: dict[str, Any] = {
+NAMES = {
     "error": 3.14159,
     "lost": float("nan"),
     "n": 1000,
@@ -46,7 +44,7 @@ LOADED = "%load_ext advlib.show.words"
         (r"costs \$1, ${{{x}}}$", r"costs \$1, ${{{x}}}$"),
     ],
 )
-def test_holes_are_filled_and_braces_of_formulas_stay(text: str, said: str) -> None:
+def test_holes_are_filled_and_braces_of_formulas_stay(text, said):
     assert render(text, NAMES) == said
 
 
@@ -68,12 +66,12 @@ def test_holes_are_filled_and_braces_of_formulas_stay(text: str, said: str) -> N
         ("{{\nn }}", TemplateError),
     ],
 )
-def test_what_is_wrong_is_an_error(text: str, error: type[Exception]) -> None:
+def test_what_is_wrong_is_an_error(text, error):
     with pytest.raises(error):
         render(text, NAMES)
 
 
-def test_a_cell_says_what_its_conditions_allow_or_nothing() -> None:
+def test_a_cell_says_what_its_conditions_allow_or_nothing():
     class Subject:
         conditions = {"slides": False}  # noqa: RUF012
 
@@ -84,7 +82,7 @@ def test_a_cell_says_what_its_conditions_allow_or_nothing() -> None:
     assert cells.said == ["2 images."]
 
 
-def test_what_is_wrong_stops_nbval_and_make(tmp_path: Path) -> None:
+def test_what_is_wrong_stops_nbval_and_make(tmp_path):
     """Each with the number of the cell."""
     wrong = {"name": [LOADED, "%%say\n{{ nothing }}"], "magic": ["pass", "%%say\nNot loaded."]}
     for name, cells in wrong.items():

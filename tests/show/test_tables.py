@@ -1,7 +1,5 @@
 """The report's tables: what is shown is what was handed over, and how numbers are written."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,11 +18,11 @@ MINUS = "\N{MINUS SIGN}"
 NAN = float("nan")
 
 
-def show(frame: pd.DataFrame, align: str | None = None) -> None:
+def show(frame, align=None):
     tables.show(frame, "tbl-x", "A caption", pd.DataFrame({"x": [1.5, NAN]}), align)
 
 
-def test_show_gives_the_table_with_its_data_and_then_its_caption(outputs: Any) -> None:
+def test_show_gives_the_table_with_its_data_and_then_its_caption(outputs):
     show(pd.DataFrame({"Model": ["standard"], "Error": ["1.50"]}))
     table, caption = outputs
     assert table.data["text/markdown"] == "| Model | Error |\n|:---|---:|\n| standard | 1.50 |"
@@ -40,7 +38,7 @@ def test_show_gives_the_table_with_its_data_and_then_its_caption(outputs: Any) -
     assert caption.about == {"kind": "caption", "label": "tbl-x"}
 
 
-def test_show_lets_no_cell_be_markdown_or_html_unless_it_is_markup(outputs: Any) -> None:
+def test_show_lets_no_cell_be_markdown_or_html_unless_it_is_markup(outputs):
     frame = pd.DataFrame({"<b>a|b": ["<script>x</script> | *y*"], "c": [tables.Markup("*x*")]})
     show(frame, "ll")
     table, _ = outputs
@@ -50,7 +48,7 @@ def test_show_lets_no_cell_be_markdown_or_html_unless_it_is_markup(outputs: Any)
 
 
 @pytest.mark.parametrize("align", ["l", "lc", "lrr"])
-def test_show_refuses_an_alignment_that_does_not_fit(align: str) -> None:
+def test_show_refuses_an_alignment_that_does_not_fit(align):
     with pytest.raises(ValueError, match=f"align must be 2 letters l or r, got '{align}'"):
         tables.show(pd.DataFrame({"a": ["1"], "b": ["2"]}), "tbl-x", "c", align=align)
 
@@ -83,11 +81,11 @@ def test_show_refuses_an_alignment_that_does_not_fit(align: str) -> None:
         (escape("two\nlines -- 1.5 -2"), r"two lines \-- 1.5 -2"),
     ],
 )
-def test_wording(written: str, expected: str) -> None:
+def test_wording(written, expected):
     assert written == expected
 
 
-def test_numbers_of_one_quantity_have_as_many_decimals() -> None:
+def test_numbers_of_one_quantity_have_as_many_decimals():
     assert tables.write_alike([0, 0.01, 0.025]) == ["0.000", "0.010", "0.025"]
     mixed = [1, 0.05, "2, then halved", NAN, np.float64(1e-4)]
     assert tables.write_alike(mixed) == ["1.0000", "0.0500", "2, then halved", "", "0.0001"]
