@@ -1,10 +1,7 @@
 """Work of which the newest alone counts: what a slider asks for while it moves."""
 
-import threading
-import traceback
+import concurrent.futures
 from collections.abc import Callable
-
-Job = Callable[[], None]
 
 
 class NewestFirst:
@@ -14,37 +11,22 @@ class NewestFirst:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Condition()
-        self._next: Job | None = None
-        self._busy = False
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "advlib.explore")
+        self._newest = concurrent.futures.Future[None]()
+        self._newest.set_result(None)
 
-    def ask(self, job: Job) -> None:
+    def ask(self, job: Callable[[], None]) -> None:
         """Have a job done, unless a newer one comes before it begins."""
-        with self._lock:
-            self._next = job
-            if not self._busy:
-                self._busy = True
-                threading.Thread(target=self._work, name="advlib.explore", daemon=True).start()
+        self._newest.cancel()
+        self._newest = self._thread.submit(job)
 
     def is_outdated(self) -> bool:
         """Tell a job that runs whether a newer one waits."""
-        with self._lock:
-            return self._next is not None
+        return not (self._newest.running() or self._newest.done())
 
     def wait(self, seconds: float = 60) -> bool:
         """Wait until nothing is left to do; return whether that came to pass."""
-        with self._lock:
-            return self._lock.wait_for(lambda: not self._busy, seconds)
-
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                job, self._next = self._next, None
-                if job is None:
-                    self._busy = False
-                    self._lock.notify_all()
-                    return
-            try:
-                job()
-            except Exception:  # the next one is done all the same
-                traceback.print_exc()
+        while not (newest := self._newest).done():  # a job may ask for one more
+            if concurrent.futures.wait([newest], seconds).not_done:
+                return False
+        return True
