@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from advlib.kept.folders import SEEDS
 
@@ -47,7 +47,7 @@ def predict(values: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """
     found = values.agg(["count", "mean", "std"]).T.set_axis(["n", "mean", "sd"], axis="columns")
     n = found["n"].where(found["n"] > 1)
-    half = stats.t.ppf((1 + level) / 2, n - 1) * (1 + 1 / n) ** 0.5 * found["sd"]
+    half = stdtrit(n - 1, (1 + level) / 2) * (1 + 1 / n) ** 0.5 * found["sd"]
     return found.assign(low=found["mean"] - half, high=found["mean"] + half)
 
 
