@@ -18,7 +18,7 @@ import advlib
 from advlib.attacks import EACH_CLASS, LOSSES, apgd, fgsm, pgd
 
 ROOT = Path(__file__).parents[1]
-few = settings(max_examples=15)
+few = settings(max_examples=10)
 seeds = st.integers(0, 2**32 - 1)
 ALL = {
     "fgsm": lambda *a, steps=1, **k: fgsm(*a, **k),
@@ -274,7 +274,6 @@ def test_attack_and_evaluation_of_a_random_model_draw_from_different_streams():
     ("attack", "wrong", "error", "message"),
     [
         (fgsm, {"loss": lambda z, y: z.sum()}, ValueError, "a value for each image"),
-        (fgsm, {"loss": lambda z, y: z}, ValueError, "a value for each image"),
         (apgd, {"loss": lambda z, y: z[:, :1]}, ValueError, "a value for each image"),
         (fgsm, {"loss": "hinge"}, ValueError, "loss must be one of log-odds, log-loss, difference"),
         (pgd, {"steps": 0}, ValueError, "steps must be a whole number of at least 1, not 0"),
