@@ -1,22 +1,20 @@
 """Bad input: each row gives one argument that is wrong, the error, and what its message names."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from engine import random_data
 from torch import nn
 
-from advlib import runs
 from advlib._checks import NotFiniteError
 from advlib.architecture import architecture_table
 from advlib.attacks import fgsm
 from advlib.data import Split
-from advlib.evaluation import errors, evaluate, transfer, wilson_interval
+from advlib.evaluation import evaluate, transfer, wilson_interval
 from advlib.lenet import LeNet
-from advlib.methods import standard
 from advlib.runs import pretrained
-from advlib.settings import Training
 from advlib.training import train
 
 IMAGES = torch.rand(6, 2, 3, generator=torch.Generator().manual_seed(0))
@@ -46,22 +44,18 @@ def altered(tensor, value):
 INPUTS = [
     ("images", IMAGES.numpy(), TypeError, "images .*Tensor.* ndarray"),
     ("images", (IMAGES * 255).to(torch.uint8), TypeError, r"images .*uint8.*images / 255"),
-    ("images", IMAGES.to(torch.complex64), TypeError, "images .*complex64"),
     ("images", IMAGES.double(), TypeError, "images .*float64.*model.* .*float32"),
     ("images", IMAGES.to(torch.float8_e5m2), TypeError, "images .*float32.*not torch.float8_e5m2"),
     ("images", IMAGES.to_sparse(), TypeError, "images .*dense.*sparse"),
     ("images", IMAGES.to("meta"), ValueError, "images .*meta"),
     ("images", IMAGES[:, 0, 0], ValueError, r"images .*\[N, \.\.\.\].*\[6\]"),
     ("images", IMAGES[:0], ValueError, r"images .*empty.*\[0, 2, 3\]"),
-    ("images", IMAGES[:, :0], ValueError, r"images .*empty.*\[6, 0, 3\]"),
     ("images", IMAGES[:, :1], ValueError, r"images of shape \[\d, 1, 3\]"),
     ("images", altered(IMAGES, torch.nan), ValueError, "images .*finite.*nan"),
     ("images", altered(IMAGES, -torch.inf), ValueError, "images .*finite.*-inf"),
     ("labels", LABELS.tolist(), TypeError, "labels .*Tensor.* list"),
     ("labels", LABELS.int(), TypeError, "labels .*int64.*int32"),
-    ("labels", LABELS.float(), TypeError, "labels .*int64.*float32"),
     ("labels", LABELS[:5], ValueError, r"labels .*\[6\].*\[5\]"),
-    ("labels", LABELS[:, None], ValueError, r"labels .*\[6\].*\[6, 1\]"),
     ("labels", LABELS.to("meta"), ValueError, "labels .*cpu.*meta"),
     ("labels", altered(LABELS, -1), ValueError, "labels .*at least 0.*-1"),
     ("labels", altered(LABELS, 4), ValueError, "labels .*0 to 3.*4"),
@@ -70,13 +64,11 @@ INPUTS = [
 ]
 MODELS = [
     ("model", "standard", TypeError, "model .*Module.*standard"),
-    ("model", Output, TypeError, "model .*Module.*Output"),
-    ("model", lambda images: images, TypeError, "model .*Module.*function"),
     ("model", Output().to("meta"), ValueError, "images .*cpu.*model .*meta"),
     ("model", Output(lambda logits: logits[0]), ValueError, r"model .*\[6, classes\].*\[4\]"),
     ("model", Output(lambda logits: logits[:3]), ValueError, r"model .*\[6, classes\].*\[3, 4\]"),
     ("model", Output(lambda logits: logits[:, :0]), ValueError, r"model .*classes\].*\[6, 0\]"),
-    ("model", Output(lambda logits: logits[..., None]), ValueError, r"model .*\[6, 4, 1\]"),
+    ("model", nn.BatchNorm2d(2), ValueError, r"model does not take images of shape .*expected 4D"),
     ("model", Output(lambda logits: (logits,)), TypeError, "model .*tensor.*tuple"),
     ("model", Output(lambda logits: logits.long()), TypeError, "model .*floating.*int64"),
     ("model", Output(lambda logits: logits * torch.nan), ValueError, "model .*NaN"),
@@ -90,12 +82,8 @@ FGSM = [
     ("model", Output(lambda logits: ONES * logits.detach()), ValueError, "model .*differentiated"),
     ("model", Output(lambda x: (x - x.detach()).sqrt()), ValueError, "^model .*gradients .*NaN"),
     ("target_labels", 3, TypeError, "target_labels .*Tensor.* int"),
-    ("target_labels", LABELS.int(), TypeError, "target_labels .*int64.*int32"),
-    ("target_labels", LABELS[:1], ValueError, r"target_labels .*\[6\].*\[1\]"),
-    ("target_labels", altered(LABELS, -1), ValueError, "target_labels .*-1"),
     ("target_labels", altered(LABELS, 4), ValueError, "target_labels .*0 to 3.*4"),
     ("bounds", 1, TypeError, "bounds .*pair.*1"),
-    ("bounds", "01", TypeError, "bounds .*pair.*01"),
     ("bounds", (0, None), TypeError, "bounds .*None"),
     ("bounds", (False, True), TypeError, "bounds .*False"),
     ("bounds", (1, 1), ValueError, r"bounds .*low below high.*\(1, 1\)"),
@@ -118,13 +106,9 @@ TRANSFER = [
 WILSON = [
     ("errors", -1, ValueError, "errors .*-1"),
     ("errors", 11, ValueError, "errors .*n = 10.*11"),
-    ("errors", True, TypeError, "errors .*True"),
     ("n", 0, ValueError, "n .*at least 1.*0"),
-    ("n", 10.0, TypeError, "n .*10.0"),
     ("level", 0, ValueError, "level .*0"),
     ("level", 1, ValueError, "level .*1"),
-    ("level", float("nan"), ValueError, "level .*nan"),
-    ("level", "0.95", TypeError, "level .*0.95"),
 ]
 
 
@@ -134,7 +118,7 @@ def dataset(images=IMAGES, labels=LABELS, **changed):
     return replace(whole, train=Split(images, labels), **changed)
 
 
-NUMBERS = [  # what each may be is in test_settings.py
+TRAIN = [  # what each setting may be is in test_settings.py
     *EPSILONS,
     ("epochs", 0, ValueError, "epochs .*at least 1.*0"),
     ("alpha", 1.1, ValueError, "alpha .*0 to 1.*1.1"),
@@ -148,21 +132,17 @@ NUMBERS = [  # what each may be is in test_settings.py
     ("device", "cuda:99", ValueError, "device .*cuda:99"),
     ("method", "mixd", ValueError, "method .*standard.*mixed-epochwise.*'mixd'"),
     ("epsiln", 0.1, TypeError, "epsiln"),
-]
-TRAIN = [
-    *NUMBERS,
-    *MODELS[:3],
+    *MODELS[:1],
     ("model", Output().double(), TypeError, "images .*float32.*model .*float64"),
     ("model", Output(lambda logits: logits[0]), ValueError, r"model .*\[2, classes\].*\[4\]"),
-    *MODELS[8:],
+    *MODELS[-3:],
     ("model", Output().requires_grad_(False), ValueError, "model .*no parameters to train"),
-    ("model", nn.Flatten(), ValueError, "model .*no parameters to train"),
+    ("model", Output(lambda z: z - z.mean(0)), ValueError, "does not depend on the others of its"),
     ("method", 5, TypeError, "method .*5"),
+    ("method", lambda model: None, TypeError, r"method must take \(model, batch, settings\)"),
     ("run", 3, TypeError, "run .*path.*3"),
     ("run", "", ValueError, "run .*path.*''"),
-    ("run", b"run", TypeError, "run .*path.*b'run'"),
     ("data", None, TypeError, "data .*Dataset.*NoneType"),
-    ("data", (IMAGES, LABELS), TypeError, "data .*Dataset.*tuple"),
     ("data", dataset(altered(IMAGES, torch.nan)), ValueError, "images .*finite.*nan"),
     ("data", dataset(validation=Split(altered(IMAGES, torch.inf), LABELS)), ValueError, "finite"),
     (
@@ -176,29 +156,21 @@ TRAIN = [
     ("data", dataset(labels=altered(LABELS, 4)), ValueError, "labels .*0 to 3.*4"),
     ("data", dataset(validation=Split(IMAGES, altered(LABELS, 4))), ValueError, "labels .*0 to 3"),
 ]
-TRAINED = [
-    *NUMBERS,
-    ("method", standard, TypeError, "method .*function standard"),
-    ("method", None, TypeError, "method .*None"),
-]
 LENET = [
     ("seed", -1, ValueError, "seed .*-1"),
     ("classes", 1, ValueError, "classes .*at least 2.*1"),
-    ("classes", 2.5, TypeError, "classes .*2.5"),
 ]
 FORWARD = [
     ("images", torch.zeros(size), ValueError, r"images .*\[N, 1, 28, 28\].*" + str([*size])[1:-1])
-    for size in [(28, 28), (2, 28, 28), (1, 28, 28), (2, 3, 28, 28), (2, 1, 32, 32), (2, 784)]
+    for size in [(1, 28, 28), (2, 3, 28, 28)]
 ]
 TABLE = [
     ("model", [nn.Linear(2, 2)], TypeError, "layers .*Conv2d, MaxPool2d, AvgPool2d, ReLU.*Linear"),
     ("model", nn.Sequential(nn.Conv2d(1, 1, 3), nn.Tanh()), TypeError, "layers .*Tanh"),
-    ("model", 5, TypeError, "int"),
 ]
 PRETRAINED = [
     ("name", "mixd", ValueError, "name .*standard, mixed, adversarial.*'mixd'"),
     ("name", "mixed-epochwise", ValueError, "name .*standard, mixed, adversarial.*epochwise"),
-    ("name", None, ValueError, "name .*None"),
 ]
 
 
@@ -207,28 +179,23 @@ def forward(images):
     return logits
 
 
-def trained(method, data, device="auto", **settings):
-    return runs.Wanted.find(method, data, Training(**settings)).train(device)
-
-
 GIVEN = {"images": IMAGES, "labels": LABELS}
 TRAINING = {"model": Output(), "data": dataset(), "epochs": 1}
-RUN = {"method": "standard", "data": random_data(2, 2), "epochs": 1}
 CALLS = [
     (fgsm, GIVEN | {"model": Output()}, INPUTS + MODELS + EPSILONS + FGSM),
     (evaluate, GIVEN | {"model": Output()}, INPUTS + MODELS),
-    (errors, GIVEN | {"model": Output()}, INPUTS + MODELS),
     (transfer, GIVEN | {"models": {"a": Output()}}, INPUTS + EPSILONS + TRANSFER),
     (wilson_interval, {"errors": 1, "n": 10}, WILSON),
+    (dataset().epsilon_in_pixels, {"epsilon": 0.1}, EPSILONS),
     (train, TRAINING, TRAIN),
-    (trained, RUN, TRAINED),
     (LeNet, {}, LENET),
     (forward, {"images": torch.zeros(1, 1, 28, 28)}, FORWARD),
     (architecture_table, {"model": LeNet()}, TABLE),
+    (pretrained, {}, PRETRAINED),
 ]
 ROWS = [
     pytest.param(function, given | {name: value}, error, message, id=f"{function.__name__}-{name}")
-    for function, given, rows in [*CALLS, (pretrained, {}, PRETRAINED)]
+    for function, given, rows in CALLS
     for name, value, error, message in rows
 ]
 
@@ -240,27 +207,16 @@ def test_bad_input(function, given, error, message):
     assert type(caught.value) in (error, NotFiniteError)
 
 
-@pytest.mark.parametrize(("function", "given"), [call[:2] for call in CALLS])
-def test_the_input_of_the_rows_is_good_but_for_the_one(function, given):
-    function(**given)
-
-
 @pytest.mark.parametrize(("name", "value"), [row[:2] for row in TRAIN])
-def test_train_finds_it_before_any_work(name, value, tmp_path):
+def test_train_finds_it_before_any_work_and_leaves_the_model(name, value, tmp_path):
     model = Output()
+    model.linear.bias.grad = torch.ones(4)
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     given = {**TRAINING, "model": model, "run": tmp_path / "run", name: value}
     with pytest.raises((TypeError, ValueError)):
         train(**given)
     assert not (tmp_path / "run").exists()
-    assert all(torch.equal(model.state_dict()[key], before[key]) for key in before)
-
-
-def test_a_refused_training_leaves_the_models_mode_and_gradients():
-    model = Output(lambda logits: logits[0])
-    model.linear.bias.grad = torch.ones(4)
-    with pytest.raises(ValueError, match="model"):
-        train(model, dataset())
+    torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)
     assert model.training
     assert torch.equal(model.linear.bias.grad, torch.ones(4))
 
@@ -281,13 +237,7 @@ def test_an_exported_model_cannot_be_trained_and_can_be_attacked():
         evaluate(fixed, images[:5], LABELS[:5])
 
 
-def test_a_models_own_word_on_its_input_is_passed_on():
-    model = nn.Sequential(nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(6, 4))
-    with pytest.raises(ValueError, match=r"model does not take images of shape .*expected 4D"):
-        evaluate(model, IMAGES, LABELS)
-
-
-@pytest.mark.parametrize("function", [fgsm, evaluate, errors])
+@pytest.mark.parametrize("function", [fgsm, evaluate])
 def test_a_label_out_of_range_is_found_on_the_first_batch(function):
     model = Output().eval()
     with pytest.raises(ValueError, match="labels"):
@@ -310,8 +260,14 @@ def test_running_out_of_memory_is_not_called_bad_input():
         evaluate(Output(exhausted), IMAGES, LABELS)
 
 
-def test_a_method_without_source_is_no_run(tmp_path):
-    method = eval("lambda model, batch, settings: None")
-    with pytest.raises(ValueError, match=r"method .*source"):
+@pytest.mark.parametrize(
+    ("method", "unknown"),
+    [
+        (eval("lambda model, batch, settings: None"), "source"),
+        (partial(lambda *_: None, (_ for _ in ())), "value cannot be told"),
+    ],
+)
+def test_a_method_that_cannot_be_told_from_others_is_no_run(method, unknown, tmp_path):
+    with pytest.raises(ValueError, match=f"method .*{unknown}"):
         train(Output(), dataset(), method=method, run=tmp_path / "run")
     assert not (tmp_path / "run").exists()

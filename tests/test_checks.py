@@ -16,10 +16,12 @@ from advlib.attacks import apgd, fgsm, pgd
 
 
 @pytest.mark.parametrize("run", [fgsm, pgd, apgd, advlib.evaluate])
-def test_a_model_that_ends_in_a_softmax_is_noticed(run):
+def test_a_model_that_ends_in_a_softmax_or_a_sigmoid_is_noticed(run):
     model, (images, labels) = small_net(), small_images(0)
     with pytest.warns(UserWarning, match="returns numbers from 0 to 1 .* leave its last softmax"):
         run(nn.Sequential(model, nn.Softmax(1)), images, labels)
+    with pytest.warns(UserWarning, match="returns numbers from 0 to 1"):
+        run(nn.Sequential(model, nn.Sigmoid()), *small_images(0, n=30))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run(model, images, labels)
@@ -40,13 +42,6 @@ def test_each_model_that_ends_in_a_softmax_is_named_where_it_is_attacked():
     said = [str(warning.message).partition(" returns")[0] for warning in warned]
     assert {"models['soft 0']", "models['soft 1']"} <= {*said}
     assert len({warning.lineno for warning in warned}) == 3
-
-
-def test_a_model_that_ends_in_a_sigmoid_is_noticed():
-    model = nn.Sequential(small_net(), nn.Sigmoid())
-    images, labels = torch.rand(30, 2, 6, 6, dtype=torch.float64), torch.arange(30) % 4
-    with pytest.warns(UserWarning, match="returns numbers from 0 to 1"):
-        advlib.evaluate(model, images, labels)
 
 
 class Rounds(nn.Module):

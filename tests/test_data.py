@@ -1,10 +1,10 @@
 """advlib.load_data with a name: the split, the training scale, where the files come from."""
 
+import contextlib
 import functools
 import gzip
 import hashlib
 import http.server
-import shutil
 import socket
 import subprocess
 import sys
@@ -74,27 +74,29 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache" / "data"
 
 
-def test_mnist_is_split_as_in_the_slides(mnist):
+def test_mnist_is_split_as_in_the_slides_in_the_files_order(mnist):
     for split, count in ((mnist.train, 55000), (mnist.validation, 5000), (mnist.test, 10000)):
         assert len(split) == count
         assert (split.images.dtype, split.images.shape) == (torch.float32, (count, 1, 28, 28))
         assert (split.labels.dtype, split.labels.shape) == (torch.int64, (count,))
+    labels = [*mnist.train.labels.tolist(), *mnist.validation.labels.tolist()]
+    assert labels == list(unpacked(TRAIN_LABELS)[8:])
+    assert mnist.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
     assert mnist.name == "MNIST"
     assert mnist.classes == tuple("0123456789")
 
 
 def test_a_sample_is_like_the_whole(mnist):
     """Its error is within three standard errors; the first images of the file are far off."""
-    model = advlib.pretrained("adversarial")
-
-    def attack(split):
-        made = advlib.fgsm(model, split.images, split.labels, 0.1, bounds=mnist.bounds)
-        return advlib.evaluate(model, made, split.labels).error
-
-    whole, n = attack(mnist.test), 1000
-    deviation = (whole * (100 - whole) / n) ** 0.5
-    assert abs(attack(mnist.test.sample(n)) - whole) < 3 * deviation
-    assert attack(mnist.test.first(n)) - whole > 3 * deviation
+    model, (images, labels) = advlib.pretrained("adversarial"), vars(mnist.test).values()
+    attacked = Split(advlib.fgsm(model, images, labels, 0.1, bounds=mnist.bounds), labels)
+    whole, sampled, first = (
+        advlib.evaluate(model, each.images, each.labels).error
+        for each in (attacked, attacked.sample(1000), attacked.first(1000))
+    )
+    deviation = (whole * (100 - whole) / 1000) ** 0.5
+    assert abs(sampled - whole) < 3 * deviation
+    assert first - whole > 3 * deviation
 
 
 def test_a_sample_has_each_class_by_its_share(mnist):
@@ -106,12 +108,6 @@ def test_a_sample_has_each_class_by_its_share(mnist):
     assert split.sample(100).images.sort().values.tolist() == [*map(float, range(70))]
     shares = mnist.test.sample(1000).labels.bincount() - mnist.test.labels.bincount() / 10
     assert shares.abs().max() <= 1
-
-
-def test_mnist_labels_are_in_the_files_order(mnist):
-    labels = [*mnist.train.labels.tolist(), *mnist.validation.labels.tolist()]
-    assert labels == list(unpacked(TRAIN_LABELS)[8:])
-    assert mnist.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
 
 
 def test_scale_is_the_slides(mnist):
@@ -137,6 +133,8 @@ def test_images_are_the_files_pixels_on_the_training_scale(mnist, pixels):
     ):
         expected = (raw / 255 - mean - first.min()) / (first.max() - first.min())
         np.testing.assert_allclose(images.numpy(), expected, rtol=1e-6, atol=1e-7)
+        inputs = mnist.to_inputs(torch.from_numpy(raw / 255).float())
+        torch.testing.assert_close(inputs, images, rtol=0, atol=1e-6)
 
 
 def test_the_fingerprint_is_what_trainings_are_kept_under(mnist):
@@ -168,19 +166,11 @@ def test_maps_are_inverses_to_float_precision(mnist, values, kind):
         torch.testing.assert_close(back, pixels, rtol=0, atol=4 * torch.finfo(kind).eps)
 
 
-def test_to_pixels_gives_the_files_pixels(mnist, pixels):
-    back = mnist.to_pixels(mnist.train.images[:50]) * 255
-    np.testing.assert_allclose(back.numpy(), pixels[:50], atol=1e-4)
-    inputs = mnist.to_inputs(torch.from_numpy(pixels[:50] / 255).float())
-    torch.testing.assert_close(inputs, mnist.train.images[:50], rtol=0, atol=1e-6)
-
-
 @pytest.mark.parametrize(
     ("images", "error", "words"),
     [
         (torch.zeros(2, 1, 28, 28, dtype=torch.uint8), TypeError, r"not torch\.uint8"),
         (np.zeros((1, 28, 28)), TypeError, "not ndarray"),
-        (torch.zeros(28, 28), ValueError, r"not \[28, 28\]"),
         (torch.zeros(2, 3, 28, 28), ValueError, r"not \[2, 3, 28, 28\]"),
     ],
 )
@@ -191,18 +181,11 @@ def test_maps_reject_other_than_images(mnist, images, error, words):
         mnist.to_inputs(images)
 
 
-def test_epsilon_in_pixels_checks_epsilon(mnist):
-    with pytest.raises(ValueError, match="epsilon must"):
-        mnist.epsilon_in_pixels(-0.1)
-
-
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
         ({"name": "CIFAR10"}, ValueError, "dataset must be one of MNIST, .*'CIFAR10'"),
         ({"images": 0}, ValueError, "images must be .* not 0"),
-        ({"images": 1.5}, TypeError, "images must be .* not 1.5"),
-        ({"folder": 3}, TypeError, "not '?int"),
         ({"folder": "/no/such"}, FileNotFoundError, "/no/such is not a folder.*t10k-labels"),
     ],
 )
@@ -211,10 +194,9 @@ def test_wrong_arguments(arguments, error, words):
         load_data(**arguments)
 
 
-@pytest.mark.parametrize("name", DATASETS)
-def test_a_users_folder_gzipped_or_not(tmp_path, name):
-    plain = load_data(name, folder=put(tmp_path / "plain", CONTENTS))
-    packed = load_data(name, folder=str(put(tmp_path / "packed", CONTENTS, gzipped=True)))
+def test_a_users_folder_gzipped_or_not(tmp_path):
+    plain = load_data("KMNIST", folder=put(tmp_path / "plain", CONTENTS))
+    packed = load_data("KMNIST", folder=str(put(tmp_path / "packed", CONTENTS, gzipped=True)))
     assert [len(plain.train), len(plain.validation), len(plain.test)] == [10, 5000, 20]
     assert len(plain.classes) == 10
     assert {*plain.train.labels.tolist()} == {*range(10)}  # whatever the order of the file
@@ -223,12 +205,7 @@ def test_a_users_folder_gzipped_or_not(tmp_path, name):
     assert torch.equal(plain.test.labels, packed.test.labels)
     for path in (tmp_path / "packed").iterdir():  # as a browser leaves it that unpacks
         path.rename(path.with_suffix(""))
-    assert load_data(name, folder=tmp_path / "packed").fingerprint == plain.fingerprint
-
-
-def test_class_names():
-    assert known.name_classes("FashionMNIST")[::9] == ("T-shirt/top", "Ankle boot")
-    assert known.name_classes("KMNIST")[:3] == ("o", "ki", "su")
+    assert load_data("KMNIST", folder=tmp_path / "packed").fingerprint == plain.fingerprint
 
 
 def test_a_folder_may_have_other_counts_but_needs_training_images(tmp_path):
@@ -253,8 +230,8 @@ def test_the_fingerprint_follows_the_contents(tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "words"),
     [
-        *((TRAIN_IMAGES, IMAGES[:end], "not a whole IDX") for end in (0, 3, 9, 16, -1)),
-        *((TRAIN_LABELS, LABELS[:end], "not a whole IDX") for end in (0, 3, 8, -1)),
+        *((TRAIN_IMAGES, IMAGES[:end], "not a whole IDX") for end in (0, 9, -1)),
+        (TRAIN_LABELS, LABELS[:-1], "not a whole IDX file of labels"),
         (TRAIN_IMAGES, IMAGES + b"\0", "not a whole IDX"),
         (TRAIN_IMAGES, LABELS, "not a whole IDX file of images"),
         (TRAIN_IMAGES, b"\0\0\x0d\3" + IMAGES[4:], "not a whole IDX"),
@@ -271,16 +248,15 @@ def test_malformed_files_are_refused(tmp_path, file, content, words):
         load_data(folder=put(tmp_path, CONTENTS | {file: content}))
 
 
-@pytest.mark.parametrize("gzipped", [True, False])
-def test_mnist_is_known_by_its_content(tmp_path, mnist, gzipped):
-    folder = put(tmp_path / "a", {file: unpacked(file) for file in FILES}, gzipped=gzipped)
+def test_mnist_is_known_by_its_content(tmp_path, mnist):
+    folder = put(tmp_path / "a", {file: unpacked(file) for file in FILES})
     data = load_data(folder)
     assert (data.name, data.fingerprint) == ("MNIST", mnist.fingerprint)
     with pytest.raises(DamagedFileError, match="has the files of MNIST, not KMNIST's"):
         load_data("KMNIST", folder=folder)
     changed = bytearray(unpacked(TEST_LABELS))
     changed[-1] ^= 1
-    put(folder, {TEST_LABELS: bytes(changed)}, gzipped=gzipped)
+    put(folder, {TEST_LABELS: bytes(changed)})
     assert load_data(folder).name == "a"
 
 
@@ -291,12 +267,12 @@ def test_fashion_mnist_is_known_by_its_content():
         load_data("MNIST", folder=FASHION)
 
 
-@pytest.mark.parametrize("damage", ["cut", "flip", "header", "empty"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "header"])
 def test_damaged_gzip_files_are_errors_with_the_path(tmp_path, damage):
     path = put(tmp_path, CONTENTS, gzipped=True) / f"{TRAIN_IMAGES}.gz"
     content = bytearray(path.read_bytes())
     content[0 if damage == "header" else len(content) // 2] ^= 1
-    path.write_bytes(bytes({"cut": content[:-1000], "empty": b""}.get(damage, content)))
+    path.write_bytes(content[:-1000] if damage == "cut" else content)
     with pytest.raises(DamagedFileError, match=f"{TRAIN_IMAGES}.gz is "):
         load_data(folder=tmp_path)
 
@@ -313,50 +289,37 @@ def test_a_folders_own_checksums_are_held_against_it(tmp_path, gzipped):
         load_data(folder=tmp_path)
 
 
-def test_the_bundle_is_mnist():
+def test_the_bundle_has_checksums_and_its_licence():
+    """`load_data` holds the files against them."""
     lines = (MNIST / "SHA256SUMS").read_text().splitlines()
-    for line in lines:
-        checksum, file = line.split()
-        assert hashlib.sha256(unpacked(file)).hexdigest() == checksum
-    assert len(lines) == 4
+    assert {line.split()[1] for line in lines} == {*FILES}
     assert "CC BY-SA 3.0" in (MNIST / "README.md").read_text()
 
 
-def test_a_damaged_bundle_is_an_error_with_its_path(tmp_path, monkeypatch):
-    """Its content is held against its checksums."""
-    shutil.copytree(MNIST, tmp_path / "mnist")
-    monkeypatch.setattr(known, "MNIST", tmp_path / "mnist")
-    path = tmp_path / "mnist" / f"{TRAIN_IMAGES}.gz"
-    path.unlink()  # it may be read-only
-    path.write_bytes(gzip.compress(CONTENTS[TRAIN_IMAGES], 1))
-    with pytest.raises(DamagedFileError, match=f"{TRAIN_IMAGES}.* is damaged"):
-        load_data()
-
-
-class Server(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
+@contextlib.contextmanager
+def serving(handler):
+    """A server's address, while inside."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
 
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     """A server that torchvision takes for FashionMNIST's; its folder."""
     folder = put(tmp_path / "site", CONTENTS, gzipped=True)
-    handler = functools.partial(Server, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        sums = [
-            (f"{file}.gz", hashlib.md5((folder / f"{file}.gz").read_bytes()).hexdigest())
-            for file in FILES
-        ]
-        fashion = torchvision.datasets.FashionMNIST
-        monkeypatch.setattr(fashion, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
-        monkeypatch.setattr(fashion, "resources", sums)
+    packed = [folder / f"{file}.gz" for file in FILES]
+    sums = [(path.name, hashlib.md5(path.read_bytes()).hexdigest()) for path in packed]
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with serving(handler) as address:
+        monkeypatch.setattr(torchvision.datasets.FashionMNIST, "mirrors", [address])
+        monkeypatch.setattr(torchvision.datasets.FashionMNIST, "resources", sums)
         yield folder
-        server.shutdown()
 
 
 def test_downloads_are_kept_checked_and_made_again(cache, site):
+    """Without a network the error says which files to put where."""
     data = load_data("FashionMNIST")
     assert data.classes[0] == "T-shirt/top"
     hidden = site.rename(site.with_name("gone"))
@@ -366,8 +329,11 @@ def test_downloads_are_kept_checked_and_made_again(cache, site):
     content = bytearray(path.read_bytes())
     content[999] ^= 1
     path.write_bytes(content)
-    with pytest.raises(RuntimeError, match="FashionMNIST could not be downloaded"):
+    with pytest.raises(RuntimeError, match="FashionMNIST could not be downloaded") as caught:
         load_data("FashionMNIST")
+    message = str(caught.value)
+    assert all(part in message for part in ('load_data("FashionMNIST", folder=...)', *FILES))
+    assert "\n" not in message
     hidden.rename(site)
     assert load_data("FashionMNIST").fingerprint == data.fingerprint
 
@@ -389,7 +355,7 @@ def test_a_row_is_a_data_set(site, monkeypatch):
         load_data("Letters")
 
 
-class SilentServer(Server):
+class SilentServer(http.server.BaseHTTPRequestHandler):
     """Says nothing more within a file."""
 
     def do_GET(self):
@@ -405,30 +371,14 @@ class SilentServer(Server):
 
 @pytest.mark.usefixtures("cache", "site")
 def test_a_silent_server_ends_the_download_and_the_next_begins_anew(monkeypatch):
-    fashion = torchvision.datasets.FashionMNIST
     monkeypatch.setattr(known, "SILENCE", 0.3)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), SilentServer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        with monkeypatch.context() as patch:
-            patch.setattr(fashion, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
-            with pytest.raises(RuntimeError, match=r"FashionMNIST .* downloaded \(.*timed out\)"):
-                load_data("FashionMNIST")
-        server.shutdown()
+    with serving(SilentServer) as address, monkeypatch.context() as patch:
+        patch.setattr(torchvision.datasets.FashionMNIST, "mirrors", [address])
+        with pytest.raises(RuntimeError, match=r"FashionMNIST .* downloaded \(.*timed out\)"):
+            load_data("FashionMNIST")
     assert socket.getdefaulttimeout() is None
     monkeypatch.setattr(known, "SILENCE", 600)
     assert load_data("FashionMNIST").classes[0] == "T-shirt/top"
-
-
-@pytest.mark.usefixtures("cache")
-def test_without_a_network_the_error_says_which_files_to_put_where(monkeypatch):
-    # Port 9, discard: nothing listens there.
-    monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", ["http://127.0.0.1:9/"])
-    with pytest.raises(RuntimeError) as caught:
-        load_data("KMNIST")
-    message = str(caught.value)
-    assert 'load_data("KMNIST", folder=...)' in message
-    assert all(file in message for file in FILES)
-    assert "\n" not in message
 
 
 MEMORY = """

@@ -7,7 +7,7 @@ import torch
 from engine import Plain, same_bits, threads
 from torch import nn
 from torch.nn.functional import conv2d
-from torch.nn.utils import parametrizations, prune
+from torch.nn.utils import prune
 
 import advlib
 
@@ -49,10 +49,6 @@ SEQUENCES = {
             nn.Conv2d(8, 16, 4, stride=3, padding=2),
         ],
     ),
-    "dilation": (
-        (1, 50, 50),
-        [nn.Conv2d(1, 4, 3, dilation=2), nn.MaxPool2d(2, 1, dilation=3), nn.Conv2d(4, 2, 1)],
-    ),
     "same": (
         (2, 40, 40),
         [
@@ -71,7 +67,6 @@ SEQUENCES = {
         ],
     ),
     "groups": ((4, 31, 33), [nn.Conv2d(4, 8, 3, groups=2), nn.AvgPool2d(3, 2, ceil_mode=True)]),
-    "none": ((1, 9, 9), []),
     "same, even": ((1, 20, 20), [nn.Conv2d(1, 1, 4, padding="same")]),
 }
 
@@ -179,8 +174,8 @@ def random_images(n):
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)], ids=str
 )
-@pytest.mark.parametrize("number", [1, 2, 3])
-@pytest.mark.parametrize("n", [1, 6, 7, 100])
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("n", [1, 7, 100])
 def test_the_fast_passes_agree_with_the_layers(n, number, dtype, tolerance):
     model, images = advlib.LeNet(seed=1).to(dtype), random_images(n).to(dtype)
     with threads(number):
@@ -195,38 +190,18 @@ def test_a_single_layer_is_a_table_of_one():
     assert advlib.architecture_table(layer).equals(advlib.architecture_table([layer]))
 
 
-@pytest.mark.parametrize("layout", ["no_grad", "inference", "channels_last", "strided", "turned"])
-def test_other_modes_and_layouts_give_the_same_logits(layout):
+@pytest.mark.parametrize("mode", [nullcontext, torch.no_grad, torch.inference_mode])
+def test_other_modes_and_layouts_give_the_same_logits(mode):
     model, images = advlib.LeNet(), random_images(6)
     expected = model(images).detach()
     wide = torch.zeros(12, 2, 28, 56)
-    wide[1::2, 1:, :, ::2] = images
-    layouts = {
-        "channels_last": images.contiguous(memory_format=torch.channels_last),
-        "strided": wide[1::2, 1:, :, ::2],
-        "turned": images.transpose(2, 3).contiguous().transpose(2, 3),
-    }
-    given = layouts.get(layout, images)
-    modes = {"no_grad": torch.no_grad, "inference": torch.inference_mode}
-    with modes.get(layout, nullcontext)():
+    given = wide[1::2, 1:, :, ::2]
+    given.copy_(images)
+    with mode():
         logits = model(given)
-    assert logits.requires_grad == (layout not in modes)
+    assert logits.requires_grad == (mode is nullcontext)
     assert torch.equal(logits.detach(), expected)
     assert torch.equal(given, images)
-
-
-@pytest.mark.parametrize("frozen", [[0], [2], [4], [0, 2], [2, 4, 6]])
-def test_gradients_of_some_parameters_only(frozen):
-    model, images = advlib.LeNet().double(), random_images(3).double()
-    for name, parameter in model.named_parameters():
-        trained = name == "layers.2.bias" or int(name.split(".")[1]) not in frozen
-        parameter.requires_grad_(trained)
-    wanted = [p for p in model.parameters() if p.requires_grad]
-    ours, theirs = (
-        torch.autograd.grad(net(images)[:, 0].sum(), wanted) for net in (model, Plain(model))
-    )
-    for a, b in zip(ours, theirs, strict=True):
-        assert (a - b).norm() <= 1e-12 * b.norm()
 
 
 def second_derivatives(model, images):
@@ -270,64 +245,41 @@ def test_other_numbers_of_classes_and_no_images():
     assert advlib.LeNet()(random_images(0)).shape == (0, 10)
 
 
-def _replace_a_pooling(model):
-    model.layers[1] = nn.AvgPool2d(2)
+class ReLU(nn.ReLU):
+    """Another of the name."""
+
+    def forward(self, input):
+        return super().forward(input) * 2
 
 
-def _prune(model):
-    prune.l1_unstructured(model.layers[2], "weight", amount=0.9)
+def pad(layers):
+    layers[2], layers[3] = nn.Conv2d(20, 50, 5, padding="same"), nn.MaxPool2d(3)
 
 
-def _hook(model):
-    model.layers[2].register_forward_hook(lambda _, given, found: 2 * found)
-
-
-def _parametrize(model):
-    layer = parametrizations.weight_norm(model.layers[4])
-    with torch.no_grad():
-        layer.parametrizations.weight.original0.mul_(2)
-
-
-def _pad(model):
-    conv = nn.Conv2d(20, 50, 5, padding="same")
-    model.layers[2], model.layers[3] = conv, nn.MaxPool2d(3)
-
-
-def _drop(model):
-    model.layers.insert(6, nn.Dropout(0.0))
-
-
-def _override(model):
-    model.layers[5].forward = lambda given: given.relu() * 2
-
-
-def _take_another_of_the_name(model):
-    class ReLU(nn.ReLU):
-        def forward(self, input):
-            return super().forward(input) * 2
-
-    model.layers[5] = ReLU()
-
-
-def _reshape_a_weight(model):
+def reshape_a_weight(layers):
     """Of half the size, over what is then the upper left of the features."""
-    layer = model.layers[4]
-    layer.weight = nn.Parameter(layer.weight[:, :, :3, :3].detach().clone())
-    model.layers[6] = nn.Sequential(model.layers[6], nn.AdaptiveAvgPool2d(1))
+    layers[4].weight = nn.Parameter(layers[4].weight[:, :, :3, :3].detach().clone())
+    layers[6] = nn.Sequential(layers[6], nn.AdaptiveAvgPool2d(1))
 
 
-CHANGES = [_replace_a_pooling, _prune, _hook, _parametrize, _pad, _drop]
-CHANGES += [_override, _take_another_of_the_name, _reshape_a_weight]
-
-
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layers: prune.l1_unstructured(layers[2], "weight", amount=0.9),
+        lambda layers: layers[2].register_forward_hook(lambda _, given, found: 2 * found),
+        lambda layers: setattr(layers[5], "forward", lambda given: given.relu() * 2),
+        lambda layers: layers.__setitem__(5, ReLU()),
+        pad,
+        reshape_a_weight,
+    ],
+)
 def test_layers_that_are_not_as_built_are_called_themselves(change):
     model, images = advlib.LeNet(), random_images(3)
     before = model(images)
-    change(model)
+    change(model.layers)
     expected = model.layers(images).flatten(1)
     assert torch.equal(model(images), expected)
-    assert change is _drop or not torch.allclose(before, expected, rtol=1e-3)
+    assert not torch.allclose(before, expected, rtol=1e-3)
 
 
 def test_hooks_on_all_modules_are_called():
@@ -354,9 +306,7 @@ def test_half_precision_is_computed_layer_by_layer(dtype):
 
 
 def test_torchs_default_device_makes_no_difference():
-    expected = advlib.LeNet(seed=3).state_dict(), advlib.pretrained("mixed").state_dict()
+    expected = advlib.LeNet(seed=3), advlib.pretrained("mixed")
     with torch.device("meta"):
-        found = advlib.LeNet(seed=3).state_dict(), advlib.pretrained("mixed").state_dict()
-    for wanted, got in zip(expected, found, strict=True):
-        for name, tensor in wanted.items():
-            assert torch.equal(got[name], tensor)
+        found = advlib.LeNet(seed=3), advlib.pretrained("mixed")
+    assert all(map(same_bits, expected, found))

@@ -211,20 +211,13 @@ def test_an_epochwise_epoch_has_each_image_twice_clean_and_attacked_at_its_start
 def test_an_epochwise_epoch_is_attacked_with_the_direction_of_the_other_trainings():
     """The log-loss's in single precision, which an over-confident model does not have."""
     model, whole = case(0)
-    model.float()
     with torch.no_grad():
-        for parameter in model[-1].parameters():
-            parameter.mul_(100)
+        model.float()[-1].weight.mul_(100)
     images = whole.images.float()
     labels = model(images).argmax(1)
-    given = (images, labels, Training(batch_size=2 * N, epsilon=0.2), torch.Generator())
-    (batch,) = shuffled_among_adversarial(model, *given)
-    assert batch.perturbed is not None
-    order = torch.randperm(2 * N, generator=torch.Generator())
-    of = order[batch.perturbed] - N
-
-    def attack(loss):
-        return fgsm(model, images, labels, 0.2, loss=loss)[of]
-
-    assert torch.equal(batch.images[batch.perturbed], attack("log-loss"))
-    assert not torch.equal(attack("log-loss"), attack("log-odds"))
+    chosen = Training(batch_size=2 * N, epsilon=0.2)
+    (batch,) = shuffled_among_adversarial(model, images, labels, chosen, torch.Generator())
+    of = torch.randperm(2 * N, generator=torch.Generator())[batch.perturbed] - N
+    for loss, is_same in (("log-loss", True), ("log-odds", False)):
+        attacked = fgsm(model, images, labels, 0.2, loss=loss)[of]
+        assert torch.equal(batch.images[batch.perturbed], attacked) == is_same
