@@ -463,12 +463,12 @@ def test_the_code_of_a_network_decides_a_run(tmp_path, monkeypatch):
 
 def test_mixed_training_is_adversarial_training_at_twice_the_rate_and_half_the_decay():
     """Over an epoch from the same weights in the same order: methods/adversarial.md, (doubled)."""
-    data, models = doubled(500), [advlib.LeNet(seed=1).double() for _ in range(3)]
-    settings = {"epochs": 1, "weight_decay": 0.1}  # so large that it counts
+    data, models = doubled(2000), [advlib.LeNet(seed=1).double() for _ in range(3)]
+    settings = {"epochs": 1, "weight_decay": 0.01}  # so large that it counts
     advlib.train(models[0], data, method="mixed", learning_rate=1e-3, **settings)
-    twice = {**settings, "weight_decay": 0.05, "learning_rate": 2e-3}
+    twice = {**settings, "weight_decay": 0.005, "learning_rate": 2e-3}
     advlib.train(models[1], data, method="adversarial", **twice)
-    advlib.train(models[2], data, method="adversarial", **{**twice, "weight_decay": 0.1})
+    advlib.train(models[2], data, method="adversarial", **{**twice, "weight_decay": 0.01})
     mixed, adversarial, other = (list(model.parameters()) for model in models)
     assert relative(adversarial, mixed) < 1e-6
     assert relative(other, mixed) > 1e-4
