@@ -286,7 +286,7 @@ def random_signs(
     more, `restarts`, an image keeps the first that is misclassified.
     """
     epsilon, restarts = check("epsilon", epsilon), WHOLE.check("restarts", restarts)
-    limits = check_bounds(bounds, images)
+    images, limits = images.detach(), check_bounds(bounds, images)
     stream = Generator(images.device).manual_seed(attack_seed(seed, "signs"))
     found, open_ = images.clone(), torch.arange(len(images), device=images.device)
     for restart in range(restarts):

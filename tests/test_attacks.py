@@ -206,7 +206,7 @@ def test_images_outside_their_bounds_are_refused_with_their_range(attack):
     assert torch.equal(adversarial, images.clamp(0, 1))
 
 
-@pytest.mark.parametrize("attack", [fgsm, pgd, apgd])
+@pytest.mark.parametrize("attack", [fgsm, pgd, apgd, random_signs])
 def test_bounds_are_checked_value_by_value(attack):
     model, (images, labels) = small_net(), small_images(0)
     high = torch.ones(images.shape[1:], dtype=torch.float64)
