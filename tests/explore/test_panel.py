@@ -36,7 +36,7 @@ def text(widget):
     return unescape(re.sub("<[^>]+>", " ", widget.value))
 
 
-def assert_the_code_gives(adversarial, panel, **names):
+def assert_the_code_gives(adversarial, panel, /, **names):
     """Execute the code that is shown; the names are what there is before."""
     (code,) = re.findall("<code>(.*?)</code>", panel.parts["code"].value, re.DOTALL)
     exec(unescape(code), names)
