@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import torch
@@ -30,25 +29,14 @@ PACKAGES = ("torch", "torchvision", "adversarial-robustness-toolbox", "foolbox",
 
 
 def run(*arguments: str, threads: int) -> str:
-    """Run a Python process and return the last line that it prints; pass on indented ones."""
-    # No progress bars of ART's.
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TQDM_DISABLE": "1"}
-    last = ""
-    with TemporaryFile("w+") as errors:
-        command = [sys.executable, *arguments]
-        pipe = subprocess.PIPE
-        with subprocess.Popen(
-            command, env=environment, stdout=pipe, stderr=errors, text=True
-        ) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if line.startswith(" "):
-                    print(line, end="", flush=True)
-                last = line
-        if process.returncode:
-            errors.seek(0)
-            raise RuntimeError(f"{' '.join(command)} failed:\n{errors.read()}")
-    return last
+    """Run a Python process and return the last line that it prints; it tells the rest on stderr."""
+    # No progress bars of ART's, and no warnings.
+    own = {"OMP_NUM_THREADS": str(threads), "TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, *arguments]
+    done = subprocess.run(
+        command, env=os.environ | own, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return done.stdout.rstrip().rpartition("\n")[2]
 
 
 def timing(threads: int) -> dict[str, Any]:
@@ -60,9 +48,11 @@ def timing(threads: int) -> dict[str, Any]:
 def memory() -> dict[tuple[str, str], float]:
     """The peak memory of each, two processes of one thread at once: nothing is timed here."""
     print("  peak memory", flush=True)
-    measured = [row for row in ROWS if not row.is_long]
     each = [
-        (row.work, name) for row in measured for name in row.competitors if name not in row.parts
+        (row.work, name)
+        for row in ROWS
+        for name in row.competitors
+        if not row.is_long and name not in row.parts
     ]
 
     def measure(names: tuple[str, str]) -> float:

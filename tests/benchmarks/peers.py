@@ -205,10 +205,10 @@ def art_classifier(model: nn.Module) -> Any:
     )
 
 
-def art_fgsm(classifier: Any, batch_size: int, epsilon: float = EPSILON) -> Any:
+def art_fgsm(classifier: Any, batch_size: int) -> Any:
     from art.attacks.evasion import FastGradientMethod
 
-    return FastGradientMethod(estimator=classifier, eps=epsilon, batch_size=batch_size)
+    return FastGradientMethod(estimator=classifier, eps=EPSILON, batch_size=batch_size)
 
 
 def art_pgd(classifier: Any, epsilon: float, steps: int, batch_size: int) -> Any:

@@ -122,13 +122,13 @@ def advlib_steps(attack: Callable[..., torch.Tensor]) -> Work:
     return lambda n: attack(model, split.images[:n], split.labels[:n], peers.EPSILON, **given)
 
 
-def advlib_robustness(name: str = "adversarial") -> Work:
-    models, bounds = {name: pretrained(name)}, data().bounds
+def advlib_robustness() -> Work:
+    models, bounds = {"ours": defended()}, data().bounds
 
     def work(n: int) -> float:
         few = data().test.sample(n)
         found = robustness(models, few.images, few.labels, peers.EPSILON, bounds=bounds)
-        return float(found.error[name]["worst case"])
+        return float(found.error["ours"]["worst case"])
 
     return work
 
@@ -150,8 +150,8 @@ def foolbox_steps() -> Work:
     ]
 
 
-def art_robustness(name: str = "adversarial") -> Work:
-    classifier, epsilon = _art_defended(name)
+def art_robustness() -> Work:
+    classifier, epsilon = _art_defended()
 
     def work(n: int) -> float:
         few = data().test.sample(n)
@@ -161,8 +161,8 @@ def art_robustness(name: str = "adversarial") -> Work:
     return work
 
 
-def _art_defended(name: str = "adversarial") -> tuple[Any, float]:
-    whole = peers.OfPixels(peers.Network(pretrained(name)), data())
+def _art_defended() -> tuple[Any, float]:
+    whole = peers.OfPixels(peers.Network(defended()), data())
     return peers.art_classifier(whole.eval()), _epsilon()
 
 

@@ -66,15 +66,14 @@ cluster of `make replicate`."""
 
 
 def _many(found: dict[str, float]) -> Iterator[Sequence[str]]:
-    cores = f"{found['cores']}"
-    for words, count, used in (
-        ("one", 1, "1"),
-        ("plain", found["trainings"], cores),
-        ("cluster", found["trainings"], cores),
-    ):
-        ratio = found[words] / found["plain"]
-        title = f"{count}, on the cluster" if words == "cluster" else f"{count}"
-        yield title, used, f"{found[words]:.0f}", f"{ratio:.2f}"
+    many, cores = f"{found['trainings']}", f"{found['cores']}"
+    titles = {
+        "one": ("1", "1"),
+        "plain": (many, cores),
+        "cluster": (f"{many}, on the cluster", cores),
+    }
+    for words, title in titles.items():
+        yield *title, f"{found[words]:.0f}", f"{found[words] / found['plain']:.2f}"
 
 
 def _rounds(timing: dict[int, Any]) -> int:

@@ -92,7 +92,7 @@ def profile(images: int) -> str:
 
 
 def _tell(message: str) -> None:
-    print(f"  threads: {torch.get_num_threads()}, {message}", flush=True)
+    print(f"  threads: {torch.get_num_threads()}, {message}", file=sys.stderr, flush=True)
 
 
 def main() -> None:

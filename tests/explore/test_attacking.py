@@ -66,21 +66,22 @@ def test_an_attack_is_the_librarys_in_three_lines(workshop, choice):
     names = {"panel": SimpleNamespace(attacks={"mine": climb})}
     exec("\n".join(lines), names)
     assert torch.equal(names["adversarial"], result.adversarial)
-    outcomes = result.outcomes
     for name, model in OURS.items():
         clean, found = (
             advlib.evaluate(model, images, DATA.test.labels[[8]])
             for images in (DATA.test.images[[8]], result.adversarial)
         )
-        certain = 100 * float(outcomes[name].probabilities[1].max())
+        outcome = result.outcomes[name]
+        certain = 100 * float(outcome.probabilities[1].max())
         assert certain == pytest.approx(found.confidence, abs=1e-2)
         verdict = "wrong before" if clean.error else "fooled" if found.error else "holds"
-        assert outcomes[name].verdict == verdict
+        assert outcome.verdict == verdict
 
 
-@pytest.mark.parametrize("valid", [False, True])
-@pytest.mark.parametrize("name", OURS)
-@pytest.mark.parametrize("index", [8, 17])
+@pytest.mark.parametrize(
+    ("name", "index", "valid"),
+    [("standard", 8, False), ("mixed", 17, True), ("adversarial", 8, True)],
+)
 def test_the_smallest_epsilon_is_where_fgsm_begins_to_fool(workshop, name, index, valid):
     """By one call of the library after another: on the hundredths, then on the thousandths."""
     sample, bounds = workshop.take_test_image(index), DATA.bounds if valid else None
@@ -96,28 +97,22 @@ def test_the_smallest_epsilon_is_where_fgsm_begins_to_fool(workshop, name, index
     fine = next(n for n in range(coarse - 9, coarse + 1) if fools(n))
     found = sweep_epsilon(OURS[name], sample, DATA, valid)
     assert found.smallest == fine / 1000
-    images = torch.cat(
-        [
-            advlib.fgsm(OURS[name], sample.image, labels, epsilon=n / 100, bounds=bounds)
-            for n in (0, 7, 100)
-        ]
-    )
-    with torch.no_grad():
-        shares = OURS[name](images).double().softmax(1)
-    assert torch.allclose(found.probabilities[[0, 7, 100], 0], shares[:, sample.label], atol=1e-5)
-    others = shares.index_fill(1, labels, 0).amax(1)
-    assert torch.allclose(found.probabilities[[0, 7, 100], 1], others, atol=1e-5)
+    for n in (0, 7, 100):
+        image = advlib.fgsm(OURS[name], sample.image, labels, epsilon=n / 100, bounds=bounds)
+        with torch.no_grad():
+            shares = OURS[name](image).double().softmax(1)
+        expected = torch.cat([shares[:, sample.label], shares.index_fill(1, labels, 0).amax(1)])
+        assert torch.allclose(found.probabilities[n], expected, atol=1e-5)
 
 
 def test_what_goes_on_is_no_weaker_than_one_step_and_goes_where_it_is_told(workshop):
     sample = workshop.take_test_image(8)
-    outcomes = [
-        workshop.attack(
-            sample, Choice("standard", attack, 0.15, valid=True, target=target)
-        ).outcomes
-        for attack, target in ((ATTACKS["FGSM"], None), (ATTACKS["PGD"], None), (ATTACKS["PGD"], 3))
-    ]
-    one, many, towards = (each["standard"].probabilities[1] for each in outcomes)
+    one, many, towards = (
+        workshop.attack(sample, Choice("standard", ATTACKS[name], 0.15, valid=True, target=target))
+        .outcomes["standard"]
+        .probabilities[1]
+        for name, target in (("FGSM", None), ("PGD", None), ("PGD", 3))
+    )
     assert many[sample.label] <= one[sample.label]
     assert int(towards.argmax()) == 3
 

@@ -150,7 +150,7 @@ def test_a_picture_of_ones_own_is_loaded(panel, tmp_path):
     assert panel.locator(".advx-steps figure").count() == 7
 
 
-def test_it_is_accessible(panel):
+def test_it_is_accessible_and_no_error_is_shown_outside_of_it(panel):
     """With all of its sections open, by axe's rules."""
     from axe_playwright_python.sync_playwright import Axe
 
@@ -158,8 +158,5 @@ def test_it_is_accessible(panel):
     panel.get_by_label("From report/build").wait_for()
     found = Axe().run(panel.page, context=".advx-panel").response["violations"]
     assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
-
-
-def test_no_error_is_shown_outside_of_the_panel(panel):
     assert panel.page.locator(".jp-OutputArea-output[data-mime-type*=stderr]").count() == 0
     assert panel.page.locator(".jp-RenderedText[data-mime-type*=error]").count() == 0

@@ -36,10 +36,11 @@ def text(widget):
     return unescape(re.sub("<[^>]+>", " ", widget.value))
 
 
-def code_of(panel):
-    found = re.search("<code>(.*?)</code>", panel.parts["code"].value, re.DOTALL)
-    assert found
-    return unescape(found[1])
+def assert_the_code_gives(adversarial, panel, /, **names):
+    """Execute the code that is shown; the names are what there is before."""
+    (code,) = re.findall("<code>(.*?)</code>", panel.parts["code"].value, re.DOTALL)
+    exec(unescape(code), names)
+    assert torch.equal(names["adversarial"], adversarial)
 
 
 def upload(panel, content, name):
@@ -55,7 +56,6 @@ def upload(panel, content, name):
 
 def test_it_begins_with_a_result(panel):
     result = panel.result
-    assert result is not None
     assert result.choice == Choice("standard", ATTACKS["FGSM"], 0.1, 20, False)
     outcomes = result.outcomes
     assert all(each.sweep for each in outcomes.values())
@@ -95,9 +95,7 @@ def test_a_picture_of_ones_own(panel, tmp_path, monkeypatch):
     assert result.sample.source == "mine's.png"
     assert result.sample.label == int(DATA.test.labels[3000])
     assert panel.parts["steps"].value.count("<figure>") == 7
-    names = {}
-    exec(code_of(panel), names)
-    assert torch.equal(names["adversarial"], result.adversarial)
+    assert_the_code_gives(result.adversarial, panel)
     panel.controls.true_class.value = 1
     assert settle(panel).sample.label == 1
     panel.controls.true_class.value = -1
@@ -179,8 +177,7 @@ def test_a_network_of_ones_own_in_three_lines(panel):
     panel.controls.model.value = "mine"
     result = settle(panel)
     assert [*result.outcomes] == ["standard", "mixed", "adversarial", "mine"]
-    exec(code_of(panel), names)
-    assert torch.equal(names["adversarial"], result.adversarial)
+    assert_the_code_gives(result.adversarial, panel, panel=panel)
     images, labels = DATA.test.images[[8]], DATA.test.labels[[8]]
     assert torch.equal(advlib.fgsm(names["mine"], images, labels, 0.1), result.adversarial)
     assert not panel.models["mine"].training
@@ -200,9 +197,7 @@ def test_a_reports_runs_are_listed_and_added(panel, tmp_path, monkeypatch):
     panel.controls.add_run.click()
     panel.controls.model.value = name
     result = settle(panel)
-    names = {}
-    exec(code_of(panel), names)
-    assert torch.equal(names["adversarial"], result.adversarial)
+    assert_the_code_gives(result.adversarial, panel)
     expected = advlib.fgsm(run.model, DATA.test.images[[8]], DATA.test.labels[[8]], 0.1)
     assert torch.equal(result.adversarial, expected)
     panel.controls.remove.click()

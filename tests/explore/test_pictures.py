@@ -17,21 +17,19 @@ from advlib.explore.pictures import (
 )
 
 DATA = advlib.load_data("MNIST", images=COMPARED)
-FIRST, COUNT = 3000, 20
+FIRST, COUNT = 3000, 10
 
 
 def digit(index):
     return DATA.to_pixels(DATA.test.images[index])[0].double().numpy().clip(0, 1)
 
 
-def save(image):
+def write(pixels, mode="L", *, kind=np.uint8):
+    """Write a PNG of pixels in [0, 1], of the array's mode, or as Pillow changes it to another."""
+    image = Image.fromarray((pixels * np.iinfo(kind).max).round().astype(kind))
     file = io.BytesIO()
-    image.save(file, "PNG")
+    (image if kind == np.uint16 else image.convert(mode)).save(file, "PNG")
     return file.getvalue()
-
-
-def write(pixels, mode="L"):
-    return save(Image.fromarray((pixels * 255).round().astype(np.uint8), mode))
 
 
 def large(pixels, times=9):
@@ -39,16 +37,8 @@ def large(pixels, times=9):
     return np.pad(np.kron(pixels, np.ones((times, times))), ((20, 70), (60, 5)))
 
 
-def sixteen_bits(pixels):
-    return save(Image.fromarray((pixels * 65535).round().astype(np.uint16)))
-
-
 def with_opacity(ink, colour):
     return write(np.stack([*[0 * ink + colour] * 3, ink], 2), "RGBA")
-
-
-def palette(pixels):
-    return save(Image.open(io.BytesIO(write(pixels))).convert("P"))
 
 
 DRAWN = {
@@ -56,13 +46,13 @@ DRAWN = {
     "light on dark": lambda digit: write(large(digit)),
     "transparent, dark": lambda digit: with_opacity(large(digit), 0),
     "transparent, light": lambda digit: with_opacity(large(digit), 1),
-    "16 bits": lambda digit: sixteen_bits(1 - large(digit)),
-    "palette": lambda digit: palette(1 - large(digit)),
+    "16 bits": lambda digit: write(1 - large(digit), kind=np.uint16),
+    "palette": lambda digit: write(1 - large(digit), "P"),
     "as it is": write,
 }
 LARGE = {
     "from a camera": lambda digit: write(1 - large(digit, 80)),
-    "from a scanner": lambda digit: sixteen_bits(large(digit, 80)),
+    "from a scanner": lambda digit: write(large(digit, 80), kind=np.uint16),
 }
 
 

@@ -4,13 +4,10 @@ The engine's numbers are asked of the page's own script; then the figure is used
 """
 
 import json
-import shutil
 import sys
 import time
-from pathlib import Path
 
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
+from look_at_page import find_violations, opening
 
 READ = """
   const live = JSON.parse(document.getElementById('live').content.textContent);
@@ -117,10 +114,8 @@ def look(page, width):
     """Return what is wrong with the figure in a window of this width."""
     page.set_viewport_size({"width": width, "height": 900})
     wide = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    return ["the page scrolls to the side"] * page.evaluate(wide) + [
-        f"{each['id']}: {each['help']}: {[node['html'][:120] for node in each['nodes'][:3]]}"
-        for each in Axe().run(page, context="#fig-live").response["violations"]
-    ]
+    sideways = ["the page scrolls to the side"] * page.evaluate(wide)
+    return sideways + find_violations(page, "#fig-live")
 
 
 def use(page):
@@ -155,26 +150,18 @@ def use(page):
 
 def main(path):
     """Run the command line; see the module's docstring."""
-    address, said = Path(path).resolve().as_uri(), list[str]()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        page = browser.new_page(viewport={"width": 1366, "height": 900}, has_touch=True)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: said.append(request.url))
-        page.goto(address)
+    with opening(path) as (open_page, said):
+        page = open_page(viewport={"width": 1366, "height": 900}, has_touch=True)
         found = {"states": use(page), "drawn": page.evaluate(DRAWN)}
         found |= page.evaluate(COMPUTED, [found["drawn"], 40, 4, 0.1, 20])
         found["smallest"] = page.evaluate(SMALLEST, 3)
-        known = ("data:", "blob:", address)
-        found["wrong"] = [each for each in said if not each.startswith(known)]
-        still = browser.new_context(java_script_enabled=False).new_page()
-        still.goto(address)
+        found["below"] = page.locator("#fig-live").evaluate(
+            "it => it.previousElementSibling.className"
+        )
+        found["wrong"] = [each for each in said if not each.startswith(("data:", "blob:"))]
+        still = open_page(java_script_enabled=False)
         picture, alive = still.locator("#fig-live .panels"), still.locator(".live")
         found["without"] = picture.is_visible(), alive.count()
-        browser.close()
     print(json.dumps(found))
 
 

@@ -9,6 +9,7 @@ import io
 import json
 import shutil
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,35 @@ MARK = """async () => {
 }"""
 
 
+@contextmanager
+def opening(path):
+    """Give what opens a page in Chromium, and a list of what it asks for and complains of."""
+    address, said = Path(path).resolve().as_uri(), list[str]()
+
+    def open_page(**how):
+        page = browser.new_page(**how)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: said.append(request.url))
+        page.goto(address)
+        said[:] = [each for each in said if each != address]
+        return page
+
+    with sync_playwright() as playwright:
+        chromium = shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield open_page, said
+        browser.close()
+
+
+def find_violations(page, context=None):
+    """Return what axe finds, each with the first of its elements."""
+    return [
+        f"{each['id']}: {each['help']}: {[node['html'][:120] for node in each['nodes'][:3]]}"
+        for each in Axe().run(page, context=context).response["violations"]
+    ]
+
+
 def find_contents(page, width):
     """Return what is wrong with the contents: where they are, what they hide."""
     nav, button = page.locator("#contents"), page.locator(".bar button")
@@ -92,12 +122,7 @@ def look(page, width):
     found |= {"covered": page.evaluate(COVERED), "overlap": page.evaluate(OVERLAP)}
     found |= {"sideways": [folded, page.evaluate(sideways)], "cut": page.evaluate(CUT)}
     found["mark"] = page.evaluate(MARK)
-    violations = Axe().run(page).response["violations"]
-    found["axe"] = [
-        f"{each['id']}: {each['help']}: {[node['html'][:120] for node in each['nodes'][:3]]}"
-        for each in violations
-    ]
-    return found
+    return found | {"axe": find_violations(page)}
 
 
 def find_brightest(page):
@@ -130,31 +155,20 @@ def use(page):
 
 def main(path, *widths):
     """Run the command line; see the module's docstring."""
-    address, said = Path(path).resolve().as_uri(), list[str]()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        found = {}
+    found = {}
+    with opening(path) as (open_page, said):
         for scheme in ("light", "dark"):
-            page = browser.new_page(color_scheme=scheme)
-            page.on("console", lambda message: said.append(message.text))
-            page.on("pageerror", lambda error: said.append(str(error)))
-            page.on("request", lambda request: said.append(request.url))
-            page.goto(address)
+            page = open_page(color_scheme=scheme)
             here = widths if scheme == "light" else widths[-1:]  # dark differs in colours alone
             found |= {f"{width} {scheme}": look(page, int(width)) for width in here}
             found[f"brightest, {scheme}"] = find_brightest(page)
         found["use"] = use(page)
-        still = browser.new_context(java_script_enabled=False, color_scheme="dark").new_page()
-        still.goto(address)
+        still = open_page(java_script_enabled=False, color_scheme="dark")
         found["brightest, dark"] = max(found["brightest, dark"], find_brightest(still))
         still.locator("#swap").check()
         found["swapped"] = find_brightest(still)
-        found["said"] = [each for each in said if each.partition("#")[0] != address]
-        found["said"] = [each for each in found["said"] if not each.startswith("data:")]
-        print(json.dumps(found))
-        browser.close()
+        found["said"] = [each for each in said if not each.startswith("data:")]
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

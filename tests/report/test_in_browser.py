@@ -1,20 +1,13 @@
 """The page in a real browser: readable at every width, light and dark, by mouse and keyboard."""
 
-import json
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-from toys import books, cell, shown, table, text, write
+from toys import books, cell, shown, table, text
 
-from advlib.report.building import build
 from advlib.show import figures
 
-WIDTHS = (320, 360, 768, 1024, 1180, 1366, 1920)
-BROWSER = Path(__file__).with_name("look_at_page.py")
+WIDTHS = (320, 768, 1180, 1366)
+"""One for each of the style's lay-outs, most of them next to where another begins."""
 WIDE = """| Model | Images | Group: one value | Group: another value | Words |
 |:---|:---|---:|---:|:---|
 | standard | clean | 1.23456789012345 | 2.34567890123456 | many words, as no line holds them |
@@ -38,21 +31,13 @@ def draw(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def looked(tmp_path_factory):
+def looked(ask_browser):
     """What is to be said of a small report at each width, and of its use."""
-    if shutil.which("chromium") is None:
-        pytest.skip("there is no chromium here")
     content = books()
     with pytest.MonkeyPatch.context() as patch:
         content["1-data"] += [draw(patch), table("wide", body=WIDE)]
     content["1-data"].append(text("Figure *panels* and Table *wide* are wide."))
-    executed = write(tmp_path_factory.mktemp("executed"), content)
-    report = build(executed, tmp_path_factory.mktemp("built"))
-    command = [sys.executable, str(BROWSER), str(report.html), *map(str, WIDTHS)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    return found
+    return ask_browser("look_at_page.py", content, *WIDTHS)
 
 
 @pytest.mark.parametrize("window", [*(f"{width} light" for width in WIDTHS), f"{WIDTHS[-1]} dark"])

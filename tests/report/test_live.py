@@ -2,31 +2,22 @@
 
 import json
 import math
-import shutil
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from bs4 import BeautifulSoup
 from torch import nn
-from toys import SVG, books, cell, shown, write
+from toys import SVG, books, cell, shown
 
 import advlib
 from advlib.attacks import log_loss, log_odds
 from advlib.explore.attacking import Sample, sweep_epsilon
-from advlib.kept.folders import STYLE
-from advlib.report import ReportError, live, typeset
-from advlib.report.building import build
+from advlib.report import live
 
-BROWSER = Path(__file__).with_name("live_in_browser.py")
 DATA = advlib.load_data("MNIST")
 FEW = replace(DATA, test=DATA.test.sample(50))
 EPSILON, STEPS, COUNT, EVERY = 0.1, 20, 40, 4
 """As the browser is asked; of every fourth image the slow attacks are made."""
-ABOUT = {"kind": "figure", "label": "fig-live", "caption": "An attack.", "alt": "A digit."}
 
 
 def small(*more):
@@ -77,23 +68,11 @@ class Residual(nn.Module):
         return images + self.inner(images)
 
 
-def put_figure(packed):
-    """Return toy notebooks with the figure below the abstract, alive or not."""
-    content = {"image/svg+xml": SVG, "text/plain": "x"}
-    content |= {live.MIME: packed} if packed else {}
-    found = books()
-    front = found["front-matter"]
-    place = [each["source"] for each in front].index("# Abstract") + 2
-    front.insert(place, cell(*shown(ABOUT, content), source="show_live()"))
-    return found
-
-
 # ---- What is packed ------------------------------------------------------------------------------
 
 
 def test_a_list_of_known_layers_is_packed_with_what_8_bits_change():
     packed = live.pack({"small": small(), "LeNet": MODELS["standard"]}, FEW)
-    assert packed is not None
     assert json.loads(json.dumps(packed)) == packed
     assert len({*packed["labels"]}) == len(packed["first"]) == 10
     assert packed["measured"] == 50
@@ -157,64 +136,21 @@ def test_colour_images_have_the_static_picture():
     assert live.pack({"colour": network}, data) is None
 
 
-# ---- The page ------------------------------------------------------------------------------------
-
-
-def policy(page):
-    found = page.find("meta", {"http-equiv": "Content-Security-Policy"})
-    assert found is not None
-    return str(found["content"])
-
-
-def test_a_page_with_a_static_picture_runs_no_model(tmp_path):
-    report = build(write(tmp_path / "notebooks", put_figure(None)), tmp_path / "report")
-    page = BeautifulSoup(report.html.read_text(encoding="utf-8"), "html.parser")
-    assert len(page.find_all("script")) == 1, "the page's own"
-    assert not page.find_all("template")
-    assert "worker-src" not in policy(page)
-    figure, abstract = page.select_one("figure"), page.select_one(".abstract")
-    assert figure is not None
-    assert figure["id"] == "fig-live"
-    assert abstract is not None
-    assert abstract.find_next_sibling() == figure, "it stands right below the abstract"
-
-
-@pytest.mark.parametrize(
-    "foreign",
-    ["<script>0</script>", '<link rel="icon" href="x">', '<p onclick="x()">x</p>', "<form></form>"],
-)
-def test_another_script_stops_the_build(foreign, tmp_path, monkeypatch):
-    template = shutil.copytree(STYLE, tmp_path / "style") / "report.html"
-    page = template.read_text(encoding="utf-8")
-    template.write_text(page.replace("$body$", f"{foreign}\n$body$"), encoding="utf-8")
-    (template.parent / "x").touch()
-    monkeypatch.setattr(typeset, "STYLE", template.parent)
-    with pytest.raises(ReportError, match="would load or run something"):
-        build(write(tmp_path / "notebooks", books()), tmp_path / "report")
-
-
 # ---- In the browser ------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def packed():
-    found = live.pack(MODELS, DATA)
-    assert found is not None
-    return found
+    return live.pack(MODELS, DATA)
 
 
 @pytest.fixture(scope="module")
-def found(packed, tmp_path_factory):
+def found(packed, ask_browser):
     """What the page's script computes in Chromium, from a file."""
-    if shutil.which("chromium") is None:
-        pytest.skip("there is no chromium here")
-    executed = write(tmp_path_factory.mktemp("executed"), put_figure(packed))
-    report = build(executed, tmp_path_factory.mktemp("built"))
-    command = [sys.executable, str(BROWSER), str(report.html)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    computed = json.loads(done.stdout)
-    return computed
+    content, data = books(), {"image/svg+xml": SVG, live.MIME: packed}
+    about = {"kind": "figure", "label": "fig-live", "caption": "An attack.", "alt": "A digit."}
+    content["front-matter"].insert(6, cell(*shown(about, data), source="show_live()"))
+    return ask_browser("live_in_browser.py", content)
 
 
 @pytest.fixture(scope="module")
@@ -305,3 +241,4 @@ def test_nothing_is_asked_for_and_without_the_script_the_picture_stands(found):
     assert found["states"]["first"]["still"] == [False]
     assert found["states"]["print"] == [[True], False]
     assert found["without"] == [True, 0]
+    assert found["below"] == "abstract"

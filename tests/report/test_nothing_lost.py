@@ -7,7 +7,7 @@ from bs4 import BeautifulSoup
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from pypdf import PdfReader
-from toys import books, cell, display, text, write
+from toys import cell, display, text, title, write
 
 from advlib.report.building import build
 from advlib.report.prose import read_markdown
@@ -66,7 +66,7 @@ KINDS = {
             "\u201d.",
         ),
     ),
-    "a fence of another language": Kind(text("```c++\nint x;\n```"), "pre", ("int x;",)),
+    "code of a language": Kind(text("```c++\nx = '--'\n```"), "pre", ("x = '--'",)),
     "no heading": Kind(text("#hashtag and\n#1 reason"), "p", ("#hashtag and #1 reason",)),
     "overwritten": Kind(stream("stdout", "10%\r20%\r\x1b[31mdone\x1b[0m\n"), "pre", ("done",)),
     "a long word": Kind(text("W" + 150 * "o" + "rd"), "p", ("W" + 150 * "o" + "rd",)),
@@ -81,7 +81,6 @@ KINDS = {
         ("bold", "2", "red"),
     ),
     "a comment": Kind(text("Be<!-- secret -->fore."), "p", ("Before.",)),
-    "code": Kind(text("```python\nx = '--'\n```"), "pre", ("x = '--'",)),
     "an address": Kind(text("See https://example.org/x."), "p a", ("https://example.org/x",)),
     "LaTeX of sympy": Kind(
         result({"text/latex": "$\\displaystyle k + l$", "text/plain": "k + l"}),
@@ -100,11 +99,10 @@ KINDS = {
 @pytest.fixture(scope="module")
 def documents(tmp_path_factory):
     """A report in which each kind stands between two marks, its PDF as text without spaces."""
-    content = books()
-    content["5-kinds"] = [text("# Kinds")]
+    kinds = [text("# Kinds"), stream("stderr", "progress 17 %")]
     for number, kind in enumerate(KINDS.values()):
-        content["5-kinds"] += [text(f"Begin{number}."), kind.cell, text(f"End{number}.")]
-    content["5-kinds"].append(stream("stderr", "progress 17 %"))
+        kinds += [text(f"Begin{number}."), kind.cell, text(f"End{number}.")]
+    content = {"front-matter": [title()], "5-kinds": kinds, "back-matter": []}
     folder = tmp_path_factory.mktemp("kinds")
     report = build(write(folder / "executed", content), folder / "output")
     page = BeautifulSoup(report.html.read_text(encoding="utf-8"), "html.parser")
@@ -118,15 +116,8 @@ def documents(tmp_path_factory):
 def test_both_documents_show(name, documents):
     page, pdf = documents
     number, kind = [*KINDS].index(name), KINDS[name]
-    begin, end = (page.find("p", string=f"{mark}{number}.") for mark in ("Begin", "End"))
-    assert begin
-    assert end
-    between = BeautifulSoup("", "html.parser")
-    for element in [*begin.next_siblings]:
-        if element is end:
-            break
-        between.append(element.__copy__())
-    selected = between.select(kind.html)
+    between = str(page).split(f"<p>Begin{number}.</p>")[1].split(f"<p>End{number}.</p>")[0]
+    selected = BeautifulSoup(between, "html.parser").select(kind.html)
     assert selected
     said = " ".join(" ".join(each.get_text().split()) for each in selected)
     printed = pdf.split(f"Begin{number}.")[1].split(f"End{number}.")[0]
@@ -139,15 +130,10 @@ def test_both_documents_show(name, documents):
         assert printed
 
 
-def test_no_chapter_replaces_title_or_date(documents):
-    page, _ = documents
-    assert page.title
+def test_no_chapter_replaces_title_or_date_and_no_log_is_shown(documents):
+    page, pdf = documents
     assert page.title.get_text() == "A toy & its title"
     assert [time["datetime"] for time in page.find_all("time")] == ["2026-11-02"]
-
-
-def test_a_log_is_not_shown(documents):
-    page, pdf = documents
     for words in ("progress", "secret", "<object>"):
         assert words not in page.get_text() + pdf
 

