@@ -61,7 +61,7 @@ def test_a_chapter_is_made_from_what_it_needs_and_no_more():
     found = {path.name for path in find_files(NOTEBOOKS / "4-transfer.ipynb")}
     assert {"runs.py", "_convolution.py", "standard.safetensors"} <= found
     assert "train-images-idx3-ubyte.gz" in found
-    assert not {"findings.py", "merge.py", "runner.py", "panel.py"} & found
+    assert not {"merge.py", "runner.py", "panel.py"} & found
 
 
 @pytest.mark.parametrize(
