@@ -24,6 +24,15 @@ from advlib.runs import Wanted, begin
 from advlib.settings import Training
 
 MINE = Path(__file__).parents[1] / "mine.py"
+BREAKS = """
+from advlib.methods import Step, standard
+
+
+def breaks(model, batch, settings):
+    step = standard(model, batch, settings)
+    large = 1e30 if len(batch.labels) > 3 else 1.0
+    return Step([large * gradient for gradient in step.gradients], step.clean)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -177,12 +186,13 @@ def test_workers_need_no_disk_of_ours(tmp_path, place, small, subject, monkeypat
     assert len([*(tmp_path / "runs").glob("*/checkpoint.safetensors")]) == 2
 
 
-def test_what_fails_is_told_and_is_the_status(small, monkeypatch, capsys):
-    """That the others go on is in test_cluster.py."""
-    failed = {"mixed training, seed 0": "DivergedError: why"}
-    monkeypatch.setattr(cluster, "compute", lambda *_, **__: failed)
-    assert replicate.main(["SEEDS=1", "METHODS=standard", *small]) == 1
-    assert "failed: mixed training, seed 0: DivergedError: why\n" in capsys.readouterr().out
+@pytest.mark.slow
+def test_a_training_that_diverges_is_reported_and_the_others_go_on(tmp_path, place, small, capsys):
+    (tmp_path / "own.py").write_text(BREAKS)
+    assert replicate.main(["SEEDS=1", f"METHODS={tmp_path}/own.py:breaks,standard", *small]) == 1
+    assert "failed: breaks training, seed 0: DivergedError" in capsys.readouterr().out
+    (table,) = place.iterdir()
+    assert {*read(table).index.get_level_values("table")} == {"tbl-robustness"}
 
 
 @pytest.mark.parametrize("wrong", ["SEEDS=0", "SEED=1", "METHODS=pgd,nobody", "nonsense"])
