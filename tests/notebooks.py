@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import warnings
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -21,6 +22,7 @@ from advlib.experiment import subject
 from advlib.experiment.runner import select
 from advlib.kept.code import read_cells
 from advlib.kept.folders import NOTEBOOKS, PARAMETERS
+from advlib.report.prose import read_line, read_markdown
 from advlib.results.notebooks import LEFT_OUT
 from advlib.settings import Experiment, declared
 
@@ -121,6 +123,28 @@ def execute(notebook, folder, given, **settings):
         finally:
             torch.set_num_threads(threads)
     return cells
+
+
+def check_shown(cells):
+    """Check that all of it can be typeset, and that nothing is undefined."""
+    for label, shown in cells.shown.items():
+        assert read_line(shown["caption"]), label
+        if shown["kind"] == "figure":
+            assert len(shown["alt"]) > 40, label
+            assert shown["content"]["image/svg+xml"].startswith("<svg")
+        else:
+            assert "<table>" in read_markdown(shown["content"]["text/markdown"]), label
+    assert cells.said[0].startswith("# ")
+    assert all(map(read_markdown, cells.said))
+    assert not re.search(r"\{[{%#] |\bnan\b|\bNone\b|Undefined", cells.words)
+
+
+def check_committed(cells):
+    """Check also that all of it is said to be committed results, and that references lead to it."""
+    check_shown(cells)
+    assert all("not this run's" in shown["caption"] for shown in cells.shown.values())
+    for kind, name in re.findall(r"(Figure|Table)\s\*([\w-]+)\*", cells.words):
+        assert f"{'fig' if kind == 'Figure' else 'tbl'}-{name}" in cells.shown
 
 
 def find_cell(notebook, name):

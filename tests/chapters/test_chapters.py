@@ -19,11 +19,11 @@ from advlib.kept.code import read_cells
 from advlib.kept.folders import METHOD_TEXTS, NOTEBOOKS, PROJECT, REFERENCE
 from advlib.methods import METHODS
 from advlib.published import slides
-from advlib.report.prose import read_line, read_markdown
+from advlib.report.prose import read_markdown
 from advlib.settings import Words, declared, read_origin
 from advlib.show.words import render
 from advlib.worst_case import RESTARTS, WORST
-from notebooks import execute, find_cell
+from notebooks import check_shown, execute, find_cell
 
 CHAPTERS = [path.stem for path in find_chapters()]
 MINE = PROJECT / "tests" / "mine.py"
@@ -51,7 +51,6 @@ FOLDERS = {
     "two classes, wide": lambda folder: put_pictures(
         folder, classes=("all", "cost $5 or $6 *and* more"), shape=(4, 30)
     ),
-    "26 classes from 1, sorted": lambda folder: put_idx(folder, test_is_sorted=True),
     "62 classes": lambda folder: put_idx(folder, classes=62, train=200, test=124, size=(28, 28)),
 }
 OF_THE_SLIDES = ("slides", "published experiment")
@@ -95,20 +94,6 @@ def test_it_shows_and_says_what_is_so(chapter, about, executed):
     check_shown(cells)
     for word in NOT_OF_OTHERS[about]:
         assert word not in cells.words.lower(), word
-
-
-def check_shown(cells):
-    """Check that all of it can be typeset, and that nothing is undefined."""
-    for label, shown in cells.shown.items():
-        assert read_line(shown["caption"]), label
-        if shown["kind"] == "figure":
-            assert len(shown["alt"]) > 40, label
-            assert shown["content"]["image/svg+xml"].startswith("<svg")
-        else:
-            assert "<table>" in read_markdown(shown["content"]["text/markdown"]), label
-    assert cells.said[0].startswith("# ")
-    assert all(map(read_markdown, cells.said))
-    assert not re.search(r"\{[{%#] |\bnan\b|\bNone\b|Undefined", cells.words)
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -221,7 +206,7 @@ def test_linearity_is_measured_for_every_model(about, executed):
 
 
 @pytest.mark.parametrize("about", SUBJECTS)
-def test_the_attacks_are_checked(about, executed):
+def test_the_attacks_are_checked_and_each_is_told_with_what_it_cost(about, executed):
     cells = executed("6-stronger-attacks", about)
     error, checks = cells.numbers("tbl-robustness"), cells.numbers("tbl-checks")
     assert (error.loc["worst case"] >= error.max()).all()
@@ -231,13 +216,7 @@ def test_the_attacks_are_checked(about, executed):
     allowed = checks["first"] + 2 * ~checks["check"].str.startswith("Without")
     assert ((checks["second"] <= allowed) == (checks["holds"] == "yes")).all()
     assert (checks.loc[checks["check"].str.startswith("Without"), "first"] == 100).all()
-
-
-@pytest.mark.parametrize("about", SUBJECTS)
-def test_the_attacks_are_told(about, executed):
-    """Every row of errors has what it was made with, and what it cost."""
-    cells = executed("6-stronger-attacks", about)
-    told, error = cells.numbers("tbl-attacks"), cells.numbers("tbl-robustness")
+    told = cells.numbers("tbl-attacks")
     assert ["none", *told.index] == [*error.index]
     assert (told.loc[["PGD", "APGD, log-odds"], "steps"] == 50).all()
     assert told.at["FGSM", "passes"] == 1
@@ -323,9 +302,8 @@ def test_each_training_has_a_column_of_panels_on_common_axes(about, executed):
 def test_the_epoch_that_is_written_out_gives_the_weights_of_train(executed):
     names = executed("3-training", "the slides'").names
     before = names["subject"].build_network().double().state_dict()
-    moved = [
-        (weights - before[name]).abs().max() for name, weights in names["ours"].state_dict().items()
-    ]
+    after = names["ours"].state_dict()
+    moved = [(after[name] - before[name]).abs().max() for name in after]
     assert names["furthest"] < 1e-12 < 1e-4 < min(moved)
     assert names["furthest"] == max(names["apart"])
     assert len(names["apart"]) == 3 * len(before)
@@ -372,10 +350,8 @@ def test_a_methods_own_settings_stand_in_the_table_and_in_its_text(tmp_path):
     fast, own = shown("fast"), shown("stepwise")
     assert r"1.5\,\epsilon$ long" in fast.words
     assert r"my\_steps = 3" in own.words
-    table, numbers = (
-        own.shown["tbl-settings"]["content"]["text/markdown"],
-        own.numbers("tbl-settings").loc["value"],
-    )
+    table = own.shown["tbl-settings"]["content"]["text/markdown"]
+    numbers = own.numbers("tbl-settings").loc["value"]
     assert (numbers["fast_step"], numbers["my_steps"]) == (1.5, 3)
     assert "| My steps |" in table
     assert r"in units of $\epsilon$ |" in table

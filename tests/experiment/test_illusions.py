@@ -1,7 +1,6 @@
 """What the chapter on illusions shows: computed with few images, stopped, gone on with, shown."""
 
 import math
-import re
 from dataclasses import replace
 
 import pandas as pd
@@ -14,9 +13,8 @@ from advlib.experiment import illusions
 from advlib.experiment.illusions import DATA, GROUPS, METHODS, Epochs, Group, Plan, Run, find_tasks
 from advlib.kept import checkpoints, folders
 from advlib.kept.folders import NOTEBOOKS
-from advlib.report.prose import read_line, read_markdown
 from advlib.settings import Training
-from notebooks import execute
+from notebooks import check_committed, execute
 
 PLAN = Plan(
     images=100, epochs=2, trial=1, rates=(0.001, 0.003), watched=20, attacked=20, steps=2, queries=5
@@ -55,7 +53,7 @@ def rows(run):
     return [{name: str(value) for name, value in row.items() if name != "seconds"} for row in found]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["standard", "fast", "pgd"])
 def test_a_training_is_that_of_a_report(method, tmp_path):
     """To the last bit; its passes are counted, and its attacks measured after every epoch."""
     run = Run(PLAN, "MNIST", method)
@@ -75,21 +73,20 @@ def test_a_training_is_that_of_a_report(method, tmp_path):
     assert {"processor", "threads", "torch", "commit"} <= found[0].keys()
 
 
-@pytest.mark.parametrize("saved", [0, 1])
-def test_what_was_stopped_goes_on_to_the_same_rows(saved, monkeypatch):
-    """It is stopped before an epoch is kept, the first or the second."""
+def test_what_was_stopped_goes_on_to_the_same_rows(monkeypatch):
+    """It is stopped before the second epoch is kept."""
     run, other = Run(PLAN, "MNIST", "fast"), Run(replace(PLAN, trial=3), "MNIST", "fast")
     save, times = checkpoints.save, iter(range(9))
 
     def stop(*given):
-        if next(times) == saved:
+        if next(times) == 1:
             raise KeyboardInterrupt
         save(*given)
 
     monkeypatch.setattr(checkpoints, "save", stop)
     with pytest.raises(KeyboardInterrupt):
         run.work(2)
-    assert len(rows(run)) == saved
+    assert len(rows(run)) == 1
     run.work(2)
     first, again = rows(run), run.open()[0]
     run.file.unlink()
@@ -111,19 +108,10 @@ def test_a_training_that_diverges_ends_and_is_not_chosen():
 
 
 def show(tmp_path):
-    """Execute the chapter; check that all of it can be typeset and nothing is undefined."""
+    """Execute the chapter; check what there is to be read."""
     cells = execute(NOTEBOOKS / "8-illusions.ipynb", tmp_path, {})
-    for shown in cells.shown.values():
-        assert read_line(shown["caption"])
-        assert "not this run's" in shown["caption"]
-    assert all(map(read_markdown, cells.said))
-    for label in {f"{one[:3]}-{two}" for one, two in find_references(cells.words)}:
-        assert label.lower().replace("tab-", "tbl-") in cells.shown
+    check_committed(cells)
     return cells
-
-
-def find_references(words):
-    return re.findall(r"(Figure|Table) \*([\w-]+)\*", words)
 
 
 def test_all_of_it_is_computed_written_and_shown(tmp_path, place):

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import re
 import subprocess
 import sys
@@ -11,8 +10,7 @@ import time
 import pytest
 
 from advlib.experiment import begin, pace
-from advlib.experiment.begin import find_old
-from advlib.experiment.plan import Execution, find_chapters
+from advlib.experiment.plan import find_chapters
 from advlib.kept.folders import NOTEBOOK, PARAMETERS, PROJECT
 
 NEW = {"done": False, "trains": False, "stage": 0, "work": 1}
@@ -97,28 +95,8 @@ def test_silence_is_broken_once(parameters, monkeypatch, capsys):
     assert capsys.readouterr().out == "    at work: a\n"
 
 
-def test_old_is_what_make_makes(tmp_path):
-    """A chapter that is missing or older than its source, and then the matter."""
-    paths = {name: tmp_path / name for name in ("source", "a", "b", "matter", "other")}
-    chapters = [Execution(paths["source"], paths[name]) for name in ("a", "b")]
-    matter = Execution(paths["other"], paths["matter"], reads=(paths["a"], paths["b"]))
-
-    def old(**times):
-        for name, when in ({"source": 1, "other": 1, "a": 2, "b": 2, "matter": 3} | times).items():
-            paths[name].touch()
-            os.utime(paths[name], (when, when))
-            if not when:
-                paths[name].unlink()
-        return {path.name for path in find_old([*chapters, matter], [paths["source"]])}
-
-    assert old() == set()
-    assert old(b=0) == {"b", "matter"}
-    assert old(source=3) == {"a", "b"} | {"matter"}
-    assert old(other=4) == {"matter"}
-    assert old(a=4) == {"matter"}
-
-
 def test_each_notebook_of_a_report_is_planned(tmp_path, monkeypatch, capsys):
+    """Which are to execute, of a report that is begun, is in tests/making/test_make.py."""
     monkeypatch.setattr(begin, "BUILD", tmp_path)
     monkeypatch.setattr(begin, "PROJECT", tmp_path.parent)
     (tmp_path / "quick").mkdir()

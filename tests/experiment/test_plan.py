@@ -36,14 +36,6 @@ def test_what_takes_longest_begins_first():
     assert names[3] == "6-stronger-attacks"
 
 
-@pytest.mark.parametrize("argument", ["EPSILON=-1", "PARAMETERS=x", "METHODS=x", "IMAGES=60000"])
-def test_command_line_errors_are_one_line_and_status_2(argument):
-    done = run(argument)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-
-
 def test_chapters_are_in_the_order_of_their_numbers(tmp_path, monkeypatch):
     for name in ("10-last", "9-nine", "2-b", "2-a", "explore", "README"):
         (tmp_path / f"{name}.ipynb").touch()

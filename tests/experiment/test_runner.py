@@ -12,6 +12,7 @@ import yaml
 from kernels import TRAINING, exists, outputs, wait_for, write
 
 from advlib.experiment.runner import failed_name, main, select
+from advlib.results.notebooks import read_chapters
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,9 +37,9 @@ def run(tmp_path, parameters, monkeypatch):
     return call
 
 
-def test_the_notebook_gets_the_parameters_that_it_names(tmp_path, run):
+def test_the_notebook_gets_the_parameters_that_it_names_and_keeps_all(tmp_path, run):
     source = write(
-        tmp_path / "sources" / "a.ipynb",
+        tmp_path / "sources" / "3-a.ipynb",
         'epsilon = 0.1\nimages = 5000\nmethod = "standard"',
         "print(epsilon, images, method)",
     )
@@ -48,7 +49,11 @@ def test_the_notebook_gets_the_parameters_that_it_names(tmp_path, run):
     assert outputs(executed) == "0.25 None mixed\n"
     assert source.read_bytes() == before
     assert str(tmp_path) not in executed.read_text()  # no path of this machine
-    assert json.loads(executed.read_text())["metadata"]["papermill"]["input_path"] == "a.ipynb"
+    (notebook,) = read_chapters(executed.parent)
+    assert notebook.experiment == {"epsilon": 0.25, "images": None, "seed": 3}
+    assert notebook.parameters == {"epsilon": 0.25, "images": None, "method": "mixed"}
+    assert notebook.source == "3-a"
+    assert notebook.seconds
 
 
 @pytest.mark.parametrize(
@@ -101,27 +106,19 @@ def test_the_kernel_does_not_depend_on_the_caller(tmp_path, run, monkeypatch):
     assert found == [sys.executable, str(source.parent), str(advlib), "False 1.5"]
 
 
-@pytest.mark.parametrize(
-    ("code", "message"),
-    [
-        ("raise RuntimeError('far too large')", "far too large"),
-        ("import os; os._exit(3)", "Kernel died"),
-    ],
-)
-def test_a_failed_notebook_is_kept_as_failed(code, message, tmp_path, run, capfd):
-    source = write(tmp_path / "sources" / "a.ipynb", "seed = 0", "print('first')", code)
-    target = tmp_path / "executed" / "a.ipynb"
+def test_a_failed_notebook_is_kept_as_failed_until_it_succeeds(tmp_path, run, capfd):
+    source, target = tmp_path / "sources" / "a.ipynb", tmp_path / "executed" / "a.ipynb"
     target.parent.mkdir()
     target.write_text("an earlier success")
-    assert run(source) == 1
-    error = capfd.readouterr().err
-    assert message in error
-    assert f"error: {source} failed; as far as it went: {failed_name(target)}\n" in error
-    assert "first" in outputs(failed_name(target))
-    assert target.read_text() == "an earlier success"
-
-    write(source, "seed = 0", "print('repaired')")
-    assert run(source) == 0
+    fails = {"raise RuntimeError('far too large')": "far too large"}
+    for code, message in (fails | {"import os; os._exit(3)": "Kernel died"}).items():
+        assert run(write(source, "seed = 0", "print('first')", code)) == 1
+        error = capfd.readouterr().err
+        assert message in error
+        assert f"error: {source} failed; as far as it went: {failed_name(target)}\n" in error
+        assert "first" in outputs(failed_name(target))
+        assert target.read_text() == "an earlier success"
+    assert run(write(source, "seed = 0", "print('repaired')")) == 0
     assert outputs(target) == "repaired\n"
     assert not failed_name(target).exists()
 

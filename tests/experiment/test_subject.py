@@ -78,7 +78,7 @@ def say(tmp_path, dataset, capsys):
     """Give a file of code and parameters to make's door; return what it says."""
 
     def ask(code, *given):
-        (tmp_path / "mine.py").write_text(HEAD + code, encoding="utf-8", errors="surrogateescape")
+        (tmp_path / "mine.py").write_text(HEAD + code, encoding="utf-8")
         written = tmp_path / "out" / "parameters.yaml"
         written.unlink(missing_ok=True)
         arguments = [each.replace("mine.py", f"{tmp_path}/mine.py") for each in given]
@@ -109,9 +109,7 @@ def test_what_is_right_passes(say, given):
         ("", "METHODS=nothere.py:free", "nothere.py"),
         ("", "METHODS=mine.py:frei", "mine.py has no name 'frei'; it has torch, nn, Batch"),
         ("def free(:", "METHODS=mine.py:free", f"mine.py, line {LINE + 1}: importing it fails"),
-        ("# \udcff", "METHODS=mine.py:free", "mine.py: importing it fails.*UnicodeDecodeError"),
         ("\n1 / 0", "NETWORK=mine.py:Net", f"mine.py, line {LINE + 2}: .*ZeroDivisionError"),
-        ("import nothing_such", "METHODS=mine.py:free", "must be installed.*nothing_such"),
         ("raise SystemExit(3)", "METHODS=mine.py:free", "importing it fails.*SystemExit: 3"),
         ("standard = free", "METHODS=mine.py:standard", "of your own with another name"),
         ("def free(m, b): ...", "METHODS=mine.py:free", "mine.py: free: a step .* 3 were given"),
@@ -120,18 +118,6 @@ def test_what_is_right_passes(say, given):
             "METHODS=mine.py:free",
             f"mine.py, line {LINE + 2}: free: a step on 3 images fails; a method is .*NameError",
         ),
-        (
-            "old = free\ndef free(*a):\n    s = old(*a)\n    return Step(s.gradients[1:], s.clean)",
-            "METHODS=mine.py:free",
-            "mine.py: free: a step on 3 images fails; .*: for each trained parameter its",
-        ),
-        (
-            "old = free\ndef free(*a):\n    s = old(*a)\n"
-            "    return Step([g / 0 for g in s.gradients], s.clean)",
-            "METHODS=mine.py:free",
-            "mine.py: free: a step on 3 images fails; .*DivergedError",
-        ),
-        ("def Net(): return 5", "NETWORK=mine.py:Net", "a network is .*AttributeError"),
         ("def Net(size): ...", "NETWORK=mine.py:Net", "a network is .*TypeError: .*size"),
         (
             "def shift(model, images, labels, epsilon, **_): return images + 2 * epsilon",
@@ -144,11 +130,6 @@ def test_what_is_right_passes(say, given):
             "old = Net\ndef Net(shape): return old(10, shape)",
             "NETWORK=mine.py:Net",
             r"running it on 3 images fails; .* returns \[3, 10\] and not \[3, 3\]",
-        ),
-        (
-            "class Bad(Net):\n    def forward(self, images):\n        return self[3](images)",
-            "NETWORK=mine.py:Bad",
-            f"mine.py, line {LINE + 3}: Bad: running it on 3 images fails; .*RuntimeError: mat1",
         ),
         (
             "import os\ndef Net():\n    n = nn.Sequential(nn.Flatten(), nn.Linear(784, 3))\n"
@@ -194,9 +175,6 @@ def test_the_last_minibatch_is_tried_too(say):
         ("Net", {"1.weight": torch.ones(2, 2)}, "size mismatch for 1.weight"),
         ("Net", {"3.bias": torch.full((3,), torch.nan)}, "values are not finite in 3.bias"),
         ("Net", {"3.bias": torch.ones(3, dtype=torch.int8)}, "another kind.*3.bias.*int8"),
-        ("Net", {"3.bias": torch.ones(3, dtype=torch.uint8)}, "another kind.*3.bias.*uint8"),
-        ("Net", {"3.bias": torch.ones(3, dtype=torch.bool)}, "another kind.*3.bias.*bool"),
-        ("Net", {"3.bias": torch.ones(3, dtype=torch.complex64)}, "another kind.*complex64"),
         ("Net", {"3.bias": torch.ones(3, dtype=torch.float16)}, ""),
         ("Tied", {"a.weight": None}, ""),  # b.weight is the same
         ("Tied", {"a.weight": None, "a.bias": None}, "Missing .*a.bias"),

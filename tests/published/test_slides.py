@@ -11,16 +11,7 @@ from torch import nn
 from advlib import evaluate
 from advlib.evaluation import FIGURES
 from advlib.published import slides
-from advlib.published.slides import (
-    METHODS,
-    TRANSFER_ORDER,
-    applies,
-    curves,
-    evaluation,
-    goodfellow,
-    settings,
-    transfer,
-)
+from advlib.published.slides import applies, curves, evaluation, goodfellow, settings, transfer
 from advlib.settings import Experiment
 
 
@@ -37,21 +28,13 @@ def test_evaluation_as_printed():
 
 
 def test_evaluation_corrected_differs_in_the_misprint_only():
-    for method in METHODS:
+    for method in slides.METHODS:
         expected = evaluation(method)
         if method == "mixed":
             expected["clean"]["confidence"] = 97.29
         assert evaluation(method, corrected=True) == expected
     # The later revision's 98.60 is no correction: 98.59 is within rounding of the identity.
     assert evaluation("standard", corrected=True)["clean"]["confidence"] == 98.59
-
-
-def test_transfer_rows_are_under_test_and_columns_attacked():
-    table = transfer("error")
-    assert list(table.index) == list(table.columns) == list(TRANSFER_ORDER)
-    assert table.loc["standard", "mixed"] == 19.75
-    assert table.loc["mixed", "standard"] == 0.07
-    assert transfer("confidence_error").loc["adversarial", "standard"] == 65.19
 
 
 def test_transfer_corrected():
@@ -87,13 +70,16 @@ def test_goodfellow():
         (vars(Experiment(epsilon=0.2, attack_epsilon=0.1)), False),
         (settings() | {"weights": "/a/folder"}, False),  # which the slides do not know
         (settings() | {"dataset": "KMNIST"}, False),
-        *((settings() | {name: 0.25}, False) for name in ("alpha", "attack_epsilon", "momentum")),
-        *((settings() | {name: 0.25}, False) for name in ("learning_rate", "weight_decay")),
-        *((settings() | {name: 2}, False) for name in ("epochs", "batch_size", "images")),
+        (settings() | {"alpha": 0.25}, False),
+        (settings() | {"images": 2}, False),
     ],
 )
 def test_applies(parameters, expected):
     assert applies(parameters) is expected
+
+
+def test_a_setting_that_differs_is_told_by_the_slides_value():
+    assert slides.differ(settings() | {"images": 300}) == {"images": None}
 
 
 @hypothesis_settings(max_examples=25)

@@ -38,12 +38,6 @@ def test_they_do_not_beside_those_with_others(tmp_path, capsys):
     assert not [words for words in lines(tmp_path, capsys, epochs=3) if words[0] == "slides"]
 
 
-def test_a_setting_that_the_slides_have_too_does_not_differ():
-    ours = slides.settings() | {"images": 55_000, "seed": 3, "attacked": 10}
-    assert slides.differ(ours) == {}
-    assert slides.differ(ours | {"images": 300, "epochs": 3}) == {"images": None, "epochs": 30}
-
-
 def test_a_report_without_the_attacks_has_its_summary(tmp_path, capsys):
     rows = ["mine, clean", "mine, adversarial"]
     tables = {

