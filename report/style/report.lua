@@ -235,17 +235,20 @@ end
 -- For typst: a mark begins each unit, which no figure or table may split: a heading with what follows it, and text up
 -- to the end of a sentence. typeset.py moves figures and tables, between the units of their section.
 local function mark_units(blocks)
-  local result, comment, glued = pandoc.Blocks({}), nil, false
+  local result, comment, glued, new = pandoc.Blocks({}), nil, false, false
   for _, block in ipairs(blocks) do
     local float = is_figure(block) and 'figure' or (block.t == 'Table' and block.identifier ~= '' and 'table')
     if block.t == 'RawBlock' and block.text:match('^//') then
-      comment = block
+      comment, new = block, true -- the cell's name, for typeset.py's errors; a unit that is moved takes it along
     else
       if block.t == 'Header' or not glued then
         local kind = float or 'text'
         if block.t == 'Header' then kind = block.level == 1 and 'section' or 'subsection' end
         result:extend({ pandoc.RawBlock('typst', ('#unit("%s")'):format(kind)), comment })
+      elseif new then
+        result:insert(comment)
       end
+      new = false
       result:insert(block)
       if not float then glued = not stringify(block):match('[.?!][%)%]”’]*%s*$') or block.t == 'Header' end
     end

@@ -71,7 +71,7 @@ def test_of_several_mistakes_each_is_named(tmp_path):
 
 @pytest.mark.parametrize(("mistake", "message"), ALONE)
 def test_a_mistake_stops_the_build(mistake, message, tmp_path):
-    chapter = [text("# Data\n\nText."), mistake, text("After it.")]
+    chapter = [text("# Data\n\nText that goes on:"), mistake, text("After it.")]
     said = refuse(tmp_path, {"front-matter": [title()], "1-data": chapter, "back-matter": []})
     assert f"1-data, cell 2: {message}" in said
 
