@@ -76,9 +76,10 @@ def expect(
 
     Arguments are a report's tables by label, and what `read_seeds` gives. The intervals are of 95 %
     for each number, or `joint` ones: in 99 % of such reports all numbers lie in theirs, by
-    Bonferroni. Where a share varies over the seeds by less than one image, its interval is not
-    narrower than Wilson's. Each number is there once, and none that is undefined in both or has
-    fewer than `LEAST` seeds. A number that is a text is a ValueError.
+    Bonferroni. A share that varies over the seeds by less than one image has no interval narrower
+    than Wilson's, and no share has a narrower joint one: so far out a count is not normal, and two
+    of ten seeds lay outside by an image. Each number is there once, and none that is undefined in
+    both or has fewer than `LEAST` seeds. A number that is a text is a ValueError.
     """
     from advlib import wilson_interval  # it takes torch's time, and few need it
 
@@ -99,7 +100,7 @@ def expect(
     for at, known in zip(shared, predict(values[shared], level).to_dict("records"), strict=True):
         ends = [known["low"], known["high"]]
         n = _count_images(tables, *at)
-        if n and known["sd"] < 100 / n:
+        if n and (joint or known["sd"] < 100 / n):
             ends += wilson_interval(round(known["mean"] * n / 100), n, level)
         found[at] = Expected(value[at], known["mean"], min(ends), max(ends))
     return found
