@@ -1,6 +1,7 @@
 """Work of which the newest alone counts: what a slider asks for while it moves."""
 
 import concurrent.futures
+import traceback
 from collections.abc import Callable
 
 
@@ -18,7 +19,7 @@ class NewestFirst:
     def ask(self, job: Callable[[], None]) -> None:
         """Have a job done, unless a newer one comes before it begins."""
         self._newest.cancel()
-        self._newest = self._thread.submit(job)
+        self._newest = self._thread.submit(_do, job)
 
     def is_outdated(self) -> bool:
         """Tell a job that runs whether a newer one waits."""
@@ -30,3 +31,10 @@ class NewestFirst:
             if concurrent.futures.wait([newest], seconds).not_done:
                 return False
         return True
+
+
+def _do(job: Callable[[], None]) -> None:
+    try:
+        job()
+    except Exception:  # which the future would keep to itself
+        traceback.print_exc()
