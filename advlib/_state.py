@@ -85,6 +85,7 @@ def frozen(model: nn.Module) -> Iterator[None]:
 def restored(model: nn.Module, device: torch.device, seed: int | None = None) -> Iterator[None]:
     """Put a model's buffers and the random state back at the end, after an error too.
 
+    The random state is that of the model's device, or of the one given if the model has no numbers.
     A pass through a model in training mode moves batch norm's running statistics and draws
     dropout's random numbers: from a stream of its own, where a seed is given.
     """
@@ -93,6 +94,7 @@ def restored(model: nn.Module, device: torch.device, seed: int | None = None) ->
         for module in model.modules()
         for name, buffer in module._buffers.items()  # named_buffers leaves out those that are None
     ]
+    device = next((each.device for each in [*model.parameters(), *model.buffers()]), device)
     with _forked(device) if seed is None else seeded(seed, device):
         try:
             yield

@@ -64,7 +64,7 @@ INPUTS = [
 ]
 MODELS = [
     ("model", "standard", TypeError, "model .*Module.*standard"),
-    ("model", Output().to("meta"), ValueError, "images .*cpu.*model .*meta"),
+    ("model", Output().to("meta"), ValueError, "model .*device meta"),
     ("model", Output(lambda logits: logits[0]), ValueError, r"model .*\[6, classes\].*\[4\]"),
     ("model", Output(lambda logits: logits[:3]), ValueError, r"model .*\[6, classes\].*\[3, 4\]"),
     ("model", Output(lambda logits: logits[:, :0]), ValueError, r"model .*classes\].*\[6, 0\]"),

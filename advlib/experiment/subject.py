@@ -26,6 +26,7 @@ from advlib.attacks import fgsm
 from advlib.data import Dataset, load_data
 from advlib.data.known import find_published
 from advlib.evaluation import evaluate, warn_of_order
+from advlib.experiment.kernel import run_on, use_gpu
 from advlib.experiment.own import digest_own, find_own
 from advlib.kept.code import digest_definitions
 from advlib.lenet import LeNet
@@ -89,10 +90,20 @@ class Subject(OfExperiment):
         """Return the models by the names of the methods, as `open_training` does each."""
         return {method: self.open_training(method)[0] for method in self.methods}
 
-    def open_training(
+    def open_training(self, method: str) -> tuple[nn.Module, pd.DataFrame | None]:
+        """Return what `load_training` does, the model on the GPU where there is one.
+
+        It takes images and gives logits on the CPU all the same.
+        """
+        model, history = self.load_training(method)
+        if use_gpu():
+            run_on(model, "cuda")
+        return model, history
+
+    def load_training(
         self, method: str, folder: str | None = None
     ) -> tuple[nn.Module, pd.DataFrame | None]:
-        """Return the model of a method, by its name, and its history.
+        """Return the model of a method, by its name, on the CPU, and its history.
 
         It is trained now if that was not done before; trainings are kept in `folder`, by default
         where all are. Where weights are given they are loaded, and there is no history.
@@ -330,7 +341,7 @@ def try_subject(subject: Subject) -> None:
                 model, passes = subject.build_network(), subject.find_method(method).passes
                 check_training(model, subject.data, subject.experiment.batch_size, passes)
             whole = small if subject.trained else subject
-            model, _ = whole.open_training(method, folder)
+            model, _ = whole.load_training(method, folder)
             evaluate(model, few.images, few.labels)
     for name, origin in subject.experiment.own_attacks.items():
         with explained(origin.file, f"{origin.name}: attacking {len(few)} images", IS_ATTACK):

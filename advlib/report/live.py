@@ -34,7 +34,7 @@ def find_models(subject: Subject) -> tuple[Dataset, dict[str, nn.Module]]:
     methods = subject.methods[:MODELS]
     if subject.trained and not all(subject.want_training(each).is_finished for each in methods):
         return subject.data, {}
-    return subject.data, {method: subject.open_training(method)[0] for method in methods}
+    return subject.data, {method: subject.load_training(method)[0] for method in methods}
 
 
 def pack(

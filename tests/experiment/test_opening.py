@@ -4,7 +4,10 @@ import warnings
 
 import pytest
 import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+from advlib import LeNet, evaluate, fgsm, load_data
 from advlib.experiment import kernel
 from advlib.experiment.opening import open_experiment
 from advlib.experiment.parameters import resolve
@@ -29,6 +32,45 @@ def test_a_notebook_computes_with_as_many_threads_as_in_make(asked, cores, threa
     monkeypatch.setattr("os.cpu_count", lambda: cores)
     open_experiment({"images": 50})
     assert torch.get_num_threads() == kernel.share_cores() == threads
+
+
+class OnGpu(nn.Module):
+    """A network whose weights lie on a GPU, also where there is none."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = torch.ones(784, 10, device="cuda")
+
+    def forward(self, images):
+        return images.flatten(1) @ self.weights
+
+
+def test_a_model_on_a_gpu_takes_images_and_gives_logits_on_the_cpu():
+    """With tensors that have a device and no values, so that it needs no GPU."""
+    with FakeTensorMode():
+        images, model = torch.ones(3, 1, 28, 28), OnGpu()
+        with pytest.raises(RuntimeError, match="device"):
+            model(images)
+        kernel.run_on(model, "cuda")
+        assert model(images).device.type == "cpu"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_model_on_a_gpu_is_attacked_to_the_cpus_numbers():
+    """In float64, where no sign flips; noise of its own is left as found, and is repeated."""
+    test = load_data("MNIST", images=100).test.first(300)
+    images, models = test.images.double(), [LeNet(seed=1).double().eval() for _ in range(2)]
+    assert kernel.use_gpu()
+    kernel.run_on(models[1], "cuda")
+    made = [fgsm(model, images, test.labels) for model in models]
+    assert (made[0] == made[1]).double().mean() > 0.999
+    found = [evaluate(model, made[0], test.labels) for model in models]
+    assert vars(found[1]) == pytest.approx(vars(found[0]), rel=1e-6)
+    models[1].layers.append(nn.Dropout(0.1).train())
+    before = torch.cuda.get_rng_state()
+    twice = [evaluate(models[1], images, test.labels) for _ in range(2)]
+    assert twice[0] == twice[1]
+    assert torch.equal(torch.cuda.get_rng_state(), before)
 
 
 def test_in_a_report_what_a_notebook_does_not_name_is_the_report_s(tmp_path, monkeypatch):
