@@ -11,9 +11,10 @@
 ## make report ATTACKS=mine.py:darken    an attack of your own beside ours
 ## make report PARAMETERS=my/experiment.yaml    all of it from a file
 ## make compare A=folder B=folder   two reports' settings and percentages side by side; "reference" is
-##                                 the reference run. TOLERANCE=0.5: what is more apart differs, in
-##                                 place of a point or, of shares of few images, of their interval;
-##                                 TABLES=tbl-evaluation,fig-curves: all numbers of these, or all.
+##                                 the reference run. Two numbers differ if they are more than a
+##                                 point apart, of few images more than chance explains;
+##                                 TOLERANCE=0.5: if more than so much. TABLES=tbl-evaluation,
+##                                 fig-curves: all numbers of these, or all.
 ##                                 Exit status: 0 nothing differs, 1 something, 2 not comparable
 ## make compare A=folder B=expected    is a report, with the slides' settings or the quick ones, as
 ##                                 those of other seeds? Exit status: 0 yes, 1 no, 2 not comparable

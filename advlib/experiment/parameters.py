@@ -308,7 +308,8 @@ def _help() -> str:
         "PARAMETERS": f"a parameter set: {', '.join(sets())} (in notebooks/parameters; seed has the"
         " slides' settings, and SEED is another thing), or a file of your own, FILE.yaml"
     }
-    rows |= {name.upper(): each.metadata["rule"].allowed for name, each in declared().items()}
+    for name, each in declared().items():
+        rows[name.upper()] = f"{each.metadata['words']}: {each.metadata['rule'].allowed}"
     rows["METHODS"] += f", with commas: {', '.join(known_methods())}"
     return "\n".join(f"  {name:<14} {words}" for name, words in rows.items())
 

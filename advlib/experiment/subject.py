@@ -28,6 +28,7 @@ from advlib.data.known import find_published
 from advlib.evaluation import evaluate, warn_of_order
 from advlib.experiment.kernel import run_on, use_gpu
 from advlib.experiment.own import digest_own, find_own
+from advlib.kept import checkpoints
 from advlib.kept.code import digest_definitions
 from advlib.lenet import LeNet
 from advlib.methods import Method, find_method
@@ -116,6 +117,11 @@ class Subject(OfExperiment):
             return model, None
         run = self.want_training(method, runs=folder).train()
         return run.model, run.history
+
+    def find_processor(self, method: str) -> str:
+        """Return the processor on which a method's training, which is kept, has begun."""
+        _, record = checkpoints.load(self.want_training(method).folder / checkpoints.NAME)
+        return str(record["processor"])
 
     def want_training(self, method: str, **others: Any) -> runs.Wanted:
         """Name a method's training; `others` as for `runs.Wanted.find`."""

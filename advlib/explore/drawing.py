@@ -63,7 +63,7 @@ def draw_images(result: Result, data: Dataset) -> str:
     largest = f"{100 * float(np.abs(change).max()):.1f}"
     place = f"test image {sample.source}" if isinstance(sample.source, int) else sample.source
     true = f"class {data.classes[sample.label]}" + f", says {sample.told_by}" * bool(sample.told_by)
-    size = f"ε = {choice.epsilon:.3f}: {largest} % of black to white; blue lighter, red darker"
+    size = f"ε = {choice.epsilon:.3f}: {largest} % of black to white; blue lighter, orange darker"
     scale = data.epsilon_in_pixels(choice.epsilon)
     made = f"{choice.attack.panel} on {choice.model}"
     if not choice.valid:
@@ -199,7 +199,7 @@ def _draw_sweep(outcome: Outcome, choice: Choice) -> str:
     return (
         f'<svg class="advx-sweep" viewBox="0 0 {WIDTH} {SWEEP}" aria-hidden="true">'
         f"<title>under FGSM, ε from 0 to {SHOWN:g}: the probability of the true class (blue) and of"
-        f" the likeliest other (red)</title>{marks}{lines}</svg>"
+        f" the likeliest other (orange)</title>{marks}{lines}</svg>"
     )
 
 

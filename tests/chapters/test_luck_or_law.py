@@ -132,7 +132,7 @@ def test_every_published_number_and_every_difference_of_methods_has_scipys_inter
     of_errors = numbers[(numbers["table"] == "tbl-evaluation") & (numbers["column"] == "error")]
     errors = of_errors.pivot(index="seed", columns="row", values="value")
     for first, second in [("mixed", "adversarial"), ("pgd", "standard")]:
-        found = cells.numbers("tbl-differences").loc[f"{first} less {second}"]
+        found = cells.numbers("tbl-differences").loc[f"{first} minus {second}"]
         apart = (errors[f"{first}, adversarial"] - errors[f"{second}, adversarial"]).dropna()
         test = stats.ttest_1samp(apart, 0).confidence_interval(0.95)
         assert found["mean_adversarial"] == pytest.approx(apart.mean())
@@ -226,7 +226,7 @@ def test_a_run_stands_beside_only_with_the_slides_settings(tmp_path, place):
         cells = show(place, numbers, str(folder))
         assert ("run" in cells.numbers("tbl-seeds")) == beside
         assert ("run" in cells.numbers("fig-forest")) == beside
-        assert ("Of the numbers of this run, with seed 0" in cells.words) == beside
+        assert ("Of this run's own numbers" in cells.words) == beside
         if beside:
             found = cells.numbers("tbl-seeds")["run"].tolist()
             assert found == published_gaps(reference())["ours"].tolist()

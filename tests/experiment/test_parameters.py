@@ -213,7 +213,7 @@ def test_help_says_what_each_parameter_may_be(capsys):
     assert [*lines] == ["PARAMETERS", *map(str.upper, NAMES)]
     assert lines["METHODS"].endswith(f": {', '.join(sorted(METHODS))}")
     assert lines["PARAMETERS"].startswith("a parameter set: quick, seed")
-    assert lines["IMAGES"] == "a whole number of at least 1, or all"
+    assert lines["IMAGES"].endswith(": a whole number of at least 1, or all")
 
 
 def test_command_line_writes_all_parameters(tmp_path):
