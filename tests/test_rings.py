@@ -1,5 +1,8 @@
 """The house: which folder may import which, and what is private."""
 
+import subprocess
+import sys
+
 import pytest
 
 import advlib
@@ -56,3 +59,9 @@ def test_a_private_module_is_imported_by_the_library_alone():
         names = {module.stem for module in find_modules(path)} - {"__init__"}
         private = {name for name in names if name.startswith("_")}
         assert not private or ring(path) == "library", (path, private)
+
+
+@pytest.mark.parametrize("module", ["runner", "parameters", "plan"])
+def test_what_make_starts_for_every_notebook_does_not_wait_for_torch(module):
+    code = f"import sys, advlib.experiment.{module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,9 +2,6 @@
 
 import os
 
-import torch
-from torch import Tensor, nn
-
 SIDE_BY_SIDE = 3
 """Notebooks that `make` executes at once, each with its share of the cores; threads of one training
 wait for each other, so two trainings on a core each are faster than one on two."""
@@ -14,27 +11,3 @@ def share_cores() -> int:
     """Return how many threads a notebook computes with: $OMP_NUM_THREADS, or its share."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, int(asked) if asked.isdecimal() else (os.cpu_count() or 1) // SIDE_BY_SIDE)
-
-
-def use_gpu() -> bool:
-    """Is there a GPU? Its convolutions are repeatable and in full precision from here on."""
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
-    return torch.cuda.is_available()
-
-
-def run_on(model: nn.Module, device: str) -> None:
-    """Have a model run on a device, for callers who have their images and logits on the CPU.
-
-    One that was exported takes no hook, and stays where it is.
-    """
-    if isinstance(model, torch.jit.ScriptModule):
-        return
-
-    def take(_: nn.Module, images: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return tuple(each.to(device) for each in images)
-
-    def give(_: nn.Module, images: tuple[Tensor, ...], logits: Tensor) -> Tensor:
-        return logits.to("cpu")
-
-    model.to(device).register_forward_pre_hook(take)
-    model.register_forward_hook(give)

@@ -26,7 +26,7 @@ from advlib.attacks import fgsm
 from advlib.data import Dataset, load_data
 from advlib.data.known import find_published
 from advlib.evaluation import evaluate, warn_of_order
-from advlib.experiment.kernel import run_on, use_gpu
+from advlib.experiment.gpu import run_on, use_gpu
 from advlib.experiment.own import digest_own, find_own
 from advlib.kept import checkpoints
 from advlib.kept.code import digest_definitions

@@ -8,7 +8,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from advlib import LeNet, evaluate, fgsm, load_data
-from advlib.experiment import kernel
+from advlib.experiment import gpu, kernel
 from advlib.experiment.opening import open_experiment
 from advlib.experiment.parameters import resolve
 from advlib.kept.folders import PARAMETERS
@@ -51,7 +51,7 @@ def test_a_model_on_a_gpu_takes_images_and_gives_logits_on_the_cpu():
         images, model = torch.ones(3, 1, 28, 28), OnGpu()
         with pytest.raises(RuntimeError, match="device"):
             model(images)
-        kernel.run_on(model, "cuda")
+        gpu.run_on(model, "cuda")
         assert model(images).device.type == "cpu"
 
 
@@ -60,8 +60,8 @@ def test_a_model_on_a_gpu_is_attacked_to_the_cpus_numbers():
     """In float64, where no sign flips; noise of its own is left as found, and is repeated."""
     test = load_data("MNIST", images=100).test.first(300)
     images, models = test.images.double(), [LeNet(seed=1).double().eval() for _ in range(2)]
-    assert kernel.use_gpu()
-    kernel.run_on(models[1], "cuda")
+    assert gpu.use_gpu()
+    gpu.run_on(models[1], "cuda")
     made = [fgsm(model, images, test.labels) for model in models]
     assert (made[0] == made[1]).double().mean() > 0.999
     found = [evaluate(model, made[0], test.labels) for model in models]
