@@ -114,8 +114,8 @@ class Subject(OfExperiment):
             few = self.data.test.sample(1000)
             warn_of_order(model, few.images, few.labels, self.data.classes, method)
             return model, None
-        run = self.want_training(method, runs=folder).train()
-        return run.model, run.history
+        wanted = self.want_training(method, runs=folder)
+        return wanted.model, wanted.train()
 
     def want_training(self, method: str, **others: Any) -> runs.Wanted:
         """Name a method's training; `others` as for `runs.Wanted.find`."""
