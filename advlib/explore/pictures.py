@@ -75,7 +75,8 @@ def bring_to_form(content: bytes, name: str, data: Dataset) -> Picture:
     ink /= ink.max()
     shown = f"{colours.shape[1]} × {colours.shape[0]}"
     smaller = f", made smaller, {shown}" if width > colours.shape[1] else ""
-    cropped = _crop(ink)
+    rows, columns = (np.flatnonzero((ink > INK).any(axis)) for axis in (1, 0))
+    cropped = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     fitted = _fit(cropped)
     centred = _centre(fitted)
     image = data.to_inputs(torch.from_numpy(centred).float()[None, None])
@@ -118,11 +119,6 @@ def _flatten(pixels: Pixels) -> Pixels:
         return colours
     drawn = (colours.mean(2, keepdims=True) * opacity).sum() / max(opacity.sum(), 1e-9)
     return np.asarray(colours * opacity + (drawn < 0.5) * (1 - opacity))
-
-
-def _crop(ink: Pixels) -> Pixels:
-    rows, columns = (np.flatnonzero((ink > INK).any(axis)) for axis in (1, 0))
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _fit(ink: Pixels) -> Pixels:
