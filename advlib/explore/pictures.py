@@ -80,6 +80,7 @@ def bring_to_form(content: bytes, name: str, data: Dataset) -> Picture:
     fitted = _fit(cropped)
     centred = _centre(fitted)
     image = data.to_inputs(torch.from_numpy(centred).float()[None, None])
+    given = image[0, 0].double().numpy()  # to a network; shown from black to white
     steps = (
         Step(f"as read, {width} × {height}{smaller}", colours),
         Step("grey", grey),
@@ -87,7 +88,7 @@ def bring_to_form(content: bytes, name: str, data: Dataset) -> Picture:
         Step(f"background to black, cropped, {cropped.shape[1]} × {cropped.shape[0]}", cropped),
         Step(f"fitted into 20 × 20: {fitted.shape[1]} × {fitted.shape[0]}", fitted),
         Step("28 × 28, its centre of mass in the middle", centred),
-        Step("on the training scale: less the mean image", _show_scaled(image)),
+        Step("on the training scale: less the mean image", (given - given.min()) / np.ptp(given)),
     )
     return Picture(name, steps, image)
 
@@ -142,12 +143,6 @@ def _centre(ink: Pixels) -> Pixels:
     top, left = corner
     field[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
     return field
-
-
-def _show_scaled(image: Tensor) -> Pixels:
-    """The numbers that a network gets, the lowest black and the highest white."""
-    values = image[0, 0].double().numpy()
-    return np.asarray((values - values.min()) / (values.max() - values.min()))
 
 
 def measure_distance(image: Tensor, data: Dataset) -> float:
