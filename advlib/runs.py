@@ -27,28 +27,16 @@ PRETRAINED = Experiment().methods
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """A finished training, and the folder of its checkpoint and its history."""
-
-    folder: Path
-    method: str
-    settings: dict[str, Any]
-    """Those that decide its numbers."""
-    model: nn.Module
-    """In evaluation mode."""
-    history: pd.DataFrame
-
-
-@dataclass(frozen=True, eq=False)
 class Wanted:
     """A training that may have been done, and the folder that is or will be its own."""
 
     folder: Path
+    """Of its checkpoint and its history."""
     method: Known
     data: Dataset
     settings: Training
     model: nn.Module
-    """With its initial weights."""
+    """In evaluation mode; with its initial weights until `train` is called."""
 
     @classmethod
     def find(
@@ -88,12 +76,10 @@ class Wanted:
     def is_finished(self) -> bool:
         return (self.folder / checkpoints.HISTORY).exists()
 
-    def train(self, device: str = "auto") -> Run:
-        """Load what is kept, or train."""
-        given, decides = vars(self.settings), self.method.method.deciding(self.settings)
-        options: dict[str, Any] = {"method": self.method, "device": device, "run": self.folder}
-        history = train(self.model, self.data, **options, **given)
-        return Run(self.folder, self.method.name, decides, self.model, history)
+    def train(self) -> pd.DataFrame:
+        """Load what is kept, or train, the model in place; return the history."""
+        given: dict[str, Any] = vars(self.settings)
+        return train(self.model, self.data, method=self.method, run=self.folder, **given)
 
 
 def begin(

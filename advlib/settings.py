@@ -21,13 +21,7 @@ class KnownData(NamedTuple):
     words: str
     """What it has, in the report."""
     classes: tuple[str, ...] = ()
-    place: str = ""
-    """The address of the folder of its four IDX files, named as MNIST's and gzipped."""
-    md5: tuple[str, ...] = ()
-    """Theirs: of the images and labels to train, and of those to test. By them make knows
-    a user's folder that has the files as they are published."""
-    training_images: int = 55_000
-    """How many it has for training; 5,000 more validate."""
+    """Their names, where torchvision's are others."""
 
 
 DATASETS = {
@@ -37,17 +31,11 @@ DATASETS = {
         classes=tuple("0123456789"),
     ),
     "FashionMNIST": KnownData("grey pictures of articles of clothing"),
-    "KMNIST": KnownData(
-        "scans of handwritten Japanese characters in cursive",
-        md5=(
-            "bdb82020997e1d708af4cf47b453dcf7",
-            "e144d726b3acfaa3e44228e80efcd344",
-            "5c965bf0a639b31b8f53240b1b52f4d7",
-            "7320c461ea6c1c855c0b718fb2a4b134",
-        ),
-    ),
+    "KMNIST": KnownData("scans of handwritten Japanese characters in cursive"),
 }
-"""Those without a place are torchvision's, whose class of that name knows it; MNIST is bundled."""
+"""Those of torchvision that are as MNIST is; its class of that name knows the files."""
+TRAINING_IMAGES = 55_000
+"""How many each of them has for training; 5,000 more validate."""
 
 
 class Origin(NamedTuple):
@@ -304,10 +292,9 @@ class Experiment(Words, Training, _Subject):
         super().__post_init__()
         if self.attack_epsilon is None:  # as large as in training
             object.__setattr__(self, "attack_epsilon", self.epsilon)
-        known = DATASETS.get(self.dataset)
-        if known and (self.images or 0) > known.training_images:
+        if self.dataset in DATASETS and (self.images or 0) > TRAINING_IMAGES:
             raise ValueError(
-                f"images must be at most {known.training_images}, all that {self.dataset} has for"
+                f"images must be at most {TRAINING_IMAGES}, all that {self.dataset} has for"
                 f" training, not {self.images}"
             )
 

@@ -23,7 +23,6 @@ import advlib
 from advlib.data import Split, idx, known, load_data
 from advlib.kept.files import DamagedFileError
 from advlib.kept.folders import MNIST
-from advlib.settings import DATASETS, Experiment, KnownData
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = FILES = tuple(idx.FILES.values())
@@ -336,23 +335,6 @@ def test_downloads_are_kept_checked_and_made_again(cache, site):
     assert "\n" not in message
     hidden.rename(site)
     assert load_data("FashionMNIST").fingerprint == data.fingerprint
-
-
-@pytest.mark.usefixtures("cache")
-def test_a_row_is_a_data_set(site, monkeypatch):
-    """With the address and the checksums of its files; torchvision need not know it."""
-    fashion = torchvision.datasets.FashionMNIST
-    md5, names = tuple(md5 for _, md5 in fashion.resources), tuple("abcdefghij")
-    row = KnownData("letters", names, fashion.mirrors[0], md5, training_images=10)
-    monkeypatch.setitem(DATASETS, "Letters", row)
-    data = load_data("Letters", images=7)
-    assert (data.name, data.classes, len(data.train)) == ("Letters", names, 7)
-    assert Experiment(dataset="Letters", images=10).conditions["slides"] is False
-    with pytest.raises(ValueError, match="images must be at most 10, all that Letters has"):
-        Experiment(dataset="Letters", images=11)
-    monkeypatch.setitem(DATASETS, "Letters", row._replace(md5=md5[::-1]))
-    with pytest.raises(RuntimeError, match="Letters could not be downloaded"):
-        load_data("Letters")
 
 
 class SilentServer(http.server.BaseHTTPRequestHandler):

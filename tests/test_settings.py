@@ -78,6 +78,12 @@ def test_settings_are_checked_when_they_are_made(name):
         setattr(Experiment(), name, 1)
 
 
+def test_a_known_data_set_has_so_many_images():
+    assert Experiment(images=55_000).images == 55_000
+    with pytest.raises(ValueError, match="images must be at most 55000, all that MNIST has"):
+        Experiment(images=55_001)
+
+
 def test_settings_are_chosen_from_a_notebooks_names():
     names = {"epochs": 2, "dataset": "KMNIST", "other": 1, "__name__": "__main__"}
     assert Experiment.chosen(names) == Experiment(epochs=2, dataset="KMNIST")

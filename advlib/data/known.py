@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterable
 from http.client import HTTPException
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 from urllib.error import URLError
 
 from advlib.data.idx import FILES, FORMS
@@ -33,13 +33,14 @@ def find_published(folder: Path) -> str | None:
     paths = [folder / f"{file}.gz" for file in FILES.values()]
     if not all(path.is_file() for path in paths):
         return None
-    sums = tuple(hashlib.md5(path.read_bytes()).hexdigest() for path in paths)
-    return next((name for name, row in DATASETS.items() if row.md5 == sums), None)
+    sums = [hashlib.md5(path.read_bytes()).hexdigest() for path in paths]
+    published = {name: [md5 for _, md5 in _find_source(name).resources] for name in DATASETS}
+    return next((name for name in DATASETS if published[name] == sums), None)
 
 
 def name_classes(name: str) -> tuple[str, ...]:
     """Return the names of a data set's classes."""
-    return DATASETS[name].classes or _find_source(name).classes
+    return DATASETS[name].classes or tuple(_find_source(name).classes)
 
 
 def find_folder(name: str) -> Path:
@@ -49,15 +50,15 @@ def find_folder(name: str) -> Path:
     from torchvision.datasets.utils import check_integrity, download_url
 
     source, folder = _find_source(name), cache_folder() / "data" / name
-    if all(check_integrity(folder / file, md5) for file, md5 in source.files.items()):
+    if all(check_integrity(folder / file, md5) for file, md5 in source.resources):
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     before = socket.getdefaulttimeout()
     with lock(folder / ".lock", wait=600):
         try:
             socket.setdefaulttimeout(SILENCE)  # torchvision sets no limit
-            for file, md5 in source.files.items():
-                download_url(source.place + file, folder, file, md5)
+            for file, md5 in source.resources:
+                download_url(source.mirrors[0] + file, folder, file, md5)
         except _NO_NETWORK as error:
             raise RuntimeError(
                 f"{name} could not be downloaded ({' '.join(str(error).split())}). Without a "
@@ -69,21 +70,8 @@ def find_folder(name: str) -> Path:
     return folder
 
 
-class _Source(NamedTuple):
-    """Where a data set's files are, with the MD5 of each, and the names of its classes."""
-
-    place: str
-    files: dict[str, str]
-    classes: tuple[str, ...]
-
-
-def _find_source(name: str) -> _Source:
-    """Return what a data set's row says, or torchvision's class."""
-    row = DATASETS[name]
-    if row.place:
-        named = (f"{file}.gz" for file in FILES.values())
-        return _Source(row.place, dict(zip(named, row.md5, strict=True)), row.classes)
+def _find_source(name: str) -> Any:
+    """Return torchvision's class, which knows its files with their MD5, and its classes."""
     import torchvision.datasets  # late: it takes a second or two
 
-    found = getattr(torchvision.datasets, name)
-    return _Source(found.mirrors[0], dict(found.resources), tuple(found.classes))
+    return getattr(torchvision.datasets, name)

@@ -24,48 +24,43 @@ def find_pictures(folder: Path) -> tuple[tuple[str, ...], dict[str, Samples]]:
     """Find the names of the classes and the pictures of both parts, both in the order of names."""
     if missing := [part for part in PARTS if not (folder / part).is_dir()]:
         raise FileNotFoundError(f"{folder} lacks {' and '.join(missing)}; {FORMS}")
-    train, test = (_list_classes(folder / part) for part in PARTS)
-    if differing := sorted({*train} ^ {*test}):
+    found = {part: _list_classes(folder / part) for part in PARTS}
+    if differing := sorted(found["train"].keys() ^ found["test"].keys()):
         raise ValueError(
             f"{folder} has the class {differing[0]} in one of train and test only; both must have "
             "the same"
         )
-    if len(train) < 2:
-        raise ValueError(f"{folder / 'train'} has {len(train)} classes; at least 2 are needed")
-    samples: dict[str, Samples] = {part: [] for part in PARTS}
-    for part in PARTS:
-        for label, name in enumerate(train):
-            found = [(path, label) for path in _list_files(folder / part / name)]
-            if not found:
-                raise ValueError(
-                    f"{folder / part / name} has no picture ({', '.join(SUFFIXES)}): add some, or "
-                    "remove this class from train and test"
-                )
-            samples[part] += found
-    return tuple(train), samples
-
-
-def _list_classes(folder: Path) -> list[str]:
-    """List the folders of the classes; a hidden one is refused if it has pictures as these have."""
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    for name in names:
-        if name.startswith("."):
-            _list_files(folder / name, folder)
-    return [name for name in names if not name.startswith(".")]
+    if len(found["train"]) < 2:
+        raise ValueError(
+            f"{folder / 'train'} has {len(found['train'])} classes; at least 2 are needed"
+        )
+    for part, classes in found.items():
+        if empty := [name for name, paths in classes.items() if not paths]:
+            raise ValueError(
+                f"{folder / part / empty[0]} has no picture ({', '.join(SUFFIXES)}): add some, or "
+                "remove this class from train and test"
+            )
+    samples = {
+        part: [(path, label) for label, paths in enumerate(classes.values()) for path in paths]
+        for part, classes in found.items()
+    }
+    return tuple(found["train"]), samples
 
 
 _OF_SYSTEMS = (".ipynb_", ".git", ".DS_", ".Trash", "._")
 """What hidden files and folders begin with that programs make."""
 
 
-def _list_files(folder: Path, root: Path | None = None) -> list[Path]:
-    """List the pictures of a class, also those in folders below; another file is refused.
+def _list_classes(part: Path) -> dict[str, list[Path]]:
+    """List the pictures by class, also those in folders below; another file is refused.
 
-    So is a picture that is hidden, below the root; hidden things of programs are left out.
+    So is a picture that is hidden; hidden things of programs are left out.
     """
-    paths = []
-    for path in list_files(folder):
-        hidden = [name for name in path.relative_to(root or folder).parts if name.startswith(".")]
+    names = sorted(path.name for path in part.iterdir() if path.is_dir())
+    classes: dict[str, list[Path]] = {name: [] for name in names if not name.startswith(".")}
+    for path in [path for name in names for path in list_files(part / name)]:
+        places = path.relative_to(part).parts
+        hidden = [name for name in places if name.startswith(".")]
         if any(name.startswith(_OF_SYSTEMS) for name in hidden):
             continue
         if path.suffix.lower() in SUFFIXES and hidden:
@@ -78,8 +73,9 @@ def _list_files(folder: Path, root: Path | None = None) -> list[Path]:
                 f"{path} has the ending of no picture that is read ({', '.join(SUFFIXES)}): save it"
                 " as one, or remove it"
             )
-        paths += [path] * (not hidden)
-    return paths
+        if not hidden:
+            classes[places[0]].append(path)
+    return classes
 
 
 def read_parts(samples: dict[str, Samples]) -> tuple[Part, Part, list[str]]:

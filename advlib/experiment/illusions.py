@@ -40,7 +40,7 @@ from advlib.kept.parent import end_with_make
 from advlib.lenet import LeNet
 from advlib.methods import find_method
 from advlib.runs import begin, build_network
-from advlib.settings import DATASETS, Training
+from advlib.settings import TRAINING_IMAGES, Training
 from advlib.square import square
 from advlib.training import deciding_code, train_epoch
 
@@ -116,7 +116,7 @@ class Run:
     def cost(self) -> int:
         """Return the passes of an epoch, about."""
         passes = count_passes(self.method, find_method(self.method).settings())
-        return passes * (self.plan.images or DATASETS[TUNED].training_images)
+        return passes * (self.plan.images or TRAINING_IMAGES)
 
     def model(self) -> nn.Module:
         model = LeNet()

@@ -90,8 +90,9 @@ class Train(cluster.Task):
 
     def compute(self, work: Work, given: None) -> dict[str, bytes]:
         """Train, or go on where this worker's own folder of runs says that it was stopped."""
-        folder = work.want(self.seed, self.method).train().folder
-        return {name: (folder / name).read_bytes() for name in FILES}
+        wanted = work.want(self.seed, self.method)
+        wanted.train()
+        return {name: (wanted.folder / name).read_bytes() for name in FILES}
 
     def keep(self, work: Work, found: Mapping[str, bytes]) -> None:
         if self.is_done(work):  # on a disk that all share, where a report may be reading it

@@ -115,8 +115,8 @@ class Subject(OfExperiment):
             few = self.data.test.sample(1000)
             warn_of_order(model, few.images, few.labels, self.data.classes, method)
             return model, None
-        run = self.want_training(method, runs=folder).train()
-        return run.model, run.history
+        wanted = self.want_training(method, runs=folder)
+        return wanted.model, wanted.train()
 
     def find_processor(self, method: str) -> str:
         """Return the processor on which a method's training, which is kept, has begun."""

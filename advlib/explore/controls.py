@@ -1,6 +1,6 @@
 """The panel's controls: each labelled, each to be used with the keyboard."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,9 +16,10 @@ from ipywidgets import (
     IntSlider,
     ToggleButton,
     VBox,
+    dlink,
 )
 
-from advlib.explore.attacking import ATTACKS
+from advlib.attacks import Attack
 
 UNSAID = PICTURE = -1
 """Of a class: none; as a test image's number: a picture of one's own is shown."""
@@ -26,7 +27,9 @@ LABELLED = BoundedIntText, Dropdown, FloatSlider, IntSlider
 """Those with their label beside them, which takes the room that it needs."""
 
 
-def make_controls(classes: Sequence[str], images: int, models: Sequence[str]) -> Any:
+def make_controls(
+    classes: Sequence[str], images: int, models: Sequence[str], attacks: Mapping[str, Attack]
+) -> Any:
     """Make the controls by name, of so many test images; their values are the panel's state."""
     numbered = [(name, n) for n, name in enumerate(classes)]
     # None would be "nothing is chosen" to a Dropdown
@@ -43,13 +46,11 @@ def make_controls(classes: Sequence[str], images: int, models: Sequence[str]) ->
             max=images - 1,
         ),
         model=_make(Dropdown, "Network", "The network that is attacked", "210px", options=models),
-        attack=_make(
-            Dropdown, "Attack", "How it is attacked", "140px", options=list(ATTACKS.items())
-        ),
+        attack=_make(Dropdown, "Attack", "How it is attacked", "140px", options=[*attacks.items()]),
         epsilon=_make(
             FloatSlider, "ε", width="300px", value=0.1, max=0.5, step=0.005, readout_format=".3f"
         ),
-        steps=_make(IntSlider, "Steps", width="240px", value=20, min=1, max=200, disabled=True),
+        steps=_make(IntSlider, "Steps", width="240px", value=20, min=1, max=200),
         in_pixels=HTML(),
         valid=_make(
             Checkbox,
@@ -112,8 +113,9 @@ def lay_out(controls: Any, parts: dict[str, Any], style: str) -> Any:
         c.networks_shown: VBox([_row("", c.run, c.add_run, c.remove), parts["runs"]]),
         c.code_shown: VBox([parts["code"]]),
     }
-    for opener, section in sections.items():
-        _show_while_pressed(opener, section)
+    for opener, section in sections.items():  # which is shown while that is pressed
+        dlink((opener, "value"), (section.layout, "display"), lambda on: None if on else "none")
+    dlink((c.attack, "value"), (c.steps, "disabled"), lambda attack: not attack.takes_steps)
     whole = [HTML(style), chosen.add_class("advx-controls")]
     whole += [parts[name] for name in ("note", "refused", "result")]
     return VBox([*whole, _row("More", *sections), *sections.values()]).add_class("advx-panel")
@@ -122,11 +124,3 @@ def lay_out(controls: Any, parts: dict[str, Any], style: str) -> Any:
 def _row(heading: str, *children: Any) -> Any:
     label = [HTML(f'<span class="advx">{heading}</span>').add_class("advx-heading")]
     return HBox([*(label if heading else []), *children]).add_class("advx-row")
-
-
-def _show_while_pressed(opener: Any, section: Any) -> None:
-    def show(_: object = None) -> None:
-        section.layout.display = None if opener.value else "none"
-
-    opener.observe(show, "value")
-    show()

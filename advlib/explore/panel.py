@@ -74,17 +74,15 @@ class Panel:
         self.newest = NewestFirst()
         self._sample: Sample | Picture = self.workshop.take_test_image(FIRST)
         self._runs: dict[str, Path] = {}
-        self.controls = make_controls(self.data.classes, len(self.data.test), PRETRAINED)
+        self.attacks = dict(attacks or {})
+        rows = ATTACKS | {name: own_attack(name, make) for name, make in self.attacks.items()}
+        self.controls = make_controls(self.data.classes, len(self.data.test), PRETRAINED, rows)
         self.parts = {name: widgets.HTML() for name in PARTS}
         self.widget = lay_out(self.controls, self.parts, drawing.STYLE)
         self.controls.index.value = FIRST
-        self.attacks = attacks = dict(attacks or {})
-        rows = {**ATTACKS, **{name: own_attack(name, make) for name, make in attacks.items()}}
-        self.controls.attack.options = list(rows.items())
         self._connect()
         for name, model in (models or {}).items():
             self.add(name, model)
-        self._show_epsilon()
         self._update(self._sample, self._choice(), None)
 
     @property
@@ -120,8 +118,7 @@ class Panel:
         c.index.observe(lambda change: self._take(change["new"]), "value")
         for control in (c.model, c.attack, c.target, c.epsilon, c.steps, c.valid, c.true_class):
             control.observe(lambda _: self._go_on(), "value")
-        c.attack.observe(lambda _: self._allow_steps(), "value")
-        c.epsilon.observe(lambda _: self._show_epsilon(), "value")
+        widgets.dlink((c.epsilon, "value"), (c.in_pixels, "value"), self._say_in_pixels)
         c.picture.observe(lambda change: self._load(change["new"]), "value")
         c.networks_shown.observe(lambda _: self._list_runs(), "value")
         c.add_run.on_click(lambda _: self._add_run())
@@ -161,19 +158,13 @@ class Panel:
         after = places[places > self.controls.index.value]
         self._take(int(after[0] if len(after) else places[0]))
 
-    def _allow_steps(self) -> None:
-        self.controls.steps.disabled = not self.controls.attack.value.takes_steps
-
-    def _show_epsilon(self) -> None:
-        share = 100 * self.data.epsilon_in_pixels(self.controls.epsilon.value)
-        self.controls.in_pixels.value = (
-            f'<span class="advx">= {share:.1f} % of black to white</span>'
-        )
+    def _say_in_pixels(self, epsilon: float) -> str:
+        share = 100 * self.data.epsilon_in_pixels(epsilon)
+        return f'<span class="advx">= {share:.1f} % of black to white</span>'
 
     def _load(self, files: tuple[Any, ...]) -> None:
-        for file in files[-1:]:
+        for file in files:  # one at most
             self.newest.ask(partial(self._read, bytes(file["content"]), str(file["name"])))
-        if files:
             self.controls.picture.value = ()  # so that the same file can be chosen again
 
     # ---- What is computed: on the thread of `newest` ---------------------------------------------

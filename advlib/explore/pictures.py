@@ -75,10 +75,12 @@ def bring_to_form(content: bytes, name: str, data: Dataset) -> Picture:
     ink /= ink.max()
     shown = f"{colours.shape[1]} × {colours.shape[0]}"
     smaller = f", made smaller, {shown}" if width > colours.shape[1] else ""
-    cropped = _crop(ink)
+    rows, columns = (np.flatnonzero((ink > INK).any(axis)) for axis in (1, 0))
+    cropped = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     fitted = _fit(cropped)
     centred = _centre(fitted)
     image = data.to_inputs(torch.from_numpy(centred).float()[None, None])
+    given = image[0, 0].double().numpy()  # to a network; shown from black to white
     steps = (
         Step(f"as read, {width} × {height}{smaller}", colours),
         Step("grey", grey),
@@ -86,7 +88,7 @@ def bring_to_form(content: bytes, name: str, data: Dataset) -> Picture:
         Step(f"background to black, cropped, {cropped.shape[1]} × {cropped.shape[0]}", cropped),
         Step(f"fitted into 20 × 20: {fitted.shape[1]} × {fitted.shape[0]}", fitted),
         Step("28 × 28, its centre of mass in the middle", centred),
-        Step("on the training scale: less the mean image", _show_scaled(image)),
+        Step("on the training scale: less the mean image", (given - given.min()) / np.ptp(given)),
     )
     return Picture(name, steps, image)
 
@@ -120,11 +122,6 @@ def _flatten(pixels: Pixels) -> Pixels:
     return np.asarray(colours * opacity + (drawn < 0.5) * (1 - opacity))
 
 
-def _crop(ink: Pixels) -> Pixels:
-    rows, columns = (np.flatnonzero((ink > INK).any(axis)) for axis in (1, 0))
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
 def _fit(ink: Pixels) -> Pixels:
     """Scale to 20 pixels along the longer side, each the mean of what it covers."""
     height, width = ink.shape
@@ -146,12 +143,6 @@ def _centre(ink: Pixels) -> Pixels:
     top, left = corner
     field[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
     return field
-
-
-def _show_scaled(image: Tensor) -> Pixels:
-    """The numbers that a network gets, the lowest black and the highest white."""
-    values = image[0, 0].double().numpy()
-    return np.asarray((values - values.min()) / (values.max() - values.min()))
 
 
 def measure_distance(image: Tensor, data: Dataset) -> float:

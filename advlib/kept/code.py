@@ -409,10 +409,7 @@ def _describe_function(function: types.FunctionType) -> tuple[str, list[Any]]:
     code, scope = function.__code__, function.__globals__
     names, modules = _names_in(code), [*_import_within(code)]
     known = {name: scope[name] for name in names & scope.keys()}
-    known |= {
-        name: cell.cell_contents
-        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True)
-    }
+    known |= inspect.getclosurevars(function).nonlocals
     modules += filter(inspect.ismodule, known.values())
     for module in modules:
         if _is_own(module) or module.__name__.split(".")[0] == PACKAGE.name:

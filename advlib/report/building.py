@@ -1,7 +1,6 @@
 """The report's files from executed notebooks: HTML, PDF, the numbers as CSV, and checksums."""
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 from advlib.kept import files
@@ -14,15 +13,7 @@ from advlib.results.tables import collect_from, to_csv, write, write_numbers
 LOG = logging.getLogger("advlib")
 
 
-@dataclass(frozen=True)
-class Report:
-    """A finished report's files."""
-
-    html: Path
-    pdf: Path
-
-
-def build(executed: str | Path, output: str | Path) -> Report:
+def build(executed: str | Path, output: str | Path) -> None:
     """Typeset a folder's executed notebooks.
 
     Into `output`, made if it is not there, go report.html, report.pdf, figures/, an SVG file for
@@ -44,9 +35,9 @@ def build(executed: str | Path, output: str | Path) -> Report:
     tables = collect_from(notebooks)
     html = finish_page(html, notebooks, {name: to_csv(each) for name, each in tables.items()})
     output = Path(output)
-    report, results = Report(output / "report.html", output / "report.pdf"), output / "results"
+    results = output / "results"
     pictures = {output / "figures" / name: svg for name, svg in figures.items()}
-    documents = {report.html: html, report.pdf: pdf}
+    documents = {output / "report.html": html, output / "report.pdf": pdf}
     lines = files.checksum_lines({path.name: text for path, text in documents.items()})
     for folder in (output, results, output / "figures"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,4 +47,3 @@ def build(executed: str | Path, output: str | Path) -> Report:
         write(tables, results, write_numbers(notebooks))
     for path in {*(output / "figures").glob("*.svg")} - pictures.keys():
         path.unlink()
-    return report

@@ -127,10 +127,6 @@ def _quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
 SIZES = ("size", "stride", "padding")
 
 
-def _pair(value: Any) -> list[int]:
-    return [value, value] if isinstance(value, int) else [*value]
-
-
 def _is_known(layer: Any) -> bool:
     """Whether the script computes what a layer does."""
     match type(layer):
@@ -141,8 +137,8 @@ def _is_known(layer: Any) -> bool:
         case nn.MaxPool2d:
             return (layer.padding, layer.dilation, layer.ceil_mode) == (0, 1, False)
         case nn.Conv2d:
-            usual = (layer.groups, layer.padding_mode) == (1, "zeros")
-            return usual and _pair(layer.dilation) == [1, 1] and layer.padding != "same"
+            usual = (layer.groups, layer.padding_mode, layer.dilation) == (1, "zeros", (1, 1))
+            return usual and layer.padding != "same"
     return False
 
 
@@ -151,8 +147,8 @@ def _write_layer(layer: Any) -> dict[str, Any]:
     about: dict[str, Any] = {"kind": type(layer).__name__}
     if isinstance(layer, nn.MaxPool2d | nn.Conv2d):
         padding = 0 if layer.padding == "valid" else layer.padding
-        about |= {"size": _pair(layer.kernel_size), "stride": _pair(layer.stride)}
-        about |= {"padding": _pair(padding)}
+        sizes = [np.broadcast_to(n, 2).tolist() for n in (layer.kernel_size, layer.stride, padding)]
+        about |= dict(zip(SIZES, sizes, strict=True))
     if isinstance(layer, nn.Linear | nn.Conv2d):
         weights, scales = _quantise(layer.weight)
         bias = torch.zeros(len(scales)) if layer.bias is None else layer.bias.detach()

@@ -23,9 +23,16 @@ def write_html(notebooks: Sequence[Notebook]) -> tuple[str, dict[str, bytes]]:
     Raises
     ------
     ReportError
-        If a notebook did not succeed, or shows something that would be lost.
+        If a notebook did not succeed or was executed for another experiment, or shows something
+        that would be lost.
     """
-    _check_alike(notebooks)
+    first, *others = notebooks
+    for other in others:
+        if other.experiment != first.experiment:
+            raise ReportError(
+                f"{first.path.stem} and {other.path.stem} were executed with different parameters;"
+                " execute them again"
+            )
     figures = {
         f"{about['label']}.svg": "".join(data["image/svg+xml"]).encode()
         for notebook in notebooks
@@ -44,17 +51,6 @@ def write_html(notebooks: Sequence[Notebook]) -> tuple[str, dict[str, bytes]]:
             if shown:
                 blocks.append(f'<div class="advlib-cell" {place}>\n{shown}\n</div>\n')
     return "".join(blocks), figures
-
-
-def _check_alike(notebooks: Sequence[Notebook]) -> None:
-    """Refuse notebooks that were executed for different experiments."""
-    first, *others = notebooks
-    for other in others:
-        if other.experiment != first.experiment:
-            raise ReportError(
-                f"{first.path.stem} and {other.path.stem} were executed with different parameters;"
-                " execute them again"
-            )
 
 
 def _write_cell(cell: dict[str, Any], notebook: str) -> str:

@@ -39,20 +39,22 @@ def renew(report: Path) -> None:
     REFERENCE.mkdir(exist_ok=True)
     REFERENCE_REPORT.mkdir(exist_ok=True)
     for method in PRETRAINED:
-        run = Wanted.find(method, data, experiment).train()
-        record = {"method": method, "settings": run.settings}
-        checkpoints.save(REFERENCE / f"{method}.safetensors", run.model.state_dict(), record)
-    run = Wanted.find("mixed-epochwise", data, experiment).train()
+        wanted = Wanted.find(method, data, experiment)
+        wanted.train()
+        record = {"method": method, "settings": wanted.method.method.deciding(wanted.settings)}
+        checkpoints.save(REFERENCE / f"{method}.safetensors", wanted.model.state_dict(), record)
+    wanted = Wanted.find("mixed-epochwise", data, experiment)
+    model, history = wanted.model, wanted.train()
     images, labels = data.test.images, data.test.labels
-    adversarial = fgsm(run.model, images, labels, experiment.epsilon, loss="log-loss")
+    adversarial = fgsm(model, images, labels, experiment.epsilon, loss="log-loss")
     evaluations = {
-        "clean": evaluate(run.model, images, labels),
-        "adversarial": evaluate(run.model, adversarial, labels),
+        "clean": evaluate(model, images, labels),
+        "adversarial": evaluate(model, adversarial, labels),
     }
     tables["tbl-evaluation-mixed-epochwise"] = pd.DataFrame(
         map(vars, evaluations.values()), index=[*evaluations]
     )
-    tables["fig-curves-mixed-epochwise"] = run.history.drop(columns="seconds")
+    tables["fig-curves-mixed-epochwise"] = history.drop(columns="seconds")
     write(tables, RESULTS, write_numbers(notebooks))
     for name in ("report.html", "report.pdf"):
         files.write_bytes(REFERENCE_REPORT / name, (report / name).read_bytes())

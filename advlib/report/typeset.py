@@ -108,18 +108,14 @@ def _mend_html(html: str) -> str:
     return html.replace('<math display="block"', '<math display="block" tabindex="0"')
 
 
-def _check_still(page: BeautifulSoup) -> None:
-    """Refuse a page that loads or runs something: its own scripts are put in afterwards."""
+def _read_page(html: str) -> tuple[dict[str, str], datetime]:
+    """Return the number printed at each identifier, and the date; refuse a page that runs code."""
+    page = BeautifulSoup(html, "html.parser")
+    # its own scripts are put in afterwards
     found = page.find_all(["script", "link", "iframe", "object", "embed", "base", "form"])
     found += page.find_all(lambda tag: any(name.startswith("on") for name in tag.attrs))
     if found:
         raise ReportError(f"the page would load or run something: {str(found[0])[:80]}")
-
-
-def _read_page(html: str) -> tuple[dict[str, str], datetime]:
-    """Return the number printed at each identifier, and the date."""
-    page = BeautifulSoup(html, "html.parser")
-    _check_still(page)
     numbers = {
         str(each["data-of"]): each.get_text().split()[-1].strip("()")  # without the word before
         for each in page.select("[data-of]")

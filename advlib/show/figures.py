@@ -222,11 +222,9 @@ LONGEST, LETTER = 14, 0.054
 
 def write_name(name: str) -> str:
     """Write a name of somebody's own in a figure: no formula, and not long."""
-    long = len(name) > LONGEST
-    short = (
-        f"{name[: LONGEST // 2]}\N{HORIZONTAL ELLIPSIS}{name[1 - LONGEST // 2 :]}" if long else name
-    )
-    return short.replace("$", r"\$")
+    if len(name) > LONGEST:
+        name = f"{name[: LONGEST // 2]}\N{HORIZONTAL ELLIPSIS}{name[1 - LONGEST // 2 :]}"
+    return name.replace("$", r"\$")
 
 
 def _longest(names: Sequence[str]) -> float:

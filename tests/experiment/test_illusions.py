@@ -59,9 +59,8 @@ def test_a_training_is_that_of_a_report(method, tmp_path):
     run = Run(PLAN, "MNIST", method)
     run.work(2)
     settings = Training(epochs=2)
-    expected = runs.Wanted.find(
-        method, PLAN.load("MNIST"), settings, runs=tmp_path / "runs"
-    ).train()
+    expected = runs.Wanted.find(method, PLAN.load("MNIST"), settings, runs=tmp_path / "runs")
+    expected.train()
     assert same_bits(run.model(), expected.model)
     _, found = run.open()
     assert [row["epoch"] for row in found] == [1, 2]

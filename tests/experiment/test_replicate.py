@@ -114,7 +114,9 @@ def no_cluster(_):
 def test_the_numbers_are_those_of_reports_and_each_is_computed_once(
     place, small, subject, monkeypatch, capsys
 ):
-    kept = subject.want_training("mixed").train().folder / checkpoints.NAME
+    wanted = subject.want_training("mixed")
+    wanted.train()
+    kept = wanted.folder / checkpoints.NAME
     before = kept.read_bytes()
     assert not replicate.main(["SEEDS=2", "METHODS=standard,mixed", *small])
     assert kept.read_bytes() == before, "what a report has trained is taken"

@@ -189,7 +189,8 @@ def test_a_reports_runs_are_listed_and_added(panel, tmp_path, monkeypatch):
     assert panel.controls.run.options == ()
     few = advlib.load_data("MNIST", images=200)
     settings = Training(epochs=1, epsilon=0.25, learning_rate=0.01)
-    run = runs.Wanted.find("adversarial", few, settings).train()
+    run = runs.Wanted.find("adversarial", few, settings)
+    run.train()
     panel.controls.networks_shown.value = False
     panel.controls.networks_shown.value = True
     (name,) = panel.controls.run.options

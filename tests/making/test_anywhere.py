@@ -37,7 +37,7 @@ transferred = advlib.transfer({"a": model, "b": advlib.LeNet()}, images, labels,
 evaluation = pd.DataFrame([vars(advlib.evaluate(model, images, labels))], index=["\\u03b5"])
 results.write({"tbl-a": transferred.error, "tbl-b": evaluation}, out / "tables")
 executed = write_books(out / "executed", books())
-built = build(executed, out / "report")
+build(executed, out / "report")
 source = write(out / "sources" / "a.ipynb", "epsilon = 0", "print(f'\\u03b5 {epsilon}')")
 (out / "given.yaml").write_text("epsilon: 0.25", encoding="utf-8")
 given = ["--parameters", str(out / "given.yaml")]

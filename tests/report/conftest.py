@@ -23,12 +23,12 @@ def ask_browser(tmp_path_factory):
 
     def ask(script, content, *arguments):
         executed = write(tmp_path_factory.mktemp("executed"), content)
-        report = build(executed, tmp_path_factory.mktemp("built"))
+        output = tmp_path_factory.mktemp("built")
+        build(executed, output)
         path = Path(__file__).with_name(script)
-        command = [sys.executable, str(path), str(report.html), *map(str, arguments)]
+        command = [sys.executable, str(path), str(output / "report.html"), *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        found = json.loads(done.stdout)
-        return found
+        return json.loads(done.stdout)
 
     return ask

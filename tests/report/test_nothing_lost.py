@@ -104,9 +104,9 @@ def documents(tmp_path_factory):
         kinds += [text(f"Begin{number}."), kind.cell, text(f"End{number}.")]
     content = {"front-matter": [title()], "5-kinds": kinds, "back-matter": []}
     folder = tmp_path_factory.mktemp("kinds")
-    report = build(write(folder / "executed", content), folder / "output")
-    page = BeautifulSoup(report.html.read_text(encoding="utf-8"), "html.parser")
-    pages = PdfReader(report.pdf).pages
+    build(write(folder / "executed", content), folder / "output")
+    page = BeautifulSoup((folder / "output" / "report.html").read_bytes(), "html.parser")
+    pages = PdfReader(folder / "output" / "report.pdf").pages
     return page, "".join("".join(page.extract_text().split()) for page in pages).replace(
         "\u200b", ""
     )

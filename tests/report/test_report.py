@@ -28,17 +28,20 @@ def executed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def built(executed, tmp_path_factory):
-    return build(executed, tmp_path_factory.mktemp("built"))
+    """The report's folder."""
+    output = tmp_path_factory.mktemp("built")
+    build(executed, output)
+    return output
 
 
 @pytest.fixture(scope="module")
 def page(built):
-    return BeautifulSoup(built.html.read_text(encoding="utf-8"), "html.parser")
+    return BeautifulSoup((built / "report.html").read_bytes(), "html.parser")
 
 
 @pytest.fixture(scope="module")
 def pdf(built):
-    pages = PdfReader(built.pdf).pages
+    pages = PdfReader(built / "report.pdf").pages
     return " ".join(" ".join(page.extract_text() for page in pages).split())
 
 
@@ -56,7 +59,7 @@ class Piece(NamedTuple):
 @pytest.fixture(scope="module")
 def pieces(built):
     found = []
-    for number, page in enumerate(PdfReader(built.pdf).pages):
+    for number, page in enumerate(PdfReader(built / "report.pdf").pages):
 
         def read(text, cm, tm, font, size, page=number):
             x, y = (cm[i] * tm[4] + cm[2 + i] * tm[5] + cm[4 + i] for i in (0, 1))
@@ -243,7 +246,7 @@ def test_names_from_outside_are_shown_as_they_are(page, pdf):
 
 
 def test_data_and_ways_back_are_in_the_page(page, built):
-    links, results = page.select("a[download]"), built.html.parent / "results"
+    links, results = page.select("a[download]"), built / "results"
     assert len(links) == 1 + 5
     assert {"numbers.csv", "numbers.json", "SHA256SUMS"} < {path.name for path in results.iterdir()}
     for link in links:
@@ -274,7 +277,7 @@ def test_it_can_be_cited(page):
 def test_text_alternatives_and_metadata(page, built):
     assert page.html["lang"] == "en-GB"
     assert len(page.select("figure [role=img][aria-label]")) == len(page.find_all("figure")) == 4
-    document = PdfReader(built.pdf)
+    document = PdfReader(built / "report.pdf")
     assert document.metadata.title == "A toy & its title"
     assert document.metadata.author == "Ada L., Bo M."
     assert str(document.metadata.creation_date).startswith("2026-11-02")
