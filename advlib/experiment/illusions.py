@@ -330,19 +330,16 @@ def write_tables(plan: Plan) -> None:
         write_table(ILLUSIONS / f"{name}.csv", rows[name], keys)
 
 
-def compute_all(plan: Plan) -> dict[str, str]:
-    """Do all that there is to do; return what failed, and why."""
+def main(arguments: list[str]) -> int:
+    """Do all that there is to do; return how many tasks failed."""
+    plan = Plan("".join(arguments[:1]))
 
     def find() -> list[Epochs | Group]:
         write_tables(plan)
         return find_tasks(plan)
 
     with checkpoints.hold(runs_folder() / "illusions"):
-        return cluster.compute(find, plan, sent=plan, unpack=lambda plan, folder: plan)
-
-
-def main(arguments: list[str]) -> int:
-    failed = compute_all(Plan("".join(arguments[:1])))
+        failed = cluster.compute(find, plan, sent=plan, unpack=lambda plan, folder: plan)
     for name, reason in failed.items():
         print(f"error: {name} failed: {reason}", file=sys.stderr)
     return len(failed)
