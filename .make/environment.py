@@ -23,12 +23,16 @@ import sys
 import tempfile
 import time
 import venv
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 from advlib.kept.parent import end_with_make, take_turn
 
 FOLDER = Path(".venv")
+PYTHON = str(FOLDER.absolute() / "bin" / "python")
+PIP = PYTHON, "-m", "pip", "install"
+UV = str(FOLDER / "bin" / "uv"), "pip", "install", "--python", PYTHON, "--compile-bytecode"
 READY = FOLDER / "ready"
 LOCK = Path("requirements.lock")
 PROJECT = Path("pyproject.toml")
@@ -45,10 +49,7 @@ HINT = (
 )
 UNWANTED = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
 OWN_INDEX = r"(?m)^(global|install|:env:)\.((extra-)?index-url|find-links|no-index|proxy|cert)="
-
-
-def say(text: str) -> None:
-    print(text, flush=True)
+say = partial(print, flush=True)
 
 
 def made_from() -> list[str]:
@@ -64,18 +65,10 @@ def made() -> list[str]:
     """
     try:
         found = READY.read_text(encoding="utf-8").splitlines()
-        works = subprocess.run([python(), "-c", "import pip"], capture_output=True, check=False)
+        works = subprocess.run([PYTHON, "-c", "import pip"], capture_output=True, check=False)
     except OSError:
         return []
     return found if works.returncode == 0 and len(found) == 5 else []
-
-
-def python() -> str:
-    return str(FOLDER.absolute() / "bin" / "python")
-
-
-def uv() -> tuple[str, ...]:
-    return str(FOLDER / "bin" / "uv"), "pip", "install", "--python", python(), "--compile-bytecode"
 
 
 def make(*extras: str) -> None:
@@ -109,12 +102,12 @@ def create(asked: str) -> str:
     pip, cuda = by_pip(), sys.platform == "linux"
     automatic = not asked and not pip and cuda and not any(map(os.path.exists, GPU))
     if asked == "cpu" or not pip:
-        run(python(), "-m", "pip", "install", "--no-deps", *(f"uv=={v}" for v in pinned("uv")))
+        run(*PIP, "--no-deps", *(f"uv=={v}" for v in pinned("uv")))
     if pinned("setuptools"):  # which builds advlib
         install("setuptools")
-    if asked == "cpu" or (automatic and answers(*uv(), *CPU, "--dry-run", *LOCKED)):
+    if asked == "cpu" or (automatic and answers(*UV, *CPU, "--dry-run", *LOCKED)):
         say("set-up: torch for the CPU; 2 GB on disk in the end")
-        run(*uv(), *CPU, *LOCKED, hint="TORCH=index takes torch from the package index")
+        run(*UV, *CPU, *LOCKED, hint="TORCH=index takes torch from the package index")
         return "cpu"
     if automatic:
         say("set-up: torch's build for the CPU cannot be reached")
@@ -127,13 +120,12 @@ def create(asked: str) -> str:
 
 def install(*what: str, hint: str = "") -> None:
     """Install packages in the lock's versions."""
-    tool = (python(), "-m", "pip", "install") if by_pip() else uv()
-    run(*tool, *LOCKED, *what, hint=hint)
+    run(*(PIP if by_pip() else UV), *LOCKED, *what, hint=hint)
 
 
 def by_pip() -> bool:
     """Tell whether pip is told where to take packages from, which uv would not hear."""
-    command = [python(), "-m", "pip", "config", "list"]
+    command = [PYTHON, "-m", "pip", "config", "list"]
     listed = subprocess.run(
         command, env=surroundings(), stdout=subprocess.PIPE, text=True, check=False
     )
@@ -149,7 +141,7 @@ def make_empty() -> None:
     except OSError as error:
         sys.exit(f"error: {FOLDER} could not be made: {error}")
     hint = "Debian and Ubuntu have it in the package python3-venv"
-    run(python(), "-m", "ensurepip", hint=hint)
+    run(PYTHON, "-m", "ensurepip", hint=hint)
 
 
 def pinned(name: str) -> list[str]:
