@@ -42,7 +42,6 @@ CPU = ("--torch-backend", "cpu", "--no-deps", "torch", "torchvision")
 GPU = ("/dev/nvidiactl", "/proc/driver/nvidia", "/dev/dxg")
 """One of these is there where a GPU of NVIDIA's is; the last on Windows' Linux."""
 LOCKED = ("--constraint", str(LOCK))
-EDITABLE = ("--no-build-isolation", "--editable")
 HINT = (
     "torch 2.14.1 has wheels for Python 3.11 to 3.14 on Linux and on Macs with Apple's"
     " processors; the download needs a network, and the disk its place"
@@ -52,16 +51,11 @@ OWN_INDEX = r"(?m)^(global|install|:env:)\.((extra-)?index-url|find-links|no-ind
 say = partial(print, flush=True)
 
 
-def made_from() -> list[str]:
-    """Return what decides the environment: its folder, the lock, the project's metadata."""
-    digests = (hashlib.sha256(path.read_bytes()).hexdigest() for path in (LOCK, PROJECT))
-    return [str(Path.cwd().resolve()), *digests]
-
-
 def made() -> list[str]:
     """Return what `.venv/ready` says of the environment that is there; of a half-made one nothing.
 
-    Line by line: what `made_from` gives, the extras, and where torch is from.
+    Line by line: its folder, the digests of the lock and of the project's metadata, which decide
+    it, the extras, and where torch is from.
     """
     try:
         found = READY.read_text(encoding="utf-8").splitlines()
@@ -77,7 +71,8 @@ def make(*extras: str) -> None:
     if asked not in ("", "cpu", "index"):
         sys.exit(f"error: TORCH must be cpu or index, not {asked!r}")
     take_turn(".venv.lock")  # a killed set-up's pip, which may still write, has the turn too
-    wanted, found = made_from(), made()
+    digests = (hashlib.sha256(path.read_bytes()).hexdigest() for path in (LOCK, PROJECT))
+    wanted, found = [str(Path.cwd().resolve()), *digests], made()
     fits = found[:2] == wanted[:2] and asked in ("", found[4])
     there = set(found[3].split()) if fits else set()
     if found[:3] == wanted and fits and there >= set(extras):
@@ -87,7 +82,7 @@ def make(*extras: str) -> None:
     torch = found[4] if fits else create(asked)
     everything = sorted(there | set(extras))
     say(f"set-up: advlib into {FOLDER}, with what {' and '.join(everything)} need")
-    install(*EDITABLE, f".[{','.join(everything)}]", hint=HINT)
+    install("--no-build-isolation", "--editable", f".[{','.join(everything)}]", hint=HINT)
     READY.write_text("\n".join([*wanted, " ".join(everything), torch, ""]), encoding="utf-8")
     say(f"set-up: done, {FOLDER} is ready")
 

@@ -1,8 +1,7 @@
 """What make's terminal has while a report is made: how far it is, and about how long it takes.
 
 What is known stands in a file beside the report's parameters, a line of JSON for each thing that is
-new: `begin` writes the first ones, then runners and notebooks add theirs, one at a time. Standard
-library only.
+new: `begin` writes the first ones, then runners and notebooks add theirs, one at a time.
 """
 
 import fcntl
