@@ -138,18 +138,20 @@ def plan_reader(source: Path, folder: Path, executed: tuple[Path, ...]) -> Execu
     return Execution(source, folder / source.name, options, reads=executed)
 
 
-def plan_matter(folder: Path, chapters: Iterable[Execution]) -> list[Execution]:
-    """Return the executions of the front and back matter, which read the executed chapters."""
+def plan_report(name: str, experiment: Experiment) -> tuple[list[Execution], list[Execution]]:
+    """Return the executions of a report, by the name of its folder: those of the chapters, and
+    those of the front and back matter, which read the executed chapters.
+    """
+    folder = BUILD / name / "notebooks"
+    chapters = plan_chapters(folder, experiment)
     executed = tuple(each.target for each in chapters)
     sources = sorted(MATTER.glob("*.ipynb"), reverse=True)
-    return [plan_reader(source, folder, executed) for source in sources]
+    return chapters, [plan_reader(source, folder, executed) for source in sources]
 
 
 def write_rules(name: str, experiment: Experiment) -> list[str]:
     """Return the Makefile's variables and rules for an experiment, by the name of its folder."""
-    folder = BUILD / name / "notebooks"
-    chapters = plan_chapters(folder, experiment)
-    matter = plan_matter(folder, chapters)
+    chapters, matter = plan_report(name, experiment)
     # make begins in this order: the longest first, or the others would wait for it at the end
     first = sorted(chapters, key=lambda each: -estimate_work(each, experiment))
     entry = PACKAGE / "report" / "__main__.py"
@@ -192,10 +194,8 @@ def begin(name: str, experiment: Experiment) -> None:
     from advlib.experiment import pace  # with torch, which is there after the set-up
     from advlib.experiment.kernel import SIDE_BY_SIDE
 
-    folder = BUILD / name
-    chapters = plan_chapters(folder / "notebooks", experiment)
-    matter = plan_matter(folder / "notebooks", chapters)
-    parameters = folder / "parameters.yaml"
+    chapters, matter = plan_report(name, experiment)
+    parameters = BUILD / name / "parameters.yaml"
     old = find_old([*chapters, *matter], [parameters, PROJECT / "requirements.lock"])
     about = {
         each.target.stem: {
@@ -209,7 +209,7 @@ def begin(name: str, experiment: Experiment) -> None:
     if old:
         pace.begin(parameters, about)
     words = f"{len(old)} to execute, {SIDE_BY_SIDE} at once" if old else "nothing to execute"
-    print(f"{folder.relative_to(PROJECT)}: {len(about)} notebooks, {words}", flush=True)
+    print(f"{parameters.parent.relative_to(PROJECT)}: {len(about)} notebooks, {words}", flush=True)
 
 
 def _list(paths: Iterable[Path]) -> str:
