@@ -69,18 +69,18 @@ def list_differences(a: Cells, b: Cells) -> list[tuple[str, str, Any, Any]]:
     return [(*at, x, y) for *at, x, y in pairs if x != y and (x == x or y == y)]
 
 
+def print_table(rows: list[list[str]], columns: list[str]) -> None:
+    print(f"\n{pd.DataFrame(rows, columns=columns).to_string(index=False)}")
+
+
 def compare_cells(a: Cells, b: Cells, words: str) -> bool:
     """Print all settings, or what else is in words, side by side; return whether one differs."""
     changed = {name for _, name, *_ in list_differences(a, b)}
-    frame = pd.DataFrame(
-        [
-            [at[1], *(write_setting(cells.get(at, "missing")) for cells in (a, b))]
-            for at in dict.fromkeys([*a, *b])
-        ],
-        columns=[words, "A", "B"],
-    )
-    frame[""] = ["differs" * (name in changed) for name in frame[words]]
-    print(f"\n{frame.to_string(index=False)}")
+    rows = []
+    for at in dict.fromkeys([*a, *b]):
+        values = (write_setting(cells.get(at, "missing")) for cells in (a, b))
+        rows.append([at[1], *values, "differs" * (at[1] in changed)])
+    print_table(rows, [words, "A", "B", ""])
     return bool(changed)
 
 
@@ -158,17 +158,14 @@ def compare_expected(a: str, tolerance: str = "") -> int:
     print(f"A: {a}\nexpected: of the settings {name!r}, any seed")
     if changed:
         rows = [[at, *map(write_setting, values)] for _, at, *values in changed]
-        print(
-            f"\n{pd.DataFrame(rows, columns=['setting', 'A', 'expected']).to_string(index=False)}"
-        )
+        print_table(rows, ["setting", "A", "expected"])
     outside = {at: number for at, number in found.items() if not number.inside}
     if outside:
         rows = [
             [", ".join(at), f"{each.value:.2f}", f"{each.mean:.2f}", each.interval]
             for at, each in outside.items()
         ]
-        columns = ["number", "A", "mean", "interval"]
-        print(f"\n{pd.DataFrame(rows, columns=columns).to_string(index=False)}")
+        print_table(rows, ["number", "A", "mean", "interval"])
     print(f"\n{len(found)} numbers, {len(outside)} outside the joint 99 % interval")
     return int(bool(outside))
 
