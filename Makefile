@@ -152,7 +152,7 @@ $(folder)/parameters.yaml: FORCE # rewritten only when they change
 	@exec $(python) -m advlib.experiment.parameters --yaml=$@ $(given)
 
 begun: $(folder)/parameters.yaml # says what there is to execute
-	@exec $(python) -m advlib.experiment.begin $(given)
+	@exec $(python) -m advlib.experiment.plan --begin $(given)
 
 $(chapters) $(matter): $(folder)/parameters.yaml requirements.lock | $(filter begun,$(goals:report=begun))
 	@$(run) $(python) -m advlib.experiment.runner $(source) $@ \

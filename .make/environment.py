@@ -23,12 +23,16 @@ import sys
 import tempfile
 import time
 import venv
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 from advlib.kept.parent import end_with_make, take_turn
 
 FOLDER = Path(".venv")
+PYTHON = str(FOLDER.absolute() / "bin" / "python")
+PIP = PYTHON, "-m", "pip", "install"
+UV = str(FOLDER / "bin" / "uv"), "pip", "install", "--python", PYTHON, "--compile-bytecode"
 READY = FOLDER / "ready"
 LOCK = Path("requirements.lock")
 PROJECT = Path("pyproject.toml")
@@ -38,44 +42,27 @@ CPU = ("--torch-backend", "cpu", "--no-deps", "torch", "torchvision")
 GPU = ("/dev/nvidiactl", "/proc/driver/nvidia", "/dev/dxg")
 """One of these is there where a GPU of NVIDIA's is; the last on Windows' Linux."""
 LOCKED = ("--constraint", str(LOCK))
-EDITABLE = ("--no-build-isolation", "--editable")
 HINT = (
     "torch 2.14.1 has wheels for Python 3.11 to 3.14 on Linux and on Macs with Apple's"
     " processors; the download needs a network, and the disk its place"
 )
 UNWANTED = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
 OWN_INDEX = r"(?m)^(global|install|:env:)\.((extra-)?index-url|find-links|no-index|proxy|cert)="
-
-
-def say(text: str) -> None:
-    print(text, flush=True)
-
-
-def made_from() -> list[str]:
-    """Return what decides the environment: its folder, the lock, the project's metadata."""
-    digests = (hashlib.sha256(path.read_bytes()).hexdigest() for path in (LOCK, PROJECT))
-    return [str(Path.cwd().resolve()), *digests]
+say = partial(print, flush=True)
 
 
 def made() -> list[str]:
     """Return what `.venv/ready` says of the environment that is there; of a half-made one nothing.
 
-    Line by line: what `made_from` gives, the extras, and where torch is from.
+    Line by line: its folder, the digests of the lock and of the project's metadata, which decide
+    it, the extras, and where torch is from.
     """
     try:
         found = READY.read_text(encoding="utf-8").splitlines()
-        works = subprocess.run([python(), "-c", "import pip"], capture_output=True, check=False)
+        works = subprocess.run([PYTHON, "-c", "import pip"], capture_output=True, check=False)
     except OSError:
         return []
     return found if works.returncode == 0 and len(found) == 5 else []
-
-
-def python() -> str:
-    return str(FOLDER.absolute() / "bin" / "python")
-
-
-def uv() -> tuple[str, ...]:
-    return str(FOLDER / "bin" / "uv"), "pip", "install", "--python", python(), "--compile-bytecode"
 
 
 def make(*extras: str) -> None:
@@ -84,7 +71,8 @@ def make(*extras: str) -> None:
     if asked not in ("", "cpu", "index"):
         sys.exit(f"error: TORCH must be cpu or index, not {asked!r}")
     take_turn(".venv.lock")  # a killed set-up's pip, which may still write, has the turn too
-    wanted, found = made_from(), made()
+    digests = (hashlib.sha256(path.read_bytes()).hexdigest() for path in (LOCK, PROJECT))
+    wanted, found = [str(Path.cwd().resolve()), *digests], made()
     fits = found[:2] == wanted[:2] and asked in ("", found[4])
     there = set(found[3].split()) if fits else set()
     if found[:3] == wanted and fits and there >= set(extras):
@@ -94,7 +82,7 @@ def make(*extras: str) -> None:
     torch = found[4] if fits else create(asked)
     everything = sorted(there | set(extras))
     say(f"set-up: advlib into {FOLDER}, with what {' and '.join(everything)} need")
-    install(*EDITABLE, f".[{','.join(everything)}]", hint=HINT)
+    install("--no-build-isolation", "--editable", f".[{','.join(everything)}]", hint=HINT)
     READY.write_text("\n".join([*wanted, " ".join(everything), torch, ""]), encoding="utf-8")
     say(f"set-up: done, {FOLDER} is ready")
 
@@ -109,12 +97,12 @@ def create(asked: str) -> str:
     pip, cuda = by_pip(), sys.platform == "linux"
     automatic = not asked and not pip and cuda and not any(map(os.path.exists, GPU))
     if asked == "cpu" or not pip:
-        run(python(), "-m", "pip", "install", "--no-deps", *(f"uv=={v}" for v in pinned("uv")))
+        run(*PIP, "--no-deps", *(f"uv=={v}" for v in pinned("uv")))
     if pinned("setuptools"):  # which builds advlib
         install("setuptools")
-    if asked == "cpu" or (automatic and answers(*uv(), *CPU, "--dry-run", *LOCKED)):
+    if asked == "cpu" or (automatic and answers(*UV, *CPU, "--dry-run", *LOCKED)):
         say("set-up: torch for the CPU; 2 GB on disk in the end")
-        run(*uv(), *CPU, *LOCKED, hint="TORCH=index takes torch from the package index")
+        run(*UV, *CPU, *LOCKED, hint="TORCH=index takes torch from the package index")
         return "cpu"
     if automatic:
         say("set-up: torch's build for the CPU cannot be reached")
@@ -127,13 +115,12 @@ def create(asked: str) -> str:
 
 def install(*what: str, hint: str = "") -> None:
     """Install packages in the lock's versions."""
-    tool = (python(), "-m", "pip", "install") if by_pip() else uv()
-    run(*tool, *LOCKED, *what, hint=hint)
+    run(*(PIP if by_pip() else UV), *LOCKED, *what, hint=hint)
 
 
 def by_pip() -> bool:
     """Tell whether pip is told where to take packages from, which uv would not hear."""
-    command = [python(), "-m", "pip", "config", "list"]
+    command = [PYTHON, "-m", "pip", "config", "list"]
     listed = subprocess.run(
         command, env=surroundings(), stdout=subprocess.PIPE, text=True, check=False
     )
@@ -149,7 +136,7 @@ def make_empty() -> None:
     except OSError as error:
         sys.exit(f"error: {FOLDER} could not be made: {error}")
     hint = "Debian and Ubuntu have it in the package python3-venv"
-    run(python(), "-m", "ensurepip", hint=hint)
+    run(PYTHON, "-m", "ensurepip", hint=hint)
 
 
 def pinned(name: str) -> list[str]:

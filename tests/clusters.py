@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from projects import wait_for
+
 from advlib.experiment.cluster import Task
 from advlib.kept.folders import PROJECT
 
@@ -66,14 +68,6 @@ def unpack_or_die(sent, folder):
         mark.unlink()
         os.kill(os.getpid(), signal.SIGKILL)
     return "HERE"
-
-
-def wait_for(happened):
-    end = time.monotonic() + 120
-    while not (found := happened()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return found
 
 
 class Outside:

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 
 import nbformat
 from nbclient import NotebookClient
@@ -33,14 +32,6 @@ def outputs(path):
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     texts = [output.get("text", []) for cell in cells for output in cell.get("outputs", [])]
     return "".join("".join(text) for text in texts)
-
-
-def wait_for(condition):
-    """Wait as long as it takes: the end is there for what never comes, however busy the machine."""
-    end = time.monotonic() + 600
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 def exists(pid):

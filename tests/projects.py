@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +32,15 @@ def at_work(project):
                 yield int(path.name)
         except OSError:
             continue
+
+
+def wait_for(condition):
+    """Wait as long as it takes: the end is there for what never comes, however busy the machine."""
+    end = time.monotonic() + 600
+    while not (found := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+    return found
 
 
 def make(project, *arguments, umask=-1, **changes):

@@ -108,32 +108,27 @@ def _keep_memory() -> None:
         mallopt(_TRIM_THRESHOLD, 2**28)
 
 
-class _Tell(logging.Handler):
-    """Tells who waits how far a task is, by the log of the library."""
-
-    def __init__(self, name: str, worker: Any) -> None:
-        super().__init__()
-        self.name, self.worker = name, worker
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if hasattr(record, "share"):
-            self.worker.log_event(TOPIC, [self.name, record.share])
-
-
 def _compute(task: Task, given: Any) -> Any:
     """Do a task, on the worker that this runs on."""
     worker = get_worker()
     place: Any = worker.plugins[TOPIC]
     if place.refusal:  # it came after the others
         raise ClusterError(f"worker {worker.address} {place.refusal}")
+
+    def tell(record: logging.LogRecord) -> bool:
+        """Tell who waits how far the task is, by the log of the library."""
+        if hasattr(record, "share"):
+            worker.log_event(TOPIC, [task.name, record.share])
+        return True
+
     torch.set_num_threads(1)
-    log, tell = logging.getLogger("advlib"), _Tell(task.name, worker)
+    log = logging.getLogger("advlib")
     log.setLevel(logging.INFO)
-    log.addHandler(tell)
+    log.addFilter(tell)
     try:
         return task.compute(place.work, given)
     finally:
-        log.removeHandler(tell)
+        log.removeFilter(tell)
 
 
 def compute(

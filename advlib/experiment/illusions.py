@@ -13,8 +13,6 @@ training are then 7 to 11 minutes (standard), 14 to 22 (mixed, adversarial, fast
 and all of it, 99 million passes, is 7 to 11 hours of a core.
 """
 
-import hashlib
-import json
 import logging
 import math
 import sys
@@ -31,9 +29,8 @@ from advlib import apgd, evaluate, fgsm, load_data, pgd, robustness, worst_case
 from advlib.attacks import random_signs
 from advlib.data import Dataset, Split
 from advlib.experiment import cluster, provenance
-from advlib.experiment.replicate import count_passes, write_table
+from advlib.experiment.replicate import count_passes, digest_code, name_file, write_table
 from advlib.kept import checkpoints
-from advlib.kept.code import running_code
 from advlib.kept.folders import ILLUSIONS, runs_folder
 from advlib.kept.machine import processor
 from advlib.kept.parent import end_with_make
@@ -186,7 +183,8 @@ class Group(cluster.Task):
         plan = self.plan
         decides = self.rates, plan.epochs, plan.attacked, plan.steps, plan.queries, plan.draws
         states = [run.file.name for run in self.runs]
-        return _name_file(f"attacked-{self.runs[0].data}", *decides, *states, _attacking_code())
+        code = digest_code((robustness, square, apgd))
+        return _name_file(f"attacked-{self.runs[0].data}", *decides, *states, code)
 
     def open(self) -> list[dict[str, Any]]:
         """Return a row for each model, if there are any yet."""
@@ -294,19 +292,12 @@ def _error(
 
 def _name_file(name: str, *decides: Any) -> Path:
     """Name what is kept, also by what decides it."""
-    about = json.dumps([name, *decides, str(torch.__version__)])
-    digest = hashlib.sha256(about.encode()).hexdigest()
-    return runs_folder() / "illusions" / f"{name}-{digest[:12]}.safetensors"
+    return name_file(f"illusions/{name}", [name, *decides, str(torch.__version__)])
 
 
 @cache
 def _training_code(method: str) -> str:
     return deciding_code(find_method(method), LeNet, load_data, build_network)
-
-
-@cache
-def _attacking_code() -> str:
-    return running_code([robustness, square, apgd])
 
 
 @cache
@@ -330,19 +321,16 @@ def write_tables(plan: Plan) -> None:
         write_table(ILLUSIONS / f"{name}.csv", rows[name], keys)
 
 
-def compute_all(plan: Plan) -> dict[str, str]:
-    """Do all that there is to do; return what failed, and why."""
+def main(arguments: list[str]) -> int:
+    """Do all that there is to do; return how many tasks failed."""
+    plan = Plan("".join(arguments[:1]))
 
     def find() -> list[Epochs | Group]:
         write_tables(plan)
         return find_tasks(plan)
 
     with checkpoints.hold(runs_folder() / "illusions"):
-        return cluster.compute(find, plan, sent=plan, unpack=lambda plan, folder: plan)
-
-
-def main(arguments: list[str]) -> int:
-    failed = compute_all(Plan("".join(arguments[:1])))
+        failed = cluster.compute(find, plan, sent=plan, unpack=lambda plan, folder: plan)
     for name, reason in failed.items():
         print(f"error: {name} failed: {reason}", file=sys.stderr)
     return len(failed)

@@ -97,7 +97,6 @@ def hear(parameters: Path, notebook: str = "", **news: Any) -> Iterator[Standing
         silent = time.time() - os.fstat(file.fileno()).st_mtime
         if news:
             print(json.dumps({"notebook": notebook, "at": time.time(), **news}), file=file)
-            file.seek(0)
         os.utime(file.fileno())
         file.seek(0)
         known: dict[str, dict[str, Any]] = {}

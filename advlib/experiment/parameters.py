@@ -273,15 +273,11 @@ def read_replication(arguments: Iterable[str]) -> Replication:
 
 def read_seeds(text: str) -> tuple[int, ...]:
     """Read seeds: how many from 0 on, a range such as 3-7, or a list such as 0,4,5."""
-    parts = [
-        re.fullmatch(r" *([0-9]{1,18})(?:-([0-9]{1,18}))? *", part) for part in text.split(",")
-    ]
-    seeds: list[int] = []
-    for part in parts:
-        first, last = (part[1], part[2] or part[1]) if part else ("1", "0")
-        if part and len(parts) == 1 and not part[2]:
-            first, last = "0", str(int(part[1]) - 1)
-        seeds += range(int(first), min(int(last), int(first) + 10_000) + 1)
+    ranges = f"0-{int(text) - 1}" if re.fullmatch(" *[0-9]{1,18} *", text) else text
+    one = " *([0-9]{1,18})(?:-([0-9]{1,18}))? *"
+    parts = [re.fullmatch(one, part) for part in ranges.split(",")]
+    ends = [(int(part[1]), int(part[2] or part[1])) for part in parts if part]
+    seeds = [n for first, last in ends for n in range(first, min(last, first + 10_000) + 1)]
     if not all(parts) or not seeds or len({*seeds}) != len(seeds):
         raise ValueError(
             "SEEDS must be how many, at least 1, a range such as 3-7 or a list such as 0,4,5, not"

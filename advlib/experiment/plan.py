@@ -1,11 +1,15 @@
 """What make is to know of an experiment, computed from the notebooks and the code.
 
     python3 -m advlib.experiment.plan [PARAMETERS=...] [EPSILON=...]
+    python -m advlib.experiment.plan --begin [PARAMETERS=...] [EPSILON=...]
 
 `make` runs this before any set-up, so it needs the standard library only. It prints the Makefile's
 variables and rules, one after another with "@@" between them, because make reads a single line.
+With --begin, before a report's first notebook, it says how many there are to execute instead, and
+notes which.
 """
 
+import math
 import os
 import re
 import sys
@@ -134,18 +138,20 @@ def plan_reader(source: Path, folder: Path, executed: tuple[Path, ...]) -> Execu
     return Execution(source, folder / source.name, options, reads=executed)
 
 
-def plan_matter(folder: Path, chapters: Iterable[Execution]) -> list[Execution]:
-    """Return the executions of the front and back matter, which read the executed chapters."""
+def plan_report(name: str, experiment: Experiment) -> tuple[list[Execution], list[Execution]]:
+    """Return the executions of a report, by the name of its folder: those of the chapters, and
+    those of the front and back matter, which read the executed chapters.
+    """
+    folder = BUILD / name / "notebooks"
+    chapters = plan_chapters(folder, experiment)
     executed = tuple(each.target for each in chapters)
     sources = sorted(MATTER.glob("*.ipynb"), reverse=True)
-    return [plan_reader(source, folder, executed) for source in sources]
+    return chapters, [plan_reader(source, folder, executed) for source in sources]
 
 
 def write_rules(name: str, experiment: Experiment) -> list[str]:
     """Return the Makefile's variables and rules for an experiment, by the name of its folder."""
-    folder = BUILD / name / "notebooks"
-    chapters = plan_chapters(folder, experiment)
-    matter = plan_matter(folder, chapters)
+    chapters, matter = plan_report(name, experiment)
     # make begins in this order: the longest first, or the others would wait for it at the end
     first = sorted(chapters, key=lambda each: -estimate_work(each, experiment))
     entry = PACKAGE / "report" / "__main__.py"
@@ -167,18 +173,61 @@ def write_rules(name: str, experiment: Experiment) -> list[str]:
     return lines
 
 
+def find_old(executions: Sequence[Execution], others: Sequence[Path]) -> set[Path]:
+    """Return the targets that make will make: missing, or older than what they are made from.
+
+    That are the `others` too. Those that read others come after them.
+    """
+    old = set[Path]()
+
+    def age(path: Path) -> float:
+        return math.inf if path in old else path.stat().st_mtime_ns if path.exists() else 0
+
+    for each in executions:
+        if age(each.target) < max(map(age, [*each.made_from, *others])):
+            old.add(each.target)
+    return old
+
+
+def begin(name: str, experiment: Experiment) -> None:
+    """Say and note which notebooks are to be executed."""
+    from advlib.experiment import pace  # with torch, which is there after the set-up
+    from advlib.experiment.kernel import SIDE_BY_SIDE
+
+    chapters, matter = plan_report(name, experiment)
+    parameters = BUILD / name / "parameters.yaml"
+    old = find_old([*chapters, *matter], [parameters, PROJECT / "requirements.lock"])
+    about = {
+        each.target.stem: {
+            "done": each.target not in old,
+            "trains": each.trains and experiment.weights is None,
+            "stage": 2 if each in matter else 1 if each.after else 0,
+            "work": estimate_work(each, experiment),
+        }
+        for each in (*chapters, *matter)
+    }
+    if old:
+        pace.begin(parameters, about)
+    words = f"{len(old)} to execute, {SIDE_BY_SIDE} at once" if old else "nothing to execute"
+    print(f"{parameters.parent.relative_to(PROJECT)}: {len(about)} notebooks, {words}", flush=True)
+
+
 def _list(paths: Iterable[Path]) -> str:
     return " ".join(path.relative_to(PROJECT).as_posix() for path in paths)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; see the module's docstring. Return its exit status: 0, or 2."""
-    warn_of_environment("report", arguments)
+    given = [each for each in arguments if each != "--begin"]
+    warn_of_environment("report", given)
     try:
-        set_name, overrides = read_arguments(arguments)
+        set_name, overrides = read_arguments(given)
         name = folder_name(set_name, overrides)
         experiment = resolve_early(set_name, overrides)
-        print("@@".join(write_rules(name, experiment)))
+        if "--begin" in arguments:
+            begin(name, experiment)
+        else:
+            print("@@".join(write_rules(name, experiment)))
     except (TypeError, ValueError, OSError, SyntaxError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -125,10 +125,10 @@ class Measured(cluster.Task):
     def file(self, work: Work) -> Path:
         runs = [work.want(*each).folder.name for each in self.models]
         settings = work.subject.experiment
-        decides = [self.name, runs, settings.attack_epsilon, settings.attacked, _measuring_code()]
-        decides += work.attacks
-        digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:12]
-        return runs_folder() / "replicated" / f"{type(self).__name__.lower()}-{digest}.safetensors"
+        code = digest_code((evaluate, transfer, robustness, square, random_signs))
+        decides = [self.name, runs, settings.attack_epsilon, settings.attacked, code]
+        kind = type(self).__name__.lower()
+        return name_file(f"replicated/{kind}", [*decides, *work.attacks])
 
     def is_ready(self, work: Work) -> bool:
         return all(work.want(*each).is_finished for each in self.models)
@@ -158,14 +158,7 @@ class Measured(cluster.Task):
         }
         made |= {"torch": str(torch.__version__), "commit": provenance.commit()}
         rows = [
-            {
-                "table": table,
-                "row": row,
-                "column": column,
-                "seed": self.seed,
-                "value": value,
-                **made,
-            }
+            {"table": table, "row": row, "column": column, "seed": self.seed, "value": value} | made
             for table, lines in found.items()
             for row, cells in lines.items()
             for column, value in cells.items()
@@ -274,9 +267,14 @@ def count_passes(method: str, settings: Any) -> int:
     return {"standard": 1, "pgd": 1 + getattr(settings, "pgd_steps", 0)}.get(method, 2)
 
 
-@cache
-def _measuring_code() -> str:
-    return running_code([evaluate, transfer, robustness, square, random_signs])
+digest_code = cache(running_code)
+"""As `running_code`, which takes seconds, of what a process asks for again and again."""
+
+
+def name_file(prefix: str, decides: Sequence[Any]) -> Path:
+    """Name what is kept in the folder of runs by what decides it."""
+    digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()
+    return runs_folder() / f"{prefix}-{digest[:12]}.safetensors"
 
 
 def list_tasks(seeds: Sequence[int], methods: Sequence[str]) -> list[Any]:

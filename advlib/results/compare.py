@@ -60,33 +60,27 @@ def _cells(table: pd.DataFrame) -> Cells:
     return {(str(row), str(name)): value for row, cells in rows for name, value in cells.items()}
 
 
-def differ(a: object, b: object, tolerance: float) -> bool:
-    """Tell whether two cells differ: numbers by more than the tolerance; NaN is like NaN."""
-    if not (isinstance(a, int | float) and isinstance(b, int | float)):
-        return a != b
-    if math.isnan(a) or math.isnan(b):
-        return math.isnan(a) != math.isnan(b)
-    return abs(a - b) > tolerance
+def list_differences(a: Cells, b: Cells) -> list[tuple[str, str, Any, Any]]:
+    """List the cells that differ, or are in one table only: row, column, and both values.
 
-
-def list_differences(a: Cells, b: Cells, tolerance: float) -> list[tuple[str, str, Any, Any]]:
-    """List the cells that differ, or are in one table only: row, column, and both values."""
+    NaN is like NaN.
+    """
     pairs = [(*at, a.get(at, "missing"), b.get(at, "missing")) for at in dict.fromkeys([*a, *b])]
-    return [pair for pair in pairs if differ(*pair[2:], tolerance)]
+    return [(*at, x, y) for *at, x, y in pairs if x != y and (x == x or y == y)]
+
+
+def print_table(rows: list[list[str]], columns: list[str]) -> None:
+    print(f"\n{pd.DataFrame(rows, columns=columns).to_string(index=False)}")
 
 
 def compare_cells(a: Cells, b: Cells, words: str) -> bool:
     """Print all settings, or what else is in words, side by side; return whether one differs."""
-    changed = {name for _, name, *_ in list_differences(a, b, 0)}
-    frame = pd.DataFrame(
-        [
-            [at[1], *(write_setting(cells.get(at, "missing")) for cells in (a, b))]
-            for at in dict.fromkeys([*a, *b])
-        ],
-        columns=[words, "A", "B"],
-    )
-    frame[""] = ["differs" * (name in changed) for name in frame[words]]
-    print(f"\n{frame.to_string(index=False)}")
+    changed = {name for _, name, *_ in list_differences(a, b)}
+    rows = []
+    for at in dict.fromkeys([*a, *b]):
+        values = (write_setting(cells.get(at, "missing")) for cells in (a, b))
+        rows.append([at[1], *values, "differs" * (at[1] in changed)])
+    print_table(rows, [words, "A", "B", ""])
     return bool(changed)
 
 
@@ -141,45 +135,37 @@ def find_set(settings: Cells) -> tuple[str, list[tuple[str, str, Any, Any]]]:
     apart = {}
     for name in SETS:
         content = yaml.safe_load((PARAMETER_SETS / f"{name}.yaml").read_text(encoding="utf-8"))
-        values = {("value", key): value for key, value in vars(kind(**(content or {}))).items()}
         compared = {
-            at: math.nan if value is None else value
-            for at, value in values.items()
-            if at[1] not in ("seed", "methods", "weights", "attacks", *declared(Words))
-            and (at in settings or at[1] in declared())
+            ("value", key): math.nan if value is None else value
+            for key, value in vars(kind(**(content or {}))).items()
+            if key not in ("seed", "methods", "weights", "attacks", *declared(Words))
+            and (("value", key) in settings or key in declared())
         }
         ours = {at: value for at, value in settings.items() if at in compared}
-        apart[name] = list_differences(ours, compared, 0)
+        apart[name] = list_differences(ours, compared)
     return min(apart.items(), key=lambda item: len(item[1]))
 
 
 def compare_expected(a: str, tolerance: str = "") -> int:
-    """Print which of a report's numbers are unexpected, and return the exit status."""
-    try:
-        if tolerance:
-            raise ValueError("B=expected has its own intervals: leave TOLERANCE out")
-        tables = read_report(a)
-        name, changed = find_set(tables[SETTINGS])
-        found = expect(tables, read_seeds(name), joint=True)
-        if not found:
-            raise ValueError(f"no numbers over seeds are kept that {a} has too (settings: {name})")
-    except (OSError, TypeError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    """Print which of a report's numbers are unexpected; return 1 if there is one, else 0."""
+    if tolerance:
+        raise ValueError("B=expected has its own intervals: leave TOLERANCE out")
+    tables = read_report(a)
+    name, changed = find_set(tables[SETTINGS])
+    found = expect(tables, read_seeds(name), joint=True)
+    if not found:
+        raise ValueError(f"no numbers over seeds are kept that {a} has too (settings: {name})")
     print(f"A: {a}\nexpected: of the settings {name!r}, any seed")
     if changed:
         rows = [[at, *map(write_setting, values)] for _, at, *values in changed]
-        print(
-            f"\n{pd.DataFrame(rows, columns=['setting', 'A', 'expected']).to_string(index=False)}"
-        )
+        print_table(rows, ["setting", "A", "expected"])
     outside = {at: number for at, number in found.items() if not number.inside}
     if outside:
         rows = [
             [", ".join(at), f"{each.value:.2f}", f"{each.mean:.2f}", each.interval]
             for at, each in outside.items()
         ]
-        columns = ["number", "A", "mean", "interval"]
-        print(f"\n{pd.DataFrame(rows, columns=columns).to_string(index=False)}")
+        print_table(rows, ["number", "A", "mean", "interval"])
     print(f"\n{len(found)} numbers, {len(outside)} outside the joint 99 % interval")
     return int(bool(outside))
 
@@ -198,15 +184,15 @@ def choose(numbers: pd.DataFrame, tables: str) -> pd.DataFrame:
 
 def compare(a: str, b: str, tolerance: str = "", tables: str = "") -> int:
     """Print how two reports differ, and return the exit status."""
-    if b == "expected" and a != b:
-        return compare_expected(a, tolerance)
     try:
         if a == "expected":
             raise ValueError("only B can be expected: make compare A=a/report B=expected")
+        if b == "expected":
+            return compare_expected(a, tolerance)
         allowed = SIZE.check("TOLERANCE", SIZE.parse(tolerance)) if tolerance else None
         first, second = read_report(a), read_report(b)
         ours, theirs = (choose(read_numbers(each), tables) for each in (a, b))
-    except (TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"A: {a}\nB: {b}")

@@ -75,6 +75,7 @@ def write_numbers(notebooks: Iterable[Notebook]) -> dict[str, bytes]:
     """
     found = _find_numbers(notebooks)
     rows = [row for about in found for row in _rows(about)]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
     known = {name: each.metadata for name, each in declared().items()}
     document = {
         "advlib": version("advlib"),
@@ -88,10 +89,9 @@ def write_numbers(notebooks: Iterable[Notebook]) -> dict[str, bytes]:
             if about["label"] == "tbl-settings"
             for name, value in zip(about["data"]["columns"], *about["data"]["data"], strict=True)
         },
-        "numbers": [dict(zip(COLUMNS, map(_defined, row), strict=True)) for row in rows],
+        "numbers": table.astype(object).where(table.notna(), None).to_dict("records"),
     }
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
     return {"numbers.csv": to_csv(table).encode(), "numbers.json": f"{text}\n".encode()}
 
 
@@ -112,11 +112,6 @@ def _rows(about: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
                 if not math.isnan(value):
                     ends = wilson_interval(round(value * n / 100), int(n))
             yield about["label"], row, column, float(value), about["units"][column], count, *ends
-
-
-def _defined(value: Any) -> Any:
-    """Return a value as JSON has it: NaN is null."""
-    return None if value != value else value
 
 
 def to_csv(frame: pd.DataFrame) -> str:

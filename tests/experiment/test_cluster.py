@@ -6,7 +6,8 @@ import threading
 import time
 
 import pytest
-from clusters import Note, Outside, unpack, unpack_or_die, wait_for
+from clusters import Note, Outside, unpack, unpack_or_die
+from projects import wait_for
 
 from advlib.experiment import cluster
 

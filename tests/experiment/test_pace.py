@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from advlib.experiment import begin, pace
+from advlib.experiment import pace, plan
 from advlib.experiment.plan import find_chapters
 from advlib.kept.folders import NOTEBOOK, PARAMETERS, PROJECT
 
@@ -97,10 +97,10 @@ def test_silence_is_broken_once(parameters, monkeypatch, capsys):
 
 def test_each_notebook_of_a_report_is_planned(tmp_path, monkeypatch, capsys):
     """Which are to execute, of a report that is begun, is in tests/making/test_make.py."""
-    monkeypatch.setattr(begin, "BUILD", tmp_path)
-    monkeypatch.setattr(begin, "PROJECT", tmp_path.parent)
+    monkeypatch.setattr(plan, "BUILD", tmp_path)
+    monkeypatch.setattr(plan, "PROJECT", tmp_path.parent)
     (tmp_path / "quick").mkdir()
-    begin.main(["PARAMETERS=quick"])
+    assert plan.main(["--begin", "PARAMETERS=quick"]) == 0
     count = len(find_chapters()) + 4  # one of them three times, and what is before and after
     said = capsys.readouterr().out
     assert said.startswith(f"{tmp_path.name}/quick: {count} notebooks, {count} to execute, ")

@@ -2,7 +2,6 @@
 
 import math
 import shutil
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,12 +103,6 @@ def test_numbers_that_are_there_stay_whatever_a_method_is_called(tmp_path):
     assert path.read_text() == "table,row,column,seed,value\nt,NA,error,0,1.5\nt,NA,error,1,\n"
 
 
-@contextmanager
-def no_cluster(_):
-    pytest.fail("a cluster is started")
-    yield
-
-
 @pytest.mark.slow
 def test_the_numbers_are_those_of_reports_and_each_is_computed_once(
     place, small, subject, monkeypatch, capsys
@@ -140,7 +133,7 @@ def test_the_numbers_are_those_of_reports_and_each_is_computed_once(
         assert 0 <= first["independent", "mixed", "error", seed] <= 100
         assert first["tbl-robustness", "worst case", "mixed", seed] % 20 == 0
     with monkeypatch.context() as other_place:
-        other_place.setattr(cluster, "_connect", no_cluster)
+        other_place.setattr(cluster, "_connect", lambda _: pytest.fail("a cluster is started"))
         assert not replicate.main(["SEEDS=2", "METHODS=standard,mixed", *small])
         assert not replicate.main(["SEEDS=1", "METHODS=standard,mixed", *small])
     assert read(table).equals(first)

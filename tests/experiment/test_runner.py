@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kernels import TRAINING, exists, outputs, wait_for, write
+from kernels import TRAINING, exists, outputs, write
+from projects import wait_for
 
 from advlib.experiment.runner import failed_name, main, select
 from advlib.results.notebooks import read_chapters

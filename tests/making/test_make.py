@@ -15,7 +15,8 @@ from pathlib import Path
 
 import projects
 import pytest
-from kernels import TRAINING, exists, wait_for, write
+from kernels import TRAINING, exists, write
+from projects import wait_for
 
 from advlib.kept.folders import NOTEBOOKS
 from advlib.settings import Experiment

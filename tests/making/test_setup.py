@@ -10,8 +10,7 @@ from pathlib import Path
 
 import environment
 import pytest
-from kernels import wait_for
-from projects import at_work
+from projects import at_work, wait_for
 
 ROOT = Path(__file__).parents[2]
 BACKEND = '''
@@ -206,8 +205,9 @@ def test_where_torch_is_from_and_what_installs_the_rest(
         Path(name).chmod(0o755)
     Path("requirements.lock").write_text("uv==1.0\n")
     commands = []
-    monkeypatch.setattr(environment, "python", lambda: str(tmp_path / "python"))
-    monkeypatch.setattr(environment, "uv", lambda: (str(tmp_path / "uv"),))
+    monkeypatch.setattr(environment, "PYTHON", str(tmp_path / "python"))
+    monkeypatch.setattr(environment, "PIP", (str(tmp_path / "python"),))
+    monkeypatch.setattr(environment, "UV", (str(tmp_path / "uv"),))
     monkeypatch.setattr(environment, "make_empty", lambda: None)
     monkeypatch.setattr(environment, "GPU", [str(tmp_path if gpu else tmp_path / "no")])
     monkeypatch.setattr(environment, "run", lambda *words, **_: commands.append(words))
