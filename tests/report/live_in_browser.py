@@ -153,7 +153,7 @@ def main(path):
     with opening(path) as (open_page, said):
         page = open_page(viewport={"width": 1366, "height": 900}, has_touch=True)
         found = {"states": use(page), "drawn": page.evaluate(DRAWN)}
-        found |= page.evaluate(COMPUTED, [found["drawn"], 40, 4, 0.1, 20])
+        found |= page.evaluate(COMPUTED, [found["drawn"], 40, 8, 0.1, 20])
         found["smallest"] = page.evaluate(SMALLEST, 3)
         found["below"] = page.locator("#fig-live").evaluate(
             "it => it.previousElementSibling.className"

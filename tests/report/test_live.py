@@ -16,8 +16,8 @@ from advlib.report import live
 
 DATA = advlib.load_data("MNIST")
 FEW = replace(DATA, test=DATA.test.sample(50))
-EPSILON, STEPS, COUNT, EVERY = 0.1, 20, 40, 4
-"""As the browser is asked; of every fourth image the slow attacks are made."""
+EPSILON, STEPS, COUNT, EVERY = 0.1, 20, 40, 8
+"""As the browser is asked; of every eighth image the slow attacks are made."""
 
 
 def small(*more):
