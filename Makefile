@@ -188,14 +188,16 @@ illusions: | $(ready)
 
 # two files of tests at once, with a thread each: many of them start a make, and wait for it
 pytest = OMP_NUM_THREADS=1 $(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# what the linter reads: not what users have beside it
+ours = .make advlib conftest.py notebooks report tests
 lint: | $(ready)
-	$(python) -m ruff check .
-	$(python) -m ruff format --check .
+	$(python) -m ruff check $(ours)
+	$(python) -m ruff format --check $(ours)
 	$(python) -m mypy
 
 format: | $(ready)
-	$(python) -m ruff check --fix .
-	$(python) -m ruff format .
+	$(python) -m ruff format $(ours)
+	$(python) -m ruff check --fix $(ours)
 
 check: lint
 	$(pytest) -m "not slow" tests

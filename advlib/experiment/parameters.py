@@ -226,7 +226,10 @@ def _write(path: Path, experiment: Experiment) -> None:
     if path.exists() and path.read_bytes().startswith(text.encode()):
         return
     if experiment.text:
-        Path(experiment.text).read_text(encoding="utf-8")
+        try:
+            Path(experiment.text).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"TEXT={experiment.text} cannot be read: {error}") from None
     if comments or experiment.dataset != Experiment.dataset:
         from advlib.experiment.pace import hear_warnings
         from advlib.experiment.subject import resolve_subject, try_subject

@@ -66,6 +66,9 @@ def draw_images(result: Result, data: Dataset) -> str:
     size = f"ε = {choice.epsilon:.3f}: {largest} % of black to white; blue lighter, orange darker"
     scale = data.epsilon_in_pixels(choice.epsilon)
     made = f"{choice.attack.panel} on {choice.model}"
+    if choice.target is not None:
+        made += f", towards {data.classes[choice.target]}"
+        made += ", which it is" * (choice.target == sample.label)
     if not choice.valid:
         made += "; drawn within black and white"
     images = (
@@ -91,15 +94,18 @@ def draw_result(result: Result, data: Dataset) -> str:
     return (
         f'<div class="advx" data-shown="{shown}">'
         f'<div class="advx-images">{draw_images(result, data)}</div>'
-        f'<p class="advx-summary" role="status">{escape(summarize(result))}</p>'
+        f'<p class="advx-summary" role="status">{escape(summarize(result, data.classes))}</p>'
         f'<div class="advx-key"><span class="before"></span> probability of each class before'
-        f' <span class="after"></span> and after the attack</div>'
+        f' <span class="after"></span> and after the attack; in the curves, under FGSM on the'
+        f" network itself with ε from 0 to {SHOWN:g}:"
+        f' <span class="before"></span> of the true class,'
+        f' <span class="after"></span> of the likeliest other</div>'
         f'<div class="advx-cards">{cards}</div>{UNDONE}</div>'
     )
 
 
-def summarize(result: Result) -> str:
-    """Say in a sentence who is fooled."""
+def summarize(result: Result, classes: tuple[str, ...]) -> str:
+    """Say in a sentence who is fooled, and who is led to the attack's target."""
     by = dict[str, list[str]]()
     for name, outcome in result.outcomes.items():
         by.setdefault(outcome if isinstance(outcome, str) else outcome.verdict, []).append(name)
@@ -112,6 +118,10 @@ def summarize(result: Result) -> str:
         )
         if verdict in by
     ]
+    if (target := result.choice.target) is not None:
+        outcomes = {n: each for n, each in result.outcomes.items() if not isinstance(each, str)}
+        led = [name for name, each in outcomes.items() if each.after == target]
+        words.append(f"Led to {classes[target]}: {', '.join(led) or 'none'}")
     return ". ".join(words) + "."
 
 
@@ -141,11 +151,13 @@ def draw_card(name: str, outcome: Outcome | str, classes: tuple[str, ...], choic
 
 # What ipywidgets leaves undone, once the panel is there: a name for each slider that a screen
 # reader finds, and which digit is shown; no shortcuts of JupyterLab within it, where "d d" deletes
-# the cell; a click on a class makes it the attack's target.
+# the cell, also after a click on words, which else gives the cell the keys; a click on a class
+# makes it the attack's target.
 UNDONE = (
     '<img class="advx-hidden" alt="" src="data:," onerror="'
     "const panel = this.closest('.advx-panel'); if (panel) {"
-    " panel.querySelectorAll('*').forEach(each => each.dataset.lmSuppressShortcuts = 'true');"
+    " panel.tabIndex = -1; [panel, ...panel.querySelectorAll('*')]"
+    ".forEach(each => each.dataset.lmSuppressShortcuts = 'true');"
     " panel.querySelectorAll('.widget-slider').forEach(each => each.querySelector('[role=slider]')"
     "?.setAttribute('aria-label', each.querySelector('label').textContent));"
     " const shown = this.parentElement.dataset.shown;"
@@ -165,12 +177,12 @@ SMALLEST = (
 def write_smallest(outcome: Outcome) -> str:
     """Say the smallest epsilon at which FGSM fools a network."""
     if outcome.sweep is None:
-        return "FGSM fools it from ε = …"
+        return "FGSM on it fools it from ε = …"
     if outcome.sweep.smallest == inf:
-        return f"FGSM fools it at no ε up to {LARGEST / 1000:g}"
+        return f"FGSM on it fools it at no ε up to {LARGEST / 1000:g}"
     if outcome.sweep.smallest == 0:
         return "it is wrong without an attack"
-    return f"FGSM fools it from ε = <b>{outcome.sweep.smallest:.3f}</b>"
+    return f"FGSM on it fools it from ε = <b>{outcome.sweep.smallest:.3f}</b>"
 
 
 def _draw_sweep(outcome: Outcome, choice: Choice) -> str:

@@ -240,6 +240,7 @@ class Panel:
         self.parts["steps"].value = drawing.draw_steps(picture, word, similar)
         self._sample = picture
         self.controls.index.value = PICTURE
+        self.controls.true_class.value = UNSAID  # that of the picture before
         self._ask()
 
     # ---- Networks --------------------------------------------------------------------------------

@@ -52,7 +52,8 @@ def summarize(folder: str, *methods: str) -> None:
         print("expected: the 95 % prediction interval of each number alone, for any seed")
     if other:
         ours = {
-            at: f"{write_setting(settings[at])} ({write_setting(x)})" for at, x in other.items()
+            at: f"{write_setting(settings[at], at)} ({write_setting(x, at)})"
+            for at, x in other.items()
         }
         print("These are not the slides' settings, and so not their numbers; in brackets theirs:")
         print(", ".join(f"{at} = {value}" for at, value in ours.items()))

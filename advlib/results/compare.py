@@ -78,7 +78,7 @@ def compare_cells(a: Cells, b: Cells, words: str) -> bool:
     changed = {name for _, name, *_ in list_differences(a, b)}
     rows = []
     for at in dict.fromkeys([*a, *b]):
-        values = (write_setting(cells.get(at, "missing")) for cells in (a, b))
+        values = (write_setting(cells.get(at, "missing"), at[1]) for cells in (a, b))
         rows.append([at[1], *values, "differs" * (at[1] in changed)])
     print_table(rows, [words, "A", "B", ""])
     return bool(changed)

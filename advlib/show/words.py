@@ -19,6 +19,8 @@ from typing import Any
 from IPython.display import Markdown, display
 from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, Undefined
 
+from advlib.settings import declared
+
 UNDEFINED = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 
@@ -53,10 +55,11 @@ def interval(low: float, high: float, decimals: int = 2) -> str:
     return f"{number(low, decimals)} to {number(high, decimals)}"
 
 
-def write_setting(value: object) -> str:
-    """Write a setting's value: "all" where there is no limit, and no decimals that are zero."""
+def write_setting(value: object, name: str = "images") -> str:
+    """Write a setting's value, without decimals that are zero; None is what its rule calls it."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "all"
+        known = declared().get(name)
+        return known.metadata["rule"].none if known else "none"
     return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 

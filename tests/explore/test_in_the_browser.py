@@ -105,6 +105,11 @@ def test_no_key_reaches_jupyterlab_and_a_click_on_a_class_is_the_target(panel):
     for _ in range(2):
         panel.page.keyboard.press("d")
     panel.locator("[data-class='3']").first.click(force=True)
+    panel.locator(".advx-summary", has_text="Led to 3: ").wait_for()
+    for place in (".advx-summary", "[data-class='3']"):  # what has no focus of its own
+        panel.locator(place).first.click(force=True)
+        for _ in range(2):
+            panel.page.keyboard.press("d")
     button(panel, "Show the code").click()
     code = panel.locator(".advx-code")
     code.filter(has_text="target_labels=torch.tensor([3])").wait_for()

@@ -98,7 +98,7 @@ def test_a_picture_of_ones_own(panel, tmp_path, monkeypatch):
     assert_the_code_gives(result.adversarial, panel)
     panel.controls.true_class.value = 1
     assert settle(panel).sample.label == 1
-    panel.controls.true_class.value = -1
+    upload(panel, content, "another.png")  # its class is not that of the picture before
     assert settle(panel).sample.told_by == "standard"
     panel.controls.index.value = 8
     assert settle(panel).sample.source == 8
