@@ -131,8 +131,9 @@ def resolve(set_name: str, overrides: Mapping[str, Any] | None = None) -> Experi
         return _add_own(experiment, values) if values.keys() - {*NAMES} else experiment
     except (TypeError, ValueError) as error:
         words = re.findall("[a-z_]+", str(error).lower())
-        wrong = next((name for name in words if name in lines.keys() - overrides.keys()), "")
-        place = f" ({path}, line {lines[wrong]})" if wrong else ""
+        places = {name.lower(): lines[name] for name in lines.keys() - overrides.keys()}
+        wrong = next((name for name in words if name in places), "")
+        place = f" ({path}, line {places[wrong]})" if wrong else ""
         raise type(error)(f"{error}{place}") from None
 
 
@@ -154,7 +155,10 @@ def _add_own(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
 
 def _unknown(unknown: Iterable[str], known: Iterable[str]) -> ValueError:
     names = ", ".join(["PARAMETERS", *map(str.upper, known)])
-    return ValueError(f"there is no parameter {', '.join(unknown).upper()}; there are {names}")
+    wrong = ", ".join(name.upper() if name.islower() else name for name in unknown)
+    return ValueError(
+        f"there is no parameter {wrong}; there are {names}, in a file in small letters"
+    )
 
 
 def known_methods() -> list[str]:
@@ -188,10 +192,11 @@ def _read_set(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         """Each value is a text, read as one on make's command line: YAML 1.1 takes 010 for 8."""
 
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-            keys = [key.value for key, _ in node.value]
-            for key in {key for key in keys if keys.count(key) > 1}:
-                raise yaml.YAMLError(f"it gives {key!r} twice")
-            lines.update((key.value, key.start_mark.line + 1) for key, _ in node.value)
+            for key, _ in node.value:
+                line = key.start_mark.line + 1
+                if key.value in lines:
+                    raise yaml.YAMLError(f"it gives {key.value!r} twice, again in line {line}")
+                lines[key.value] = line
             return super().construct_mapping(node, deep)
 
     try:

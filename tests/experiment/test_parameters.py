@@ -133,10 +133,14 @@ def test_what_is_not_said_is_the_sets_or_the_other():
         ("[1", "is not YAML"),
         ("epsiln: 1", "there is no parameter EPSILN; there are PARAMETERS, DATASET"),
         ("[epsilon]", "must give some of dataset"),
-        ("epochs: 3\nseed: 1\nepochs: 4", "mine.yaml is not YAML: it gives 'epochs' twice"),
+        (
+            "epochs: 3\nseed: 1\nepochs: 4",
+            "mine.yaml is not YAML: it gives 'epochs' twice, again in line 3",
+        ),
         ("epochs: 1:30", "epochs must be .*1:30"),
         ("seed: 1\nepochs: 0", "epochs must be .*mine.yaml, line 2"),
         ("\n\nnonsense: 1\nepochs: 1", "no parameter NONSENSE.*mine.yaml, line 3"),
+        ("Epochs: 1", "no parameter Epochs; .*mine.yaml, line 1"),
         ("\udcff", "is not YAML"),
     ],
 )
