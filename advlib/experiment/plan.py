@@ -19,6 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from advlib.experiment import pace
+from advlib.experiment.kernel import SIDE_BY_SIDE
 from advlib.experiment.parameters import (
     folder_name,
     read_arguments,
@@ -191,9 +193,6 @@ def find_old(executions: Sequence[Execution], others: Sequence[Path]) -> set[Pat
 
 def begin(name: str, experiment: Experiment) -> None:
     """Say and note which notebooks are to be executed."""
-    from advlib.experiment import pace  # with torch, which is there after the set-up
-    from advlib.experiment.kernel import SIDE_BY_SIDE
-
     chapters, matter = plan_report(name, experiment)
     parameters = BUILD / name / "parameters.yaml"
     old = find_old([*chapters, *matter], [parameters, PROJECT / "requirements.lock"])

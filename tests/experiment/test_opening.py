@@ -45,7 +45,7 @@ class OnGpu(nn.Module):
         return images.flatten(1) @ self.weights
 
 
-def test_a_model_on_a_gpu_takes_images_and_gives_logits_on_the_cpu():
+def test_a_model_on_a_gpu_gives_logits_where_the_images_are():
     """With tensors that have a device and no values, so that it needs no GPU."""
     with FakeTensorMode():
         images, model = torch.ones(3, 1, 28, 28), OnGpu()
@@ -53,6 +53,7 @@ def test_a_model_on_a_gpu_takes_images_and_gives_logits_on_the_cpu():
             model(images)
         gpu.run_on(model, "cuda")
         assert model(images).device.type == "cpu"
+        assert model(images.to("cuda")).device.type == "cuda"  # as in a training
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
