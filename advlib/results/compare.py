@@ -117,7 +117,9 @@ def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, tolerance: float | None) -
         print(f"\n{label}: {len(found)} of {of_table.sum()} differ")
         for (_, row, column), cells in found.iterrows():
             one, other = cells["value A"], cells["value B"]
-            print(f"  {f'{row}, {column}':<48}{one:>13.6g}{other:>13.6g}{one - other:>+13.6g}")
+            values = f"{one:>13.6g}{other:>13.6g}{one - other:>+13.6g}"
+            values = values.replace("+nan", " nan").replace("nan", "  –")  # there is none
+            print(f"  {f'{row}, {column}':<48}{values}")
     return int(differ.sum())
 
 

@@ -206,6 +206,14 @@ def test_linearity_is_measured_for_every_model(about, executed):
 
 
 @pytest.mark.parametrize("about", SUBJECTS)
+def test_pgd_written_out_is_the_librarys(about, executed):
+    names = executed("6-stronger-attacks", about).names
+    assert names["same"] > 99.9
+    change = (names["library"] - names["images"]).abs()
+    assert 0 < change.max() <= 0.1001
+
+
+@pytest.mark.parametrize("about", SUBJECTS)
 def test_the_attacks_are_checked_and_each_is_told_with_what_it_cost(about, executed):
     cells = executed("6-stronger-attacks", about)
     error, checks = cells.numbers("tbl-robustness"), cells.numbers("tbl-checks")

@@ -19,8 +19,9 @@ from advlib.results.tables import read
 from notebooks import check_committed, execute
 
 TEN = ["standard", "mixed", "adversarial", "standard-shared"]
-THREE = ["adversarial-doubled", "fast", "pgd"]
+THREE = ["adversarial-doubled", "mixed-epochwise", "fast", "pgd"]
 LIKE = {"standard-shared": "standard", "adversarial-doubled": "mixed", "fast": "mixed"}
+LIKE |= {"mixed-epochwise": "standard"}
 NAMES = ("seeds", "differences", "claims", "one-cell", "independent", "doubled")
 TABLES = {f"tbl-{name}" for name in NAMES}
 CELL = ("tbl-transfer-error", "standard", "adversarial")
@@ -131,7 +132,8 @@ def test_every_published_number_and_every_difference_of_methods_has_scipys_inter
     # methods are compared seed by seed
     of_errors = numbers[(numbers["table"] == "tbl-evaluation") & (numbers["column"] == "error")]
     errors = of_errors.pivot(index="seed", columns="row", values="value")
-    for first, second in [("mixed", "adversarial"), ("pgd", "standard")]:
+    compared = ("mixed", "adversarial"), ("pgd", "standard"), ("mixed-epochwise", "mixed")
+    for first, second in compared:
         found = cells.numbers("tbl-differences").loc[f"{first} minus {second}"]
         apart = (errors[f"{first}, adversarial"] - errors[f"{second}, adversarial"]).dropna()
         test = stats.ttest_1samp(apart, 0).confidence_interval(0.95)
