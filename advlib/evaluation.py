@@ -373,7 +373,8 @@ def measure_reliability(confidence: Tensor, correct: Tensor, least: int = 1) -> 
         if held >= least:
             ends.append(number)
             held = 0
-    ends[-1 if held else len(ends) :] = [BINS]  # too few that are left over join the last
+    if held:  # too few that are left over join the last
+        ends[-1:] = [BINS]
     place = np.array(ends)[np.searchsorted(ends, place)]
     frame = pd.DataFrame({"confidence": certain, "accuracy": hits, "bin": place})
     grouped = frame.groupby("bin")

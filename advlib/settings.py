@@ -348,6 +348,11 @@ class OfExperiment:
         return self.conditions["slides"]
 
     @property
+    def three(self) -> bool:
+        """Are the slides' three methods in it, trained for what theirs were?"""
+        return self.slides and {*Experiment.methods} <= {*self.experiment.methods}
+
+    @property
     def lenet(self) -> bool:
         return self.conditions["lenet"]
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import torch
 from engine import random_data
+from scipy import stats
 from test_attacks import small_images, small_net
 from test_search import turned
 from torch import nn
@@ -144,6 +145,15 @@ def test_a_defence_is_an_illusion_where_less_does_more_harm_than_its_own_step():
     few = {"random signs": 22, "FGSM": 158, "transfer": 168, WORST: 300}
     assert illusions(few) == {"m": "transfer"}
     assert illusions(few, apart=200) == {}
+
+
+@pytest.mark.parametrize("n", [5, 6, 1000])
+def test_what_a_few_images_say_is_no_illusion(n):
+    """Of images that only one attack misleads six are the least that are surely more (2 ** -6)."""
+    found = {"random signs": 0, "FGSM": 0, "transfer": min(n, 6), WORST: n}
+    assert bool(illusions(found)) == (n > 5)
+    by_scipy = stats.binomtest(min(n, 6), min(n, 6), alternative="greater").pvalue
+    assert (by_scipy < 0.025) == (n > 5)
 
 
 def test_a_transfer_takes_two_models(models):

@@ -349,6 +349,8 @@ def try_subject(subject: Subject) -> None:
             whole = small if subject.trained else subject
             model, _ = whole.load_training(method, folder)
             evaluate(model, few.images, few.labels)
+    if "Square" in subject.attacks:
+        raise ValueError("ATTACKS must have names of their own, not 'Square', which a report has")
     for name, origin in subject.experiment.own_attacks.items():
         with explained(origin.file, f"{origin.name}: attacking {len(few)} images", IS_ATTACK):
             robustness(
@@ -378,8 +380,12 @@ def _try_network(subject: Subject) -> None:
         seed = subject.experiment.seed ^ 1
         other = runs.build_network(subject.network, subject.data, seed).eval()
         other.load_state_dict(model.state_dict())
+        given = few.images.clone()
         with torch.no_grad():
-            logits, repeated, others = (m(few.images.clone()) for m in (model, model, other))
+            logits = model(given)
+            repeated, others = (each(few.images.clone()) for each in (model, other))
+        if not torch.equal(given, few.images):
+            raise ValueError("it changes the images that it is given: let it work on a copy")
         if logits.shape != wanted:
             raise ValueError(f"it returns {[*logits.shape]} and not {[*wanted]}")
         same = torch.allclose(logits, others, rtol=1e-3, atol=1e-3, equal_nan=True)

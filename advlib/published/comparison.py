@@ -126,7 +126,7 @@ def lay_out_transfer(ours: pd.DataFrame, published_figure: str | None = None) ->
     """Lay out a transfer table: a row per model under test, a column per model attacked.
 
     With the figure of a published table, "error" or "confidence_error", its numbers stand beside
-    ours, and there are three lines per model under test.
+    ours, and there are three lines per model under test that the slides have.
     """
     heads = [f"Images made against: {attacked}" for attacked in ours.columns]
     if published_figure is None:
@@ -141,6 +141,6 @@ def lay_out_transfer(ours: pd.DataFrame, published_figure: str | None = None) ->
         pairs = map(write_published, row, printed.loc[tested], right.loc[tested])
         published, apart = zip(*pairs, strict=True)
         lines.append([tested, "ours", *map(number, row)])
-        lines.append(["", "published", *published])
-        lines.append(["", "difference", *apart])
+        if any(published):
+            lines += [["", "published", *published], ["", "difference", *apart]]
     return pd.DataFrame(lines, columns=["Model under test", "", *heads])

@@ -79,12 +79,13 @@ def settings() -> dict[str, Any]:
     return dict(CONTENT["settings"])
 
 
-def applies(settings: Mapping[str, object]) -> bool:
-    """Tell whether the published numbers are of the experiment with these settings."""
-    return not differ(settings)
+def applies(settings: Mapping[str, Any]) -> bool:
+    """Tell whether there are published numbers of the experiment with these settings."""
+    known = {*METHODS} & {*settings.get("methods", METHODS)}
+    return bool(known) and not differ(settings)
 
 
-def differ(settings: Mapping[str, object]) -> dict[str, object]:
+def differ(settings: Mapping[str, Any]) -> dict[str, object]:
     """Return the published experiment's settings, of those that are other ones here.
 
     Any seed and any methods will do, and a setting that is left out does not count. One that the

@@ -118,7 +118,7 @@ def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, tolerance: float | None) -
         for (_, row, column), cells in found.iterrows():
             one, other = cells["value A"], cells["value B"]
             values = f"{one:>13.6g}{other:>13.6g}{one - other:>+13.6g}"
-            values = values.replace("+nan", " nan").replace("nan", "  –")  # there is none
+            values = values.replace("+nan", " nan").replace("nan", "  -")  # there is none
             print(f"  {f'{row}, {column}':<48}{values}")
     return int(differ.sum())
 

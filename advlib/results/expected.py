@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from advlib.kept.folders import SEEDS
+from advlib.show.words import escape, write_list
 
 Cells = Mapping[tuple[str, str], Any]
 """A table's cells by row and column."""
@@ -27,6 +28,19 @@ def read_seeds(name: str = "seed") -> pd.DataFrame:
     path = SEEDS / f"{name}.csv"
     columns = [*KEYS, "value", "processor", "threads", "torch", "commit"]
     return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=columns)
+
+
+def write_origin(numbers: pd.DataFrame) -> str:
+    """Say where committed numbers were computed: Markdown, a sentence without its full stop."""
+    found = {
+        what: escape(write_list(sorted({*numbers[what].dropna().astype(str)})))
+        for what in ("processor", "threads", "torch", "commit")
+    }
+    return (
+        f"These results were computed on {found['processor']}, each training with"
+        f" {found['threads']} thread{'s' * (found['threads'] != '1')}, with PyTorch"
+        f" {found['torch']}, by the code of commit {found['commit']}"
+    )
 
 
 def collect_seed(numbers: pd.DataFrame, seed: int) -> dict[str, pd.DataFrame]:

@@ -10,7 +10,7 @@ import pandas as pd
 from advlib.methods import METHODS
 from advlib.results.expected import LEAST
 from advlib.results.notebooks import Notebook, find_warnings
-from advlib.settings import Experiment, OfExperiment
+from advlib.settings import OfExperiment
 from advlib.show.words import escape, percent, write_list
 
 
@@ -22,11 +22,6 @@ class Results(OfExperiment):
     """The numbers of all figures and tables, by label."""
     notebooks: Sequence[Notebook] = ()
     """The executed chapters; none of the reference run's."""
-
-    @property
-    def three(self) -> bool:
-        """Are the slides' three methods in it, trained for what theirs were?"""
-        return self.slides and {*Experiment.methods} <= {*self.experiment.methods}
 
     @property
     def one_method(self) -> bool:

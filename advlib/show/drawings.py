@@ -1,11 +1,13 @@
 """The pictures that more than one notebook draws."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from advlib.show.figures import (
+    VERMILLION,
     Array,
     blank,
     divide,
@@ -48,3 +50,11 @@ def draw_bands(
             for row, drawn in zip(texts, found, strict=True):
                 row += drawn
     return figure, [row for texts in written for row in texts]
+
+
+def set_off(names: Sequence[Sequence[Text]], wrong: Iterable[Iterable[Any]]) -> None:
+    """Make bold and coloured, row by row, the names of what is misclassified."""
+    for row, errors in zip(names, wrong, strict=True):
+        for text, error in zip(row, errors, strict=True):
+            if error:
+                text.set(color=VERMILLION, fontweight="bold")

@@ -163,8 +163,8 @@ local function read_words(all)
     if name and (space.t == 'Space' or space.t == 'SoftBreak') then before, kind = split_word(word) end
     if kind == 'eq' and name.t == 'Str' then
       called, after = name.text:match('^%(([%w-]+)%)(.*)$')
-    elseif kind == 'many' and name.t == 'Emph' then
-      problem('%s *%s*: a reference is written with the word for one, Figure *a* and Figure *b*', word.text, stringify(name))
+    elseif kind == 'many' and (name.t == 'Emph' or (word.text .. ' ' .. stringify(name)):match('Equations %([%w-]+%)')) then
+      problem('%s %s: a reference is written with the word for one, Figure *a* and Figure *b*', word.text, stringify(name))
     elseif kind and kind ~= 'eq' and name.t == 'Emph' then
       called, after = stringify(name), ''
     end

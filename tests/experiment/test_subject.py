@@ -125,6 +125,12 @@ def test_what_is_right_passes(say, given):
             r"mine.py: shift: attacking 3 images fails; .*attacks\['shift'\]",
         ),
         ("def FGSM(*_, **__): ...", "ATTACKS=mine.py:FGSM", "names of their own, not 'FGSM'"),
+        ("Square = shift", "ATTACKS=mine.py:Square", "names of their own, not 'Square'"),
+        (
+            "class Net(Net):\n    def forward(self, x): return super().forward(x.sub_(0.1))",
+            "NETWORK=mine.py:Net",
+            "it changes the images that it is given",
+        ),
         ("", "ATTACKS=fgsm", "ATTACKS must be one to eight attacks of your own"),
         (
             "old = Net\ndef Net(shape): return old(10, shape)",

@@ -65,7 +65,8 @@ def test_goodfellow():
     [
         ({}, True),
         (vars(Experiment()), True),
-        (settings() | {"seed": 7, "methods": ("free",), "attacked": 20}, True),
+        (settings() | {"seed": 7, "methods": ("free", "mixed"), "attacked": 20}, True),
+        (settings() | {"methods": ("free", "fast")}, False),  # of none of which there are numbers
         ({"images": 55000}, True),
         (vars(Experiment(epsilon=0.2, attack_epsilon=0.1)), False),
         (settings() | {"weights": "/a/folder"}, False),  # which the slides do not know
