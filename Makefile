@@ -80,13 +80,15 @@ $(if $(found),,$(stop))
 endif
 
 # What an experiment is made from (advlib.experiment.plan): name, methods, chapters, matter,
-# typeset_from, and for each notebook its source, the runner's options and what it comes after.
+# typeset_from, and for each notebook its source, the runner's options and what it comes after;
+# before this make has its turn (below) the name alone.
 ifneq ($(filter report report/build/%,$(goals)),)
 override define newline
 
 
 endef
-override plan := $(shell $(call quote,$(found)) -E -m advlib.experiment.plan $(given))
+override plan := $(shell $(call quote,$(found)) -E -m advlib.experiment.plan \
+    $(if $(ADVLIB_TURN),,--name) $(given))
 $(if $(plan),,$(stop))
 $(eval $(subst @@,$(newline),$(plan)))
 endif
@@ -186,8 +188,8 @@ illusions: | $(ready)
 
 # ---- Tests --------------------------------------------------------------------------------------
 
-# two files of tests at once, with a thread each: many of them start a make, and wait for it
-pytest = OMP_NUM_THREADS=1 $(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# three files of tests at once, with a thread each: many of them start a make, and wait for it
+pytest = OMP_NUM_THREADS=1 $(python) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 # what the linter reads: not what users have beside it
 ours = .make advlib conftest.py notebooks report tests
 lint: | $(ready)

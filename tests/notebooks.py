@@ -1,6 +1,7 @@
 """The project's notebooks, executed in this process as make does it, and what they show."""
 
 import contextlib
+import json
 import os
 import re
 import warnings
@@ -41,6 +42,9 @@ class Cells:
     """The prose of a report's reader, in its order."""
     shown: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The figures and tables: what each says of itself, by its label, and its `content`."""
+    executed: list[dict[str, Any]] = field(default_factory=list)
+    about: dict[str, Any] = field(default_factory=dict)
+    """The cells with their outputs, and what the runner stores of their notebook."""
 
     def run(self, source, *, left_out=False):
         """Run a cell; raise what it raises."""
@@ -54,6 +58,11 @@ class Cells:
                 self.shown[about["label"]] = about | {"content": output["data"]}
             elif not about:  # the report would have the repr of a bare value as a listing
                 self.said.append(output["data"]["text/markdown"])
+
+    def write(self, target):
+        """Write the executed notebook, as the runner does."""
+        content = {"cells": self.executed, "metadata": self.about}
+        target.write_text(json.dumps(content), encoding="utf-8")
 
     @property
     def words(self):
@@ -110,14 +119,19 @@ def execute(notebook, folder, given, **settings):
     few = mock.patch.object(subject, "load_data", _load_few)
     place = contextlib.chdir(notebook.parent)
     with surroundings, few, place, warnings.catch_warnings(), executing({}) as cells:
+        made = {"input_path": notebook.name, "parameters": chosen, "duration": 1.0}
+        cells.about = {"papermill": made, "advlib": {"experiment": values | experiment.conditions}}
         try:
             for cell in read_cells(notebook):
                 tags = set(cell["metadata"].get("tags", []))
                 source, left_out = "".join(cell["source"]), bool(tags & LEFT_OUT)
                 if cell["cell_type"] == "code":
                     cells.run(source, left_out=left_out)
+                    shown = [{"output_type": "display_data"} | each for each in cells.outputs]
+                    cell["outputs"] = shown
                 elif not left_out:
                     cells.said.append(source)
+                cells.executed.append(cell)
                 if "parameters" in tags:
                     cells.names |= chosen
         finally:

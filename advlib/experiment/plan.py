@@ -1,11 +1,11 @@
 """What make is to know of an experiment, computed from the notebooks and the code.
 
-    python3 -m advlib.experiment.plan [PARAMETERS=...] [EPSILON=...]
+    python3 -m advlib.experiment.plan [--name] [PARAMETERS=...] [EPSILON=...]
     python -m advlib.experiment.plan --begin [PARAMETERS=...] [EPSILON=...]
 
 `make` runs this before any set-up, so it needs the standard library only. It prints the Makefile's
-variables and rules, one after another with "@@" between them, because make reads a single line.
-With --begin, before a report's first notebook, it says how many there are to execute instead, and
+variables and rules, one after another with "@@" between them, because make reads a single line;
+with --name the first of them alone, which is all that a make needs before its turn. With --begin, before a report's first notebook, it says how many there are to execute instead, and
 notes which.
 """
 
@@ -217,7 +217,7 @@ def _list(paths: Iterable[Path]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; see the module's docstring. Return its exit status: 0, or 2."""
-    given = [each for each in arguments if each != "--begin"]
+    given = [each for each in arguments if each not in ("--begin", "--name")]
     warn_of_environment("report", given)
     try:
         set_name, overrides = read_arguments(given)
@@ -225,6 +225,8 @@ def main(arguments: Sequence[str]) -> int:
         experiment = resolve_early(set_name, overrides)
         if "--begin" in arguments:
             begin(name, experiment)
+        elif "--name" in arguments:
+            print(f"name := {name}")
         else:
             print("@@".join(write_rules(name, experiment)))
     except (TypeError, ValueError, OSError, SyntaxError) as error:

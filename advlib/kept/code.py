@@ -29,6 +29,7 @@ T = TypeVar("T")
 Place = tuple[Path, str]
 """A definition: its file and its name; "" is what a file only does, "*" all of it."""
 _DEFINITIONS = ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef
+_HAS_STATEMENTS = ast.stmt, ast.excepthandler, ast.match_case
 
 
 def read_library() -> dict[Path, str]:
@@ -112,13 +113,15 @@ def find_assigned(code: str) -> frozenset[str]:
 
 def find_shown(code: str) -> frozenset[str]:
     """Return the texts that a cell gives to what is called `show`; none if it is no Python."""
+    if "show" not in code:  # most: to read one takes its time
+        return frozenset()
     try:
         tree = ast.parse(_remove_magics(code))
     except SyntaxError:
         return frozenset()
     found = list[ast.expr]()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "show":
+        if isinstance(node, ast.Call) and _name(node.func) == "show":
             found += [*node.args, *(keyword.value for keyword in node.keywords)]
     return frozenset(a.value for a in found if isinstance(a, ast.Constant) and type(a.value) is str)
 
@@ -249,14 +252,19 @@ def _go(place: Place, attributes: Sequence[str]) -> Place:
 def _walk_statements(tree: ast.AST, for_types: bool = False) -> Iterator[tuple[ast.AST, bool]]:
     """Yield statements with those in them, and whether they are there for type checking alone."""
     for node in ast.iter_child_nodes(tree):
-        if not isinstance(node, ast.expr):
+        if isinstance(node, _HAS_STATEMENTS):
             within = for_types or _is_for_types(node)
             yield node, within
             yield from _walk_statements(node, within)
 
 
 def _is_for_types(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+    return isinstance(node, ast.If) and _name(node.test) == "TYPE_CHECKING"
+
+
+def _name(node: ast.AST) -> str:
+    """Return a name, or what is taken of something: of a.b it is b."""
+    return str(getattr(node, "attr", getattr(node, "id", "")))
 
 
 def _read_import(node: ast.AST) -> Iterator[tuple[str, list[str], int]]:

@@ -16,11 +16,12 @@ import advlib
 from advlib.attacks import slides_fgsm
 from advlib.experiment.plan import find_chapters, find_parameters
 from advlib.kept.code import read_cells
-from advlib.kept.folders import METHOD_TEXTS, NOTEBOOKS, PROJECT, REFERENCE
+from advlib.kept.folders import MATTER, METHOD_TEXTS, NOTEBOOKS, PROJECT, REFERENCE
 from advlib.methods import METHODS
 from advlib.published import slides
+from advlib.report.building import build
 from advlib.report.prose import read_markdown
-from advlib.settings import Words, declared, read_origin
+from advlib.settings import Experiment, Words, declared, read_origin
 from advlib.show.words import render
 from advlib.worst_case import RESTARTS, WORST
 from notebooks import check_shown, execute, find_cell
@@ -71,12 +72,12 @@ def executed(tmp_path_factory):
     settings = {about: QUICK | bring(folder / about) for about, bring in SUBJECTS.items()}
 
     @cache
-    def execute_once(chapter, about):
-        notebook = NOTEBOOKS / f"{chapter}.ipynb"
+    def execute_once(chapter, about, **given):
+        notebook = (MATTER if "matter" in chapter else NOTEBOOKS) / f"{chapter}.ipynb"
         methods = [
             read_origin(each).shown for each in settings[about].get("methods", ("standard",))
         ]
-        own = {"method": methods[-1], "shown": methods[0], "executed": ""}
+        own = {"method": methods[-1], "shown": methods[0], "executed": ""} | given
         named = find_parameters(notebook)
         chosen = {name: value for name, value in own.items() if name in named}
         return execute(notebook, folder, chosen, **settings[about])
@@ -94,6 +95,22 @@ def test_it_shows_and_says_what_is_so(chapter, about, executed):
     check_shown(cells)
     for word in NOT_OF_OTHERS[about]:
         assert word not in cells.words.lower(), word
+
+
+def test_together_they_are_a_report(executed, tmp_path):
+    """What one refers to is in another, and all can be typeset."""
+    place, about = tmp_path / "executed", "the slides'"
+    place.mkdir()
+    for chapter in CHAPTERS:
+        if chapter != "3-training":
+            executed(chapter, about).write(place / f"{chapter}.ipynb")
+    for method in Experiment().methods:
+        made = executed("3-training", about, method=method)
+        made.write(place / f"3-training-{method}.ipynb")
+    for matter in ("front-matter", "back-matter"):
+        executed(matter, about, executed=str(place)).write(place / f"{matter}.ipynb")
+    build(place, tmp_path)
+    assert (tmp_path / "report.pdf").stat().st_size > 100_000
 
 
 @pytest.mark.parametrize("name", FOLDERS)

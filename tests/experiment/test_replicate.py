@@ -38,6 +38,7 @@ def breaks(model, batch, settings):
 def place(tmp_path, monkeypatch):
     monkeypatch.setenv("ADVLIB_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(replicate, "REPLICATED", tmp_path / "replicated")
+    monkeypatch.setattr("os.cpu_count", lambda: 1)  # a worker is enough, and begins sooner
     return tmp_path / "replicated"
 
 

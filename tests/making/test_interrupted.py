@@ -15,7 +15,7 @@ from engine import after_each_epoch, assert_same_history, random_data, same_bits
 import advlib
 from advlib.kept import checkpoints
 
-EPOCHS = 8
+EPOCHS = 5
 
 
 @pytest.fixture(scope="module")
