@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.optim.sgd import sgd
 
 from advlib import _checks
 from advlib._progress import describe_epoch, show_steps
@@ -217,17 +218,18 @@ def train_epoch(
     epoch: int,
 ) -> tuple[list[float], list[float]]:
     """Train one epoch; return the figures on the clean and on the adversarial images."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    parameters: list[Tensor] = [each for each in model.parameters() if each.requires_grad]
     # The fused update reads memory in its order, whatever the strides say.
     contiguous = all(parameter.is_contiguous() for parameter in parameters)
-    optimizer = torch.optim.SGD(
-        parameters,
-        lr=settings.rate(epoch),
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        foreach=not contiguous,
-        fused=contiguous,
-    )
+    # What `torch.optim.SGD` calls: to make one imports torch's compiler, two seconds in a process.
+    momenta: list[Tensor | None] = [None for _ in parameters]
+    rule: dict[str, Any] = {
+        "lr": settings.rate(epoch),
+        "momentum": settings.momentum,
+        "weight_decay": settings.weight_decay,
+        **{"dampening": 0, "nesterov": False, "maximize": False},
+        **{"foreach": not contiguous, "fused": contiguous},
+    }
     # One small tensor, changed in place: small ones kept from each step would lie between the large
     # ones that a step frees, and the C library could not give that memory out again.
     totals = torch.zeros(2, 4, dtype=torch.float64, device=images.device)
@@ -241,10 +243,13 @@ def train_epoch(
                 step = method.step(model, batch._replace(epoch=epoch), settings)
             with _explained(method.step):
                 outcomes = step.clean, step.adversarial
+                gradients = []
                 for parameter, gradient in zip(parameters, step.gradients, strict=True):
-                    parameter.grad = gradient.contiguous()
+                    parameter.grad = gradient.contiguous()  # which refuses one of another kind
+                    gradients.append(parameter.grad)
                 sums = [None if each is None else _sums(each) for each in outcomes]
-            optimizer.step()
+            with torch.no_grad():
+                sgd(parameters, gradients, momenta, **rule)
             for i, found in enumerate(sums):
                 if found is not None:
                     totals[i] += found

@@ -5,8 +5,8 @@
 
 `make` runs this before any set-up, so it needs the standard library only. It prints the Makefile's
 variables and rules, one after another with "@@" between them, because make reads a single line;
-with --name the first of them alone, which is all that a make needs before its turn. With --begin, before a report's first notebook, it says how many there are to execute instead, and
-notes which.
+with --name the first of them alone, which is all that a make needs before its turn. With --begin,
+before a report's first notebook, it says how many there are to execute instead, and notes which.
 """
 
 import math
