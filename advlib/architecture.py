@@ -60,7 +60,7 @@ def architecture_table(
     # another module is one layer, or a network that may call its layers in another order
     ordered = not isinstance(given, nn.Module) or type(given) in (nn.Sequential, nn.ModuleList)
     layers: list[Any] = [*given] if ordered else [given]  # type: ignore[misc]
-    data = torch.zeros(1, *input_shape)
+    data = torch.zeros(1, *input_shape, dtype=torch.float32, device="cpu")
     size, offset, stride = np.ones((3, 2))
     field: tuple[object, ...] = ("n/a",) * 3
     columns: list[tuple[object, ...]] = [("input", *("n/a",) * 6, *field, *_describe(data), "n/a")]
@@ -76,10 +76,10 @@ def architecture_table(
             filters = (layer.in_channels // layer.groups, layer.out_channels)
         window = (_cell(kernel), *filters, _cell(step), _cell(padding))
         with torch.no_grad():
-            data = deepcopy(layer).to("cpu", torch.float32)(data)
+            data = deepcopy(layer).to_empty(device="cpu").float()(data)  # for its shape alone
         memory = _bytes(4 * _count(layer.parameters()))
         columns.append((kind, f"layer{number}", *window, *field, *_describe(data), memory))
-    loss = _describe(torch.zeros(1, 1, 1, 1))
+    loss = _describe(data.new_zeros(1, 1, 1, 1))
     name = f"layer{len(layers) + 1}"
     columns.append(("softmxl", name, 1, "n/a", "n/a", 1, 0, *field, *loss, "0B"))
     return pd.DataFrame(dict(enumerate(columns)), index=pd.Index(ROWS, name="layer"), dtype=object)

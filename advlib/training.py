@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -223,13 +224,17 @@ def train_epoch(
     contiguous = all(parameter.is_contiguous() for parameter in parameters)
     # What `torch.optim.SGD` calls: to make one imports torch's compiler, two seconds in a process.
     momenta: list[Tensor | None] = [None for _ in parameters]
-    rule: dict[str, Any] = {
-        "lr": settings.rate(epoch),
-        "momentum": settings.momentum,
-        "weight_decay": settings.weight_decay,
-        **{"dampening": 0, "nesterov": False, "maximize": False},
-        **{"foreach": not contiguous, "fused": contiguous},
-    }
+    update = partial(
+        sgd,
+        lr=settings.rate(epoch),
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        dampening=0,
+        nesterov=False,
+        maximize=False,
+        foreach=not contiguous,
+        fused=contiguous,
+    )
     # One small tensor, changed in place: small ones kept from each step would lie between the large
     # ones that a step frees, and the C library could not give that memory out again.
     totals = torch.zeros(2, 4, dtype=torch.float64, device=images.device)
@@ -245,11 +250,11 @@ def train_epoch(
                 outcomes = step.clean, step.adversarial
                 gradients = []
                 for parameter, gradient in zip(parameters, step.gradients, strict=True):
-                    parameter.grad = gradient.contiguous()  # which refuses one of another kind
+                    parameter.grad = gradient.contiguous()  # refuses another shape, type or device
                     gradients.append(parameter.grad)
                 sums = [None if each is None else _sums(each) for each in outcomes]
             with torch.no_grad():
-                sgd(parameters, gradients, momenta, **rule)
+                update(parameters, gradients, momenta)
             for i, found in enumerate(sums):
                 if found is not None:
                     totals[i] += found

@@ -60,7 +60,7 @@ class Cells:
                 self.said.append(output["data"]["text/markdown"])
 
     def write(self, target):
-        """Write the executed notebook, as the runner does."""
+        """Write the executed notebook, with what the report reads of it."""
         content = {"cells": self.executed, "metadata": self.about}
         target.write_text(json.dumps(content), encoding="utf-8")
 

@@ -109,6 +109,13 @@ def cell(pair):
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+def test_the_architecture_table_asks_for_no_values():
+    """Whatever the type of the weights and wherever they are."""
+    expected = advlib.architecture_table(advlib.LeNet())
+    for model in (advlib.LeNet().double(), advlib.LeNet().to("meta")):
+        assert advlib.architecture_table(model).equals(expected)
+
+
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_the_table_of_other_sequences(name):
     shape, layers = SEQUENCES[name]

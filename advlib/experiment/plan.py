@@ -226,6 +226,7 @@ def main(arguments: Sequence[str]) -> int:
         if "--begin" in arguments:
             begin(name, experiment)
         elif "--name" in arguments:
+            check_labels(find_chapters())
             print(f"name := {name}")
         else:
             print("@@".join(write_rules(name, experiment)))

@@ -29,7 +29,6 @@ T = TypeVar("T")
 Place = tuple[Path, str]
 """A definition: its file and its name; "" is what a file only does, "*" all of it."""
 _DEFINITIONS = ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef
-_HAS_STATEMENTS = ast.stmt, ast.excepthandler, ast.match_case
 
 
 def read_library() -> dict[Path, str]:
@@ -113,7 +112,7 @@ def find_assigned(code: str) -> frozenset[str]:
 
 def find_shown(code: str) -> frozenset[str]:
     """Return the texts that a cell gives to what is called `show`; none if it is no Python."""
-    if "show" not in code:  # most: to read one takes its time
+    if "show" not in code:  # most have none, and parsing is slow
         return frozenset()
     try:
         tree = ast.parse(_remove_magics(code))
@@ -252,7 +251,7 @@ def _go(place: Place, attributes: Sequence[str]) -> Place:
 def _walk_statements(tree: ast.AST, for_types: bool = False) -> Iterator[tuple[ast.AST, bool]]:
     """Yield statements with those in them, and whether they are there for type checking alone."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, _HAS_STATEMENTS):
+        if isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):
             within = for_types or _is_for_types(node)
             yield node, within
             yield from _walk_statements(node, within)

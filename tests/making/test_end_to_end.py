@@ -47,8 +47,8 @@ def project(tmp_path_factory):
     return project
 
 
-def report(project):
-    """Return where the report is."""
+def find_report(project):
+    """Return where the report is; it is the only one until the last test makes another."""
     (place,) = (project / "report/build").glob("experiment-*")
     return place
 
@@ -83,7 +83,7 @@ def built(project):
 
 def test_it_is_there_with_all_notebooks_and_nothing_else_and_make_says_where(project, built):
     _, said = built
-    place = report(project)
+    place = find_report(project)
     for name in ("report.html", "report.pdf"):
         assert (place / name).stat().st_size > 10_000
         assert f"{place.relative_to(project)}/{name}\n" in said
@@ -104,7 +104,7 @@ def test_a_second_make_does_nothing(project, built):
 
 
 def test_the_numbers_are_in_both_documents(project, built):
-    place = report(project)
+    place = find_report(project)
     pdf = "".join(page.extract_text() for page in PdfReader(place / "report.pdf").pages)
     html = BeautifulSoup((place / "report.html").read_text(encoding="utf-8"), "html.parser")
     tables = collect_from(read_chapters(place / "notebooks"))
@@ -127,7 +127,7 @@ def test_its_trainings_have_the_bits_of_those_without_make_and_notebooks(
 
 
 def test_the_report_is_about_what_was_brought_in_the_order_given(project, built):
-    place = report(project)
+    place = find_report(project)
     html = BeautifulSoup((place / "report.html").read_text(encoding="utf-8"), "html.parser")
     committed = html.select("h2[id^=sec-8-illusions], h2[id^=sec-9-luck]")  # as in every report
     beside = (takewhile(lambda e: e.name != "h2", head.find_next_siblings()) for head in committed)

@@ -195,6 +195,18 @@ def test_wrong_parameters_stop_before_any_work(argument, message, built):
     assert built.log() == []
 
 
+def test_a_copy_of_a_chapter_stops_before_any_work(built):
+    chapter = built.folder / "notebooks" / "4-transfer.ipynb"
+    copy = chapter.with_stem("4-transfer-Copy1")
+    copy.write_bytes(chapter.read_bytes())
+    before = sorted(built.folder.iterdir())
+    result = built.make("report", PYTHON="")
+    copy.unlink()
+    assert result.returncode == 2
+    assert "if one is a copy, remove it" in result.stderr
+    assert sorted(built.folder.iterdir()) == before  # no .venv
+
+
 @pytest.mark.slow
 def test_what_is_executed_and_what_is_up_to_date(project):
     """With a real runner: outputs alone change nothing, make -B executes all the same."""
