@@ -219,6 +219,23 @@ def test_whether_the_doubled_training_is_mixed_training(doubled, lands, place):
     assert bool(names["lands"]) == bool(names["gains"]) == lands
 
 
+@pytest.mark.parametrize(
+    ("attacked", "worst", "told"), [(9, -9, True), (9, 9, False), (-9, -9, False)]
+)
+def test_where_one_step_and_the_worst_case_disagree_is_told(attacked, worst, told, place):
+    """Of PGD training beside mixed training: points that it errs more."""
+    numbers = make_up()
+    for table, row, column, apart in (
+        ("tbl-evaluation", "{}, adversarial", "error", attacked),
+        ("tbl-robustness", "worst case", "{}", worst),
+    ):
+        for method, mean in {"mixed": 20.0, "fast": 20.0, "pgd": 20.0 + apart}.items():
+            at = (table, row.format(method), column.format(method))
+            numbers = replaced(numbers, at, mean)
+    cells = show(place, numbers)
+    assert ("pgd" in cells.names["turned"]) == ("depends on the attack" in cells.words) == told
+
+
 def test_a_run_stands_beside_only_with_the_slides_settings(tmp_path, place):
     numbers = make_up()
     for number, settings in enumerate([{}, {"epochs": 2}, {"methods": ["fast"]}]):
