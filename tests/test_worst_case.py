@@ -247,7 +247,7 @@ def test_a_scripted_model_is_attacked_as_the_one_it_was_made_of():
 
 @pytest.mark.slow
 def test_on_fashion_mnist_one_step_is_an_illusion_and_on_mnist_it_is_none():
-    """Of models with the slides' settings, on 200 drawn test images of each; weights as float16.
+    """Of models with the slides' settings, on 200 and 100 drawn test images; weights as float16.
 
     Fashion-MNIST (MIT licence, https://github.com/zalandoresearch/fashion-mnist) is not bundled.
     """
@@ -262,7 +262,7 @@ def test_on_fashion_mnist_one_step_is_an_illusion_and_on_mnist_it_is_none():
     assert find_illusions(found) == {"mixed": "random signs"}
     assert found.error["mixed"]["FGSM"] < 20 < 90 < found.error["mixed"][WORST]
     data = advlib.load_data("MNIST")
-    few = data.test.sample(200)
+    few = data.test.sample(100)
     defended = {name: advlib.pretrained(name) for name in ("mixed", "adversarial")}
     found = advlib.robustness(defended, few.images, few.labels, bounds=data.bounds, steps=10)
     assert not find_illusions(found)

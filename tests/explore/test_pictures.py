@@ -109,9 +109,9 @@ def test_the_distance_is_to_the_nearest_training_image():
 def test_few_other_test_images_are_said_to_look_like_no_digit():
     """One of a hundred of those that set the distance, and about as many of the others."""
     usual = find_usual_distance(DATA)
-    others = range(JUDGED, JUDGED + 300)
+    others = range(JUDGED, JUDGED + 150)
     far = sum(measure_distance(DATA.test.images[[n]], DATA) > usual for n in others)
-    assert far <= 12
+    assert far <= 7
 
 
 def test_what_looks_like_no_digit_is_said_to():
