@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # for type checkers and editors; what counts is _HOMES
     from advlib.data import load_data as load_data
     from advlib.evaluation import evaluate as evaluate
     from advlib.evaluation import transfer as transfer
-    from advlib.evaluation import wilson_interval as wilson_interval
+    from advlib.intervals import wilson_interval as wilson_interval
     from advlib.lenet import LeNet as LeNet
     from advlib.runs import pretrained as pretrained
     from advlib.training import train as train
@@ -33,7 +33,7 @@ _HOMES = {
     "robustness": "worst_case",
     "train": "training",
     "transfer": "evaluation",
-    "wilson_interval": "evaluation",
+    "wilson_interval": "intervals",
 }
 __all__ = [*_HOMES]
 

@@ -1,9 +1,7 @@
 """Evaluation: error and confidence of a model, transfer between models, and rates' intervals."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +23,7 @@ from advlib._checks import (
 from advlib._state import derived_seed, kept_modes, restored
 from advlib.attacks import fgsm
 from advlib.methods import ranks
-from advlib.settings import WHOLE, Rule, check
+from advlib.settings import check
 
 BATCH_SIZE = 200
 """Images at once: on a CPU the fastest for LeNet; on a GPU the largest that fits is."""
@@ -224,44 +222,6 @@ def make_safely(
         adversarial = attack(model, images.clone(), labels.clone(), epsilon, **given)
     check_adversarial(adversarial, images, epsilon, given.get("bounds"), name)
     return adversarial
-
-
-def wilson_interval(errors: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """The Wilson score interval of a rate.
-
-    Parameters
-    ----------
-    errors : int
-        How many of the images are errors, from 0 to `n`.
-    n : int
-        How many images there are, at least 1.
-    level : float, optional
-        The confidence level, above 0 and below 1.
-
-    Returns
-    -------
-    tuple of float
-        The lower and the upper end, in percent.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as above.
-
-    References
-    ----------
-    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal
-    of the American Statistical Association 22, 1927.
-    """
-    n = WHOLE.check("n", n)
-    counted = Rule(int, f"a whole number from 0 to n = {n}", lambda count: 0 <= count <= n)
-    share = Rule(float, "a number above 0 and below 1", lambda level: 0 < level < 1)
-    rate = counted.check("errors", errors) / n
-    z = NormalDist().inv_cdf((1 + share.check("level", level)) / 2)
-    centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(rate * (1 - rate) / n + (z / (2 * n)) ** 2)
-    # The interval holds the rate and lies in [0, 1], except for rounding at its ends.
-    return 100 * max(0.0, min(rate, centre - half)), 100 * min(1.0, max(rate, centre + half))
 
 
 def measure_images(

@@ -20,8 +20,8 @@ from advlib.evaluation import (
     check_models,
     make_safely,
     measure_images,
-    wilson_interval,
 )
+from advlib.intervals import wilson_interval
 from advlib.settings import SEED, WHOLE, check
 
 WORST, LAST = "worst case", "last search"

@@ -12,7 +12,8 @@ from advlib._checks import NotFiniteError
 from advlib.architecture import architecture_table
 from advlib.attacks import fgsm
 from advlib.data import Split
-from advlib.evaluation import evaluate, transfer, wilson_interval
+from advlib.evaluation import evaluate, transfer
+from advlib.intervals import wilson_interval
 from advlib.lenet import LeNet
 from advlib.runs import pretrained
 from advlib.training import train

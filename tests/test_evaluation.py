@@ -22,8 +22,8 @@ from advlib.evaluation import (
     measure_risk,
     transfer,
     warn_of_order,
-    wilson_interval,
 )
+from advlib.intervals import wilson_interval
 
 few = settings(max_examples=25)
 seeds = st.integers(0, 2**32 - 1)

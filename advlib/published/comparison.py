@@ -5,7 +5,8 @@ from collections.abc import Collection, Mapping
 
 import pandas as pd
 
-from advlib.evaluation import FIGURES, wilson_interval
+from advlib.evaluation import FIGURES
+from advlib.intervals import wilson_interval
 from advlib.methods import find_method
 from advlib.published import slides
 from advlib.show.tables import lay_out

@@ -25,7 +25,7 @@ from advlib.kept import folders
 from advlib.kept.folders import PARAMETER_SETS
 from advlib.results.expected import Cells, expect, read_seeds
 from advlib.results.tables import from_csv, read
-from advlib.settings import SIZE, Words, declared, extend
+from advlib.settings import SIZE, Experiment, Words, declared, extend
 from advlib.show.words import write_setting
 
 SETTINGS, MACHINE, MAIN = "tbl-settings", "tbl-environment", "tbl-evaluation"
@@ -131,9 +131,11 @@ def find_set(settings: Cells) -> tuple[str, list[tuple[str, str, Any, Any]]]:
     """
     import yaml
 
-    from advlib.methods import METHODS  # it takes torch's time
+    kind = Experiment
+    if {key for _, key in settings} - {*declared()}:  # only methods have it
+        from advlib.methods import METHODS  # it takes torch's time
 
-    kind = extend(method.settings for method in METHODS.values())
+        kind = extend(method.settings for method in METHODS.values())
     apart = {}
     for name in SETS:
         content = yaml.safe_load((PARAMETER_SETS / f"{name}.yaml").read_text(encoding="utf-8"))

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from scipy.special import stdtrit
 
+from advlib.intervals import wilson_interval
 from advlib.kept.folders import SEEDS
 from advlib.show.words import escape, write_list
 
@@ -95,8 +96,6 @@ def expect(
     of ten seeds lay outside by an image. Each number is there once, and none that is undefined in
     both or has fewer than `LEAST` seeds. A number that is a text is a ValueError.
     """
-    from advlib import wilson_interval  # it takes torch's time, and few need it
-
     values = numbers.pivot(index="seed", columns=KEYS[:3], values="value")
     ours = {(table, *at): value for table, cells in tables.items() for at, value in cells.items()}
     there: list[Any] = values.columns.to_list()

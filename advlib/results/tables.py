@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from advlib.intervals import wilson_interval
 from advlib.kept import files
 from advlib.results.notebooks import Notebook
 from advlib.settings import declared
@@ -97,8 +98,6 @@ def write_numbers(notebooks: Iterable[Notebook]) -> dict[str, bytes]:
 
 def _rows(about: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
     """Yield a table's numbers, each with what `advlib.show.captions.Numbers` says of its column."""
-    from advlib import wilson_interval  # it takes torch's time, and few need it
-
     frame = _frame(about["data"])
     for index, cells in zip(frame.index, frame.to_dict("records"), strict=True):
         row = ", ".join(str(cells[column]) for column in about["rows"]) or str(index)
