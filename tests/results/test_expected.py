@@ -154,7 +154,9 @@ def test_each_real_seed_is_as_the_others_and_not_with_two_methods_swapped(name, 
         others = known[known["seed"] != seed]
         found = expect(read_report(put(tmp_path / "right", tables)), others, joint=True)
         assert {at: number for at, number in found.items() if not number.inside} == {}
-        swapped = {"mixed": "standard", "standard": "mixed"}
+        # by few epochs the two defences differ too little to be told apart at every seed
+        other = {"seed": "adversarial", "quick": "standard"}[name]
+        swapped = {"mixed": other, other: "mixed"}
         rows = tables["tbl-evaluation"].index.str.partition(", ")
         tables["tbl-evaluation"].index = [
             f"{swapped.get(method, method)}, {kind}" for method, _, kind in rows
