@@ -38,13 +38,13 @@ class Results(OfExperiment):
         hidden = rows["worst case"] > (3 * rows["FGSM"]).clip(lower=50)
         return rows.iloc[0] if hidden.any() else None
 
-    def count_seeds(self, claim: str) -> int:
+    def count_seeds(self, claim: str, least: int = LEAST) -> int:
         """Return over how many seeds a claim (of Table *claims*) holds: at each of them, or 0."""
         held = self.tables.get("tbl-claims", pd.DataFrame())
         if claim not in held.index:
             return 0
         seeds, holds = (int(held[name][claim]) for name in ("seeds", "holds"))
-        return seeds if holds == seeds >= LEAST else 0
+        return seeds if holds == seeds >= least else 0
 
     @property
     def warnings(self) -> list[str]:

@@ -200,7 +200,7 @@ def test_each_reading_of_the_one_cell_is_held_against_its_interval(own, same, pl
 def test_what_the_report_says_is_put_to_every_seed(place):
     numbers = make_up()
     held = show(place, numbers).names["held"]
-    assert (held["seeds"] == 10).all()
+    assert held["seeds"].to_dict() == dict.fromkeys(held.index, 10) | {"rate": 3}
     at = ("tbl-evaluation", "mixed, adversarial", "error")
     here = (numbers[KEYS[:3]] == [*at]).all(axis="columns") & (numbers["seed"] == 3)
     after = show(place, numbers.assign(value=numbers["value"].mask(here, 99.0))).names["held"]
@@ -216,7 +216,8 @@ def test_whether_the_doubled_training_is_mixed_training(doubled, lands, place):
         at = ("tbl-evaluation", f"{method}, adversarial", "error")
         numbers = replaced(numbers, at, mean)
     names = show(place, numbers).names
-    assert bool(names["lands"]) == bool(names["gains"]) == lands
+    rate = names["held"].loc["rate"]
+    assert bool(names["lands"]) == bool(names["gains"]) == (rate["holds"] == rate["seeds"]) == lands
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,15 @@ def test_what_holds_at_each_of_enough_seeds_is_told_with_their_number(
         assert told == (seeds == holds == 7 and not settings)
 
 
+@pytest.mark.parametrize(("holds", "settings"), [(3, {}), (2, {}), (3, {"epochs": 2})])
+def test_a_rate_that_is_too_small_is_told_where_all_seeds_say_so(holds, settings, tmp_path):
+    held = pd.DataFrame({"seeds": 3, "holds": holds}, index=["rate"])
+    put_report(tmp_path, settings, {"tbl-claims": held})
+    for name in ("front", "back"):
+        told = "at each of 3 seeds" in matter(name, str(tmp_path), tmp_path).words
+        assert told == (holds == 3 and not settings)
+
+
 def test_by_hand_it_tells_of_the_reference_run(tmp_path):
     front = matter("front", "", tmp_path)
     assert f"{reference('adversarial, adversarial', 'error')} (adversarial training)" in front.words
