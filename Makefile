@@ -204,8 +204,8 @@ format: | $(ready)
 check: lint
 	$(pytest) -m "not slow" tests
 
-test: lint
-	$(pytest) --nbval --nbval-current-env -p no:cacheprovider tests notebooks report/*.ipynb
+test: lint # the notebooks first: one of them at the end would keep a core waiting
+	$(pytest) --nbval --nbval-current-env -p no:cacheprovider notebooks report/*.ipynb tests
 
 coverage: | $(ready) # apart: to watch each line makes the tests half as slow again
 	$(pytest) --cov --cov-report=term tests
