@@ -141,6 +141,7 @@ def books():
                 "# Adversarial examples\n\n## FGSM\n\nLet\n\n"
                 "$$\\eta = \\epsilon\\,\\nabla_x J \\tag{fgsm}$$\n\nthen"
             ),
+            cell(source="eta = 0.1 * gradient.sign()", tags=("listing",)),
             text("$$\\tilde{x} = x + \\eta \\tag{sum}$$\n\nas Equation (sum) and [it](#FGSM) say."),
         ],
         **trainings,

@@ -64,7 +64,8 @@ def published_gaps(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         parts.append(part)
     for figure, name in {"error": "error", "confidence_error": "confidence"}.items():
         table = f"tbl-transfer-{name}"
-        part = _pair(found[table], slides.transfer(figure, corrected=True))
+        theirs = slides.transfer(figure, corrected=True).loc[[*slides.METHODS], [*slides.METHODS]]
+        part = _pair(found[table], theirs)
         words = f"{FIGURES[figure]['words']} of the {{}} model on the {{}} model's images"
         part["where"] = [words.format(*models) for models in part.index]
         part = part.loc[[tested != attacked for tested, attacked in part.index]]

@@ -61,6 +61,8 @@ def _write_cell(cell: dict[str, Any], notebook: str) -> str:
     if cell["cell_type"] == "raw":
         raise ValueError("a raw cell would be lost; make it a Markdown cell")
     shown = []
+    if "listing" in cell["metadata"].get("tags", []):
+        shown.append(write_verbatim(source, "python"))
     for output in cell["outputs"]:
         about = output.get("metadata", {}).get("advlib", {})
         shown.append(_write_output(output, about))

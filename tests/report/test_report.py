@@ -231,6 +231,7 @@ def test_code_is_folded_in_html_and_not_in_the_pdf(page, pdf):
     assert "Code of Figure 3, notebook 3-training-mixed" in details[4]
     assert "show_figure('mixed')" in details[4]
     assert "show_" not in pdf
+    assert all("gradient.sign()" in text for text in (page.get_text(), pdf))
     for left_out in ("import secret", "Hidden", "epsilon = 0.1", "train()", "progress"):
         assert left_out not in page.get_text() + pdf
 
