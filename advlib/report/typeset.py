@@ -193,11 +193,14 @@ def order_units(
     waiting: list[int] = []
     lost = lost or {}
 
+    def gap(index: int) -> float:
+        """Return what is lost above a unit, but for the room that a float leaves on its page."""
+        found = lost.get(index, 0)
+        return 0 if units[index][0] in FLOATS and found > 2 * below else found
+
     def put(index: int, *, turn: bool = False) -> None:
         nonlocal filled
-        kind, height = units[index]
-        gap = lost[index] if index in lost and kind not in FLOATS else 0
-        filled = ((0 if turn else filled + gap) + height) % page
+        filled = ((0 if turn else filled + gap(index)) + units[index][1]) % page
         order.append(index)
 
     def put_waiting() -> None:
@@ -205,7 +208,8 @@ def order_units(
         for index in [*waiting]:
             kind, height = units[index]
             breaks = height - below > page
-            if kind not in behind and (breaks or filled + height - below <= page):
+            ends = filled + gap(index) + height - below
+            if kind not in behind and (breaks or ends <= page):
                 waiting.remove(index)
                 put(index)
             else:

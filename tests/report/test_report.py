@@ -137,6 +137,13 @@ def test_what_a_pages_end_leaves_empty_is_counted():
     assert orders == [[0, 1, 3, 2], [0, 1, 2, 3]]
 
 
+@pytest.mark.parametrize(("above", "order"), [(3.0, [0, 2, 3, 1]), (25.0, [0, 1, 2, 3])])
+def test_what_is_above_a_float_is_counted_but_not_the_room_that_it_leaves(above, order):
+    """By a little more space above it the figure has no room; where it left much, it was turned."""
+    parts = [("text", 60.0), ("figure", 40.0), ("text", 10.0), ("text", 5.0)]
+    assert order_units(parts, lost={1: above}, page=100, below=2) == order
+
+
 def test_decimal_points_are_under_each_other(page, pieces):
     """Of a column with numbers of one and two digits, and one with a correction in brackets."""
     digit = 0.465  # of Libertinus Serif, in its size
