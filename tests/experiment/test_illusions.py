@@ -1,6 +1,7 @@
 """What the chapter on illusions shows: computed with few images, stopped, gone on with, shown."""
 
 import math
+import shutil
 from dataclasses import replace
 
 import pandas as pd
@@ -16,6 +17,7 @@ from advlib.kept.folders import NOTEBOOKS
 from advlib.settings import Training
 from notebooks import check_committed, execute
 
+COMMITTED = folders.ILLUSIONS
 PLAN = Plan(
     images=100, epochs=2, trial=1, rates=(0.001, 0.003), watched=20, attacked=20, steps=2, queries=5
 )
@@ -137,6 +139,21 @@ def test_all_of_it_is_computed_written_and_shown(tmp_path, place):
     some = (attacked["data"] == "FashionMNIST") & attacked["method"].isin(["mixed", "pgd"])
     attacked[some].to_csv(place / "robustness.csv", index=False)
     assert {*show(tmp_path).shown} == {"tbl-illusion-checks", "tbl-illusions", "fig-passes"}
+
+
+@pytest.mark.parametrize(("illusion", "bared"), [("", True), ("transfer", False)])
+def test_a_random_start_bares_the_errors_where_no_check_says_otherwise(
+    illusion, bared, tmp_path, place
+):
+    """By the committed results; and had one of its models made an illusion."""
+    shutil.copytree(COMMITTED, place)
+    path = place / "robustness.csv"
+    found = pd.read_csv(path, dtype={"illusion": str})
+    found.loc[(found["data"] == "FashionMNIST") & (found["method"] == "fast"), "illusion"] = (
+        illusion
+    )
+    found.to_csv(path, index=False)
+    assert ("no longer hide" in show(tmp_path).words) == bared
 
 
 def test_rows_of_another_computation_stay(place):
