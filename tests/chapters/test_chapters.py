@@ -314,10 +314,12 @@ def test_each_training_has_a_column_of_panels_on_common_axes(about, executed):
                 wanted = histories[method][quantity.format(part)]
                 np.testing.assert_array_equal(line.get_ydata(), wanted)
                 assert line.get_marker() == "o"  # one epoch shows a point
-    for row in zip(*panels.values(), strict=True):
+    for quantity, row in zip(shown, zip(*panels.values(), strict=True), strict=True):
         assert len({axes.get_ylim() for axes in row}) == 1
-        highest = np.nanmax([line.get_ydata() for axes in row for line in axes.lines])
-        assert 0 == row[0].get_ylim()[0] <= highest <= row[0].get_ylim()[1]
+        values = [line.get_ydata() for axes in row for line in axes.lines]
+        low, high = row[0].get_ylim()
+        assert low <= np.nanmin(values) <= np.nanmax(values) <= high
+        assert (low == 0) == quantity.startswith("top1_error")  # the objective's is logarithmic
     numbers = cells.numbers("fig-curves")
     assert {*numbers["method"]} == {*histories}
     assert "seconds" not in numbers
