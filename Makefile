@@ -26,7 +26,7 @@
 ##                                 0,4,5; parameters as for the report. What is there is added to.
 ##                                 SCHEDULER=tcp://...: on a cluster of your own
 ## make reference                  the reference run anew, with the slides' settings
-## make illusions FASHION=folder   what the chapter on illusions shows, computed anew: about 11 hours
+## make illusions FASHION=folder   what the chapter on illusions shows, computed anew: 7 to 11 hours
 ##                                 of a core; stopped, it goes on. Without FASHION, a folder
 ##                                 with Fashion-MNIST's files, they are downloaded
 ## make lab                        JupyterLab on the notebooks, at the panel to attack by hand

@@ -1,7 +1,7 @@
 """What a report found, for the front and the back matter to tell."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,15 +80,10 @@ class Results(OfExperiment):
         """Return "after mixed training", or "with the mixed model"."""
         return f"{'after' if self.trained else 'with'} {self.name(method)}"
 
-    def write(
-        self,
-        numbers: "pd.Series[float] | pd.DataFrame",
-        write_number: Callable[[float], str] = percent,
-    ) -> str:
-        """Write numbers by method: "1.66 % after standard training and 1.79 % after ..."."""
+    def write(self, numbers: "pd.Series[float]") -> str:
+        """Write percentages by method: "1.7 % after standard training and 1.8 % after ..."."""
         return write_list(
-            f"{write_list([*map(write_number, row)])} {self.after(str(method))}"
-            for method, row in pd.DataFrame(numbers).iterrows()
+            f"{percent(number, 1)} {self.after(str(method))}" for method, number in numbers.items()
         )
 
 

@@ -236,6 +236,10 @@ def test_where_one_step_and_the_worst_case_disagree_is_told(attacked, worst, tol
     cells = show(place, numbers)
     said = "Which training is the better one" in cells.words
     assert ("pgd" in cells.names["turned"]) == said == told
+    for method in cells.names["turned"]:  # by scipy's own interval
+        apart = cells.names["hardest"]["mixed"] - cells.names["hardest"][method]
+        low = stats.ttest_1samp(apart.dropna(), 0).confidence_interval(0.95).low
+        assert (method in cells.names["doubtful"]) == (low <= 0)
 
 
 def test_a_run_stands_beside_only_with_the_slides_settings(tmp_path, place):

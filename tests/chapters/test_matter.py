@@ -5,6 +5,7 @@ import pytest
 from toys import cell, display, text, write_notebook
 
 from advlib.kept.folders import MATTER, REFERENCE, RESULTS
+from advlib.published.comparison import published_gaps
 from advlib.report import live
 from advlib.results.expected import LEAST
 from advlib.results.notebooks import read_chapters
@@ -148,6 +149,26 @@ def test_a_rate_that_is_too_small_is_told_where_all_seeds_say_so(holds, settings
     for name in ("front", "back"):
         told = "at each of 3 seeds" in matter(name, str(tmp_path), tmp_path).words
         assert told == (holds == 3 and not settings)
+
+
+@pytest.mark.parametrize(
+    ("outside", "settings", "seeds", "answer"),
+    [
+        (3, {}, 7, "Yes, most: of the 36"),
+        (4, {}, 7, "In part: of the 36"),
+        (0, {"methods": ["mixed"]}, 7, "Yes, most: of the 8"),
+        (3, {}, LEAST - 1, ""),
+        (3, {"epochs": 2}, 7, ""),
+    ],
+)
+def test_the_published_numbers_are_judged_by_the_seeds(outside, settings, seeds, answer, tmp_path):
+    rows = [", ".join(at) for at in published_gaps(read(RESULTS)).index]
+    found = ["yes"] * outside + ["no"] * (36 - outside)
+    table = pd.DataFrame({"seeds": seeds, "outside": found}, index=rows)
+    put_report(tmp_path, settings, {"tbl-seeds": table})
+    words = matter("back", str(tmp_path), tmp_path).words
+    assert ("come out again" in words) == bool(answer)
+    assert answer in words
 
 
 def test_by_hand_it_tells_of_the_reference_run(tmp_path):

@@ -131,6 +131,11 @@ def test_all_of_it_is_computed_written_and_shown(tmp_path, place):
     assert {*cells.shown} == {
         *("tbl-illusion-checks", "fig-onestep", "tbl-illusions", "tbl-rates", "fig-passes")
     }
+    # a training that diverges after its trial
+    late = epochs[(epochs["data"] == "MNIST") & epochs["validation_pgd"].notna()].iloc[:1]
+    late = late.assign(epoch=3, clean=math.nan, validation_pgd=math.nan)
+    pd.concat([epochs, late]).to_csv(place / "epochs.csv", index=False)
+    assert len(show(tmp_path).numbers("tbl-rates")) == 2
     # whatever part of it is there
     (place / "robustness.csv").unlink()
     epochs[epochs["method"] == "mixed"].to_csv(place / "epochs.csv", index=False)

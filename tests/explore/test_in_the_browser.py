@@ -5,7 +5,7 @@ import re
 import browser
 import pytest
 import torch
-from test_pictures import DATA, digit, large, write
+from test_pictures import digit, large, load, write
 
 import advlib
 
@@ -14,7 +14,6 @@ pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="there is no Chromium (apt install chromium)"
 )
 NOTEBOOK = browser.ROOT / "notebooks" / "explore.ipynb"
-IMAGES, LABELS = DATA.test.images[[8]], DATA.test.labels[[8]]
 OURS = {name: advlib.pretrained(name) for name in ("standard", "mixed", "adversarial")}
 
 
@@ -70,20 +69,26 @@ def read_cards(panel):
     return found
 
 
+def first():
+    """Return the image that the panel begins with, and its label."""
+    return load().test.images[[8]], load().test.labels[[8]]
+
+
 def assert_is_the_librarys(panel, adversarial):
+    images, labels = first()
     cards = read_cards(panel)
     assert list(cards) == list(OURS)
     for name, model in OURS.items():
         with torch.no_grad():
-            both = 100 * model(torch.cat([IMAGES, adversarial])).softmax(1)
+            both = 100 * model(torch.cat([images, adversarial])).softmax(1)
         assert torch.allclose(cards[name]["percentages"], both, atol=0.02)
         before, after = (int(row.argmax()) for row in both)
-        verdict = "fooled" if after != LABELS else "holds"
-        assert cards[name]["verdict"] == (verdict if before == LABELS else "wrong before")
+        verdict = "fooled" if after != labels else "holds"
+        assert cards[name]["verdict"] == (verdict if before == labels else "wrong before")
 
 
 def test_it_begins_with_the_librarys_numbers(panel):
-    assert_is_the_librarys(panel, advlib.fgsm(OURS["standard"], IMAGES, LABELS, 0.1))
+    assert_is_the_librarys(panel, advlib.fgsm(OURS["standard"], *first(), 0.1))
 
 
 def test_the_slider_is_moved_with_the_keyboard_and_the_newest_position_is_shown(panel):
@@ -92,7 +97,7 @@ def test_the_slider_is_moved_with_the_keyboard_and_the_newest_position_is_shown(
     for _ in range(30):
         panel.page.keyboard.press("ArrowRight")
     wait_for_caption(panel, "ε = 0.250: 37.1 % of black to white")
-    assert_is_the_librarys(panel, advlib.fgsm(OURS["standard"], IMAGES, LABELS, 0.25))
+    assert_is_the_librarys(panel, advlib.fgsm(OURS["standard"], *first(), 0.25))
     for _ in range(20):
         panel.page.keyboard.press("ArrowLeft")
     wait_for_caption(panel, "ε = 0.150")
@@ -151,7 +156,7 @@ def test_a_picture_of_ones_own_is_loaded(panel, tmp_path):
         chooser.value.set_files(path)
         if path == damaged:
             panel.get_by_role("alert").filter(has_text="damaged.png is no PNG").wait_for()
-    wait_for_caption(panel, f"mine.png, class {int(DATA.test.labels[3000])}")
+    wait_for_caption(panel, f"mine.png, class {int(load().test.labels[3000])}")
     assert panel.locator(".advx-steps figure").count() == 7
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
-from test_pictures import DATA, digit, large, write
+from test_pictures import digit, large, load, write
 from torch import nn
 
 import advlib
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def panel():
-    return Panel(data=DATA)
+    return Panel(data=load())
 
 
 def settle(panel):
@@ -93,7 +93,7 @@ def test_a_picture_of_ones_own(panel, tmp_path, monkeypatch):
     upload(panel, content, "mine's.png")
     result = settle(panel)
     assert result.sample.source == "mine's.png"
-    assert result.sample.label == int(DATA.test.labels[3000])
+    assert result.sample.label == int(load().test.labels[3000])
     assert panel.parts["steps"].value.count("<figure>") == 7
     assert_the_code_gives(result.adversarial, panel)
     panel.controls.true_class.value = 1
@@ -144,7 +144,7 @@ class Keeping(Sick):
 
 def test_a_network_that_keeps_an_output_is_copied_as_well(panel):
     model = Keeping()
-    model(DATA.test.images[:2])
+    model(load().test.images[:2])
     panel.add("keeping", model)
     assert "keeping" in panel.models
     assert model.kept[0].requires_grad
@@ -178,7 +178,7 @@ def test_a_network_of_ones_own_in_three_lines(panel):
     result = settle(panel)
     assert [*result.outcomes] == ["standard", "mixed", "adversarial", "mine"]
     assert_the_code_gives(result.adversarial, panel, panel=panel)
-    images, labels = DATA.test.images[[8]], DATA.test.labels[[8]]
+    images, labels = load().test.images[[8]], load().test.labels[[8]]
     assert torch.equal(advlib.fgsm(names["mine"], images, labels, 0.1), result.adversarial)
     assert not panel.models["mine"].training
 
@@ -199,7 +199,7 @@ def test_a_reports_runs_are_listed_and_added(panel, tmp_path, monkeypatch):
     panel.controls.model.value = name
     result = settle(panel)
     assert_the_code_gives(result.adversarial, panel)
-    expected = advlib.fgsm(run.model, DATA.test.images[[8]], DATA.test.labels[[8]], 0.1)
+    expected = advlib.fgsm(run.model, load().test.images[[8]], load().test.labels[[8]], 0.1)
     assert torch.equal(result.adversarial, expected)
     panel.controls.remove.click()
     assert [*settle(panel).outcomes] == ["standard", "mixed", "adversarial"]
