@@ -60,7 +60,7 @@ _STEPS = "## 20 steps of adversarial training, threads: {}\n\n```\n{}\n```"
 
 
 _MANY = """\
-Adversarial trainings of 8 epochs on 20,000 images, each with a thread, with all that it takes to
+Adversarial trainings of 4 epochs on 20,000 images, each with a thread, with all that it takes to
 start: one in a process alone; two for each core in plain processes side by side; the same on the
 cluster of `make replicate`."""
 
