@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-SETTINGS = {"IMAGES": "20000", "EPOCHS": "8", "METHODS": "adversarial", "ATTACKED": "1"}
+SETTINGS = {"IMAGES": "20000", "EPOCHS": "4", "METHODS": "adversarial", "ATTACKED": "1"}
 PLAIN = """
 import sys, torch
 from advlib import load_data, runs
