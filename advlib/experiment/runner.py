@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import advlib.kept.spared  # noqa: F401  # before papermill
 from advlib.experiment import pace
 from advlib.experiment.kernel import share_cores
 from advlib.experiment.plan import find_parameters, is_of_parameters
@@ -40,9 +41,6 @@ def execute(
     Nobody's IPython profile takes part. If a cell fails or the kernel dies, what was executed is
     kept as `failed_name` of `target`.
     """
-    # jsonschema's check of one rarely used format, which it does without when this module is
-    # missing; it builds a parser at import, more than a second in each of nbformat's programs.
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     import papermill
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager

@@ -1,6 +1,7 @@
 """The report's files from executed notebooks: HTML, PDF, the numbers as CSV, and checksums."""
 
 import logging
+from functools import partial
 from pathlib import Path
 
 from advlib.kept import files
@@ -31,9 +32,10 @@ def build(executed: str | Path, output: str | Path) -> None:
     notebooks = read_notebooks(executed)
     LOG.info("    %d notebooks are read", len(notebooks))
     text, figures = write_html(notebooks)
-    html, pdf = typeset_text(text, figures)
     tables = collect_from(notebooks)
-    html = finish_page(html, notebooks, {name: to_csv(each) for name, each in tables.items()})
+    shown = {name: to_csv(each) for name, each in tables.items()}
+    finish = partial(finish_page, notebooks=notebooks, tables=shown)
+    html, pdf = typeset_text(text, figures, finish)
     output = Path(output)
     results = output / "results"
     pictures = {output / "figures" / name: svg for name, svg in figures.items()}

@@ -18,8 +18,6 @@ from advlib.attacks import difference
 from advlib.data import Dataset, Split
 from advlib.experiment.subject import Subject
 
-MIME = "application/vnd.advlib.live+json"
-"""The media type of what `pack` gives, in the output that shows the figure."""
 MODELS, WEIGHTS, CLASSES = 3, 1_000_000, 30
 """The most that the page takes: models, weights of each, classes."""
 IMAGES, PIXELS = 200, 200 * 28 * 28

@@ -18,8 +18,8 @@ from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
 
 from advlib.kept.folders import STYLE
+from advlib.report import LIVE
 from advlib.report.drawing import draw
-from advlib.report.live import MIME
 from advlib.results.notebooks import Notebook
 
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">
@@ -45,7 +45,7 @@ def finish_page(page: bytes, notebooks: Sequence[Notebook], tables: Mapping[str,
         svg, png = ("".join(data.get(media, "")) for media in ("image/svg+xml", "image/png"))
         figures[f'<svg id="{figure["id"]}-svg"></svg>'] = draw(figure["id"], about["alt"], svg, png)
         figure.img.replace_with(soup.new_tag("svg", id=f"{figure['id']}-svg"))
-    live = [data[MIME] for _, data in shown.values() if MIME in data]
+    live = [data[LIVE] for _, data in shown.values() if LIVE in data]
     _add_scripts(soup, live)
     for style in soup.find_all("style"):
         style.string = _cut_font(style.get_text(), soup)

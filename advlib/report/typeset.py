@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -45,27 +45,29 @@ BELOW = 1.8 * 11
 report.typ has them."""
 
 
-def typeset_text(text: str, figures: dict[str, bytes]) -> tuple[bytes, bytes]:
+def typeset_text(
+    text: str, figures: dict[str, bytes], finish: Callable[[bytes], bytes]
+) -> tuple[bytes, bytes]:
     """Return HTML and PDF of a text, as `merge.write_html` gives it, and the SVG files it names.
 
-    The references and their heading are added.
+    The references and their heading are added. `finish` gets the HTML while typst is at work.
     """
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor() as pool:
         folder = Path(temporary)
         (folder / "style").symlink_to(STYLE)
         (folder / "merged.html").write_text(text + REFERENCES, encoding="utf-8")
         for name, svg in figures.items():
             (folder / name).write_bytes(svg)
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(_pandoc, PANDOC, [folder] * len(PANDOC)))
+        document = pool.submit(_write_pdf, folder)
+        _pandoc("html", folder)
         html = _mend_html((folder / "report.html").read_text(encoding="utf-8"))
-        numbers, date = _read_page(html)
+        numbers, page = _read_numbers(html), finish(html.encode())
         logging.getLogger("advlib").info("    the HTML is there, the PDF follows")
-        pdf, others = _typst(folder, date)
+        pdf, others = document.result()
     if numbers != others:
         differing = dict(numbers.items() ^ others.items())
         raise ReportError(f"numbers differ between HTML and PDF: {', '.join(sorted(differing))}")
-    return html.encode(), pdf
+    return page, pdf
 
 
 def _pandoc(suffix: str, folder: Path) -> None:
@@ -108,21 +110,18 @@ def _mend_html(html: str) -> str:
     return html.replace('<math display="block"', '<math display="block" tabindex="0"')
 
 
-def _read_page(html: str) -> tuple[dict[str, str], datetime]:
-    """Return the number printed at each identifier, and the date; refuse a page that runs code."""
+def _read_numbers(html: str) -> dict[str, str]:
+    """Return the number printed at each identifier; refuse a page that runs code."""
     page = BeautifulSoup(html, "html.parser")
     # its own scripts are put in afterwards
     found = page.find_all(["script", "link", "iframe", "object", "embed", "base", "form"])
     found += page.find_all(lambda tag: any(name.startswith("on") for name in tag.attrs))
     if found:
         raise ReportError(f"the page would load or run something: {str(found[0])[:80]}")
-    numbers = {
+    return {
         str(each["data-of"]): each.get_text().split()[-1].strip("()")  # without the word before
         for each in page.select("[data-of]")
     }
-    date = page.select_one("[datetime]")
-    assert date is not None
-    return numbers, datetime.fromisoformat(str(date["datetime"])).replace(tzinfo=UTC)
 
 
 def _name_cell(error: Exception, text: Path) -> str:
@@ -228,16 +227,22 @@ def order_units(
     return order + waiting
 
 
-def _typst(folder: Path, date: datetime) -> tuple[bytes, dict[str, str]]:
-    """Return the PDF of report.typ, and what is printed as the number of each label."""
+def _write_pdf(folder: Path) -> tuple[bytes, dict[str, str]]:
+    """Return the PDF of merged.html, and what is printed as the number of each label."""
+    _pandoc("typ", folder)
+    source = folder / "report.typ"
+    date = re.search(
+        r"date: datetime\(year: (\d+), month: (\d+), day: (\d+)\)", source.read_text("utf-8")
+    )
+    assert date is not None
+    year, month, day = map(int, date.groups())
     try:
-        source = folder / "report.typ"
         given: dict[str, Any] = {"root": folder, "ignore_system_fonts": True}
         with suppress(typst.TypstError, RuntimeError):  # the compiler then says where
             _place_floats(source, given)
         compiler = typst.Compiler(source, **given)
         pdf, warnings = compiler.compile_with_warnings(
-            format="pdf", timestamp=date, pdf_standards="ua-1"
+            format="pdf", timestamp=datetime(year, month, day, tzinfo=UTC), pdf_standards="ua-1"
         )
         numbers = json.loads(compiler.query("<numbers>", field="value", one=True))
     except (typst.TypstError, RuntimeError) as error:

@@ -6,7 +6,7 @@ from toys import cell, display, text, write_notebook
 
 from advlib.kept.folders import MATTER, REFERENCE, RESULTS
 from advlib.published.comparison import published_gaps
-from advlib.report import live
+from advlib.report import LIVE
 from advlib.results.expected import LEAST
 from advlib.results.notebooks import read_chapters
 from advlib.results.tables import read
@@ -197,6 +197,6 @@ def test_the_models_that_are_there_are_alive_in_the_page(tmp_path):
     put_report(tmp_path, settings)
     notebook, given = MATTER / "front-matter.ipynb", {"executed": str(tmp_path)}
     front = execute(notebook, tmp_path, given, **settings)
-    packed = front.shown["fig-live"]["content"][live.MIME]
+    packed = front.shown["fig-live"]["content"][LIVE]
     assert [model["name"] for model in packed["models"]] == ["standard", "mixed", "adversarial"]
     assert "fig-live" not in execute(notebook, tmp_path, given).shown, "trainings are not kept"

@@ -26,12 +26,11 @@ def texts(monkeypatch):
     """The texts that are typeset, by a stand-in that takes no time."""
     found = []
 
-    def typeset_text(text, figures):
+    def typeset_text(text, figures, finish):
         found.append(text)
         return b"html", b"pdf"
 
     monkeypatch.setattr(building, "typeset_text", typeset_text)
-    monkeypatch.setattr(building, "finish_page", lambda page, *_: page)
     return found
 
 

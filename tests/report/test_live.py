@@ -12,7 +12,7 @@ from toys import SVG, books, cell, shown
 import advlib
 from advlib.attacks import log_loss, log_odds
 from advlib.explore.attacking import Sample, sweep_epsilon
-from advlib.report import live
+from advlib.report import LIVE, live
 
 DATA = advlib.load_data("MNIST")
 FEW = replace(DATA, test=DATA.test.sample(50))
@@ -147,7 +147,7 @@ def packed():
 @pytest.fixture(scope="module")
 def found(packed, ask_browser):
     """What the page's script computes in Chromium, from a file."""
-    content, data = books(), {"image/svg+xml": SVG, live.MIME: packed}
+    content, data = books(), {"image/svg+xml": SVG, LIVE: packed}
     about = {"kind": "figure", "label": "fig-live", "caption": "An attack.", "alt": "A digit."}
     content["front-matter"].insert(6, cell(*shown(about, data), source="show_live()"))
     return ask_browser("live_in_browser.py", content)
