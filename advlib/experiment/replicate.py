@@ -246,7 +246,7 @@ class AttackAll(Measured):
     def measure(self, work: Work, models: Sequence[nn.Module]) -> dict[str, pd.DataFrame]:
         data, settings = work.subject.data, work.subject.experiment
         few, many = data.test.sample(settings.attacked), settings.attacked > 200
-        draws, queries = (100, 1_000) if many else (20, 200)
+        steps, queries, draws = (50, 1_000, 100) if many else (20, 200, 20)
         own: dict[str, Make] = {
             f"random signs, {draws} times": partial(random_signs, restarts=draws),
             "Square": partial(square, queries=queries),
@@ -257,6 +257,7 @@ class AttackAll(Measured):
             *(few.images, few.labels, settings.attack_epsilon),
             bounds=data.bounds,
             attacks=own,
+            steps=steps,
             seed=self.seed,
         )
         return {"tbl-robustness": found.error}

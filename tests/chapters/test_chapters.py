@@ -242,17 +242,19 @@ def test_the_attacks_are_checked_and_each_is_told_with_what_it_cost(about, execu
     assert (checks.loc[checks["check"].str.startswith("Without"), "first"] == 100).all()
     told = cells.numbers("tbl-attacks")
     assert ["none", *told.index] == [*error.index]
-    assert (told.loc[["PGD", "APGD, log-odds"], "steps"] == 50).all()
+    assert (told.loc[["PGD", "APGD, log-odds"], "steps"] == 20).all()
     assert told.at["FGSM", "passes"] == 1
     last = told.loc["last search"]
-    assert (last["steps"], last["restarts"]) == (100, RESTARTS)
+    assert (last["steps"], last["restarts"]) == (40, RESTARTS)
 
 
-@pytest.mark.parametrize(("attacked", "least"), [(999, 1_000), (201, 1_000), (200, 200)])
-def test_square_asks_a_thousand_times_but_in_the_quick_report(attacked, least):
+@pytest.mark.parametrize(
+    ("attacked", "effort"), [(999, (50, 1_000, 100)), (201, (50, 1_000, 100)), (200, (20, 200, 20))]
+)
+def test_attacks_try_less_in_the_quick_report(attacked, effort):
     names = {"attacked": attacked}
     exec(find_cell("6-stronger-attacks", "search-at-random"), names)
-    assert names["queries"] == 10 * names["draws"] == least
+    assert (names["steps"], names["queries"], names["draws"]) == effort
 
 
 def test_an_illusion_is_told_in_one_sentence_a_model():

@@ -19,7 +19,7 @@ from advlib.results.tables import read, write
 
 METHODS = "standard", "mixed", "adversarial"
 MEASURED = "tbl-evaluation", "tbl-transfer-error", "tbl-transfer-confidence", "tbl-robustness"
-QUICK = {"images": 10000, "epochs": 3, "learning_rate": 0.005, "attacked": 200}
+QUICK = {"images": 10000, "epochs": 2, "learning_rate": 0.005, "attacked": 100}
 SIGNS = "random signs, 100 times"
 SURE = "APGD, log-odds", "standard"
 """The cell that is the same with every seed."""
@@ -145,7 +145,7 @@ def test_a_wrong_run_is_not(place, tmp_path, spoil, capsys):
 @pytest.mark.parametrize("name", sorted(path.stem for path in SEEDS.glob("*.csv")))
 def test_each_real_seed_is_as_the_others_and_not_with_two_methods_swapped(name, tmp_path):
     known = expected.read_seeds(name)
-    images = {"seed": 1000, "quick": 200}[name]
+    images = {"seed": 1000, "quick": 100}[name]
     seeds = known["seed"].unique()
     for seed in seeds:
         tables = expected.collect_seed(known, seed)
@@ -207,7 +207,7 @@ def test_a_report_is_compared_with_the_set_that_its_settings_are_nearest_to(
     assert nearest() == ("seed", [])
     assert nearest(**QUICK) == ("quick", [])
     assert nearest(**QUICK | {"attack_epsilon": 0.2}) == ("quick", ["attack_epsilon"])
-    assert nearest(attacked=200, epochs=3) == ("seed", ["epochs", "attacked"])
+    assert nearest(attacked=100, epochs=2) == ("seed", ["epochs", "attacked"])
     assert nearest(pgd_steps=10) == ("seed", [])
     assert nearest(pgd_steps=9, steps_of_mine=3) == ("seed", ["pgd_steps"])
     quick = put(tmp_path / "b", draw(3, **QUICK))
