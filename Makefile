@@ -3,7 +3,7 @@
 ## make report                     the whole report with the slides' settings:
 ##                                 report/build/seed/report.html and report.pdf
 ##                                 (seed is the name of the slides' set of parameters)
-## make report PARAMETERS=quick    the same in a few minutes: few images, few epochs, and yet the
+## make report PARAMETERS=quick    the same in a minute or two: few images, few epochs, and yet the
 ##                                 effect shows
 ## make report EPSILON=0.2 EPOCHS=5    with parameters changed, in a folder of its own
 ## make report METHODS=standard,mine.py:free NETWORK=mine.py:Net DATASET=a/folder    about a training

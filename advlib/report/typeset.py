@@ -61,13 +61,13 @@ def typeset_text(
         document = pool.submit(_write_pdf, folder)
         _pandoc("html", folder)
         html = _mend_html((folder / "report.html").read_text(encoding="utf-8"))
-        numbers, page = _read_numbers(html), finish(html.encode())
+        numbers, page = _read_numbers(html), pool.submit(finish, html.encode())
         logging.getLogger("advlib").info("    the HTML is there, the PDF follows")
-        pdf, others = document.result()
+        pdf, others = document.result()  # first: what typst refuses it refuses by the cell
     if numbers != others:
         differing = dict(numbers.items() ^ others.items())
         raise ReportError(f"numbers differ between HTML and PDF: {', '.join(sorted(differing))}")
-    return page, pdf
+    return page.result(), pdf
 
 
 def _pandoc(suffix: str, folder: Path) -> None:
