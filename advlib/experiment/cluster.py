@@ -37,8 +37,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # in malloc.h
 _HERE: dict[str, Any] = {
     # who waits for a worker that dies would be blamed as well: `compute` tries again
     "distributed.scheduler.allowed-failures": 0,
-    # scheduler, nannies and workers watch themselves 50 and 100 times a second, for a dashboard:
-    # 6 % of the processor's time where the workers leave no core free
+    # else each event loop is timed 50 times a second, and each worker's stack read 100 times, for
+    # a dashboard that is not there: 6 % of the processor's time where the workers take every core
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "10s",

@@ -1,7 +1,7 @@
-"""What nbformat does without; import this before anything that imports it.
+"""A slow import that programs which read notebooks are spared: to be imported before nbformat.
 
-jsonschema's check of one rarely used format builds a parser at import, more than a second in each
-of our programs that read or write notebooks. It does without where this module is missing.
+rfc3987_syntax, with which jsonschema checks one rarely used format, builds a parser at import: more
+than a second in each program. Where it is missing, jsonschema does without.
 """
 
 import sys

@@ -3,7 +3,8 @@
 import advlib.kept.spared  # noqa: F401  # before any part of it imports nbconvert
 
 LIVE = "application/vnd.advlib.live+json"
-"""The media type of what `live.pack` gives, in the output that shows the figure."""
+"""The media type of what `live.pack` gives, in the output that shows the figure; `live` itself
+imports torch."""
 
 
 class ReportError(ValueError):

@@ -50,7 +50,8 @@ def typeset_text(
 ) -> tuple[bytes, bytes]:
     """Return HTML and PDF of a text, as `merge.write_html` gives it, and the SVG files it names.
 
-    The references and their heading are added. `finish` gets the HTML while typst is at work.
+    The references and their heading are added. The HTML is what `finish` makes of pandoc's, in a
+    thread beside typst.
     """
     with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor() as pool:
         folder = Path(temporary)
@@ -61,9 +62,10 @@ def typeset_text(
         document = pool.submit(_write_pdf, folder)
         _pandoc("html", folder)
         html = _mend_html((folder / "report.html").read_text(encoding="utf-8"))
-        numbers, page = _read_numbers(html), pool.submit(finish, html.encode())
+        numbers = _read_numbers(html)
+        page = pool.submit(finish, html.encode())
         logging.getLogger("advlib").info("    the HTML is there, the PDF follows")
-        pdf, others = document.result()  # first: what typst refuses it refuses by the cell
+        pdf, others = document.result()  # before the page: typst's refusal names the cell
     if numbers != others:
         differing = dict(numbers.items() ^ others.items())
         raise ReportError(f"numbers differ between HTML and PDF: {', '.join(sorted(differing))}")
@@ -246,7 +248,7 @@ def _write_pdf(folder: Path) -> tuple[bytes, dict[str, str]]:
         )
         numbers = json.loads(compiler.query("<numbers>", field="value", one=True))
     except (typst.TypstError, RuntimeError) as error:
-        raise ReportError(_name_cell(error, folder / "report.typ")) from error
+        raise ReportError(_name_cell(error, source)) from error
     if warnings:
         raise ReportError("typst warns:\n" + "\n".join(str(warning) for warning in warnings))
     assert isinstance(pdf, bytes)

@@ -28,6 +28,7 @@ def texts(monkeypatch):
 
     def typeset_text(text, figures, finish):
         found.append(text)
+        assert callable(finish)
         return b"html", b"pdf"
 
     monkeypatch.setattr(building, "typeset_text", typeset_text)
