@@ -59,9 +59,10 @@ class Cells:
             elif not about:  # the report would have the repr of a bare value as a listing
                 self.said.append(output["data"]["text/markdown"])
 
-    def write(self, target):
-        """Write the executed notebook, with what the report reads of it."""
-        content = {"cells": self.executed, "metadata": self.about}
+    def write(self, target, left_out=""):
+        """Write the executed notebook, with what the report reads of it, as the runner does."""
+        cells = [c for c in self.executed if left_out not in c["metadata"].get("tags", [])]
+        content = {"cells": cells, "metadata": self.about}
         target.write_text(json.dumps(content), encoding="utf-8")
 
     @property

@@ -104,9 +104,9 @@ def table(name, caption="Five figures.", body=TABLE, numbers=NUMBERS):
 
 
 def training(method):
+    network = text("# Network\n\nSee Table *network*."), table("network", "The network.", WIDE, {})
     return [
-        text("# Network\n\nSee Table *network*.", "once"),
-        table("network", "The network.", WIDE, {}),
+        *(network if method == METHODS[0] else ()),
         cell(prose(f"# Training, {method}\n\nSee Figure *{method}* and Table *{method}*.")),
         cell(new_output("stream", name="stderr", text="progress 17 %"), source="train()"),
         figure(method, f"Curves of {method} training."),
@@ -116,8 +116,6 @@ def training(method):
 
 def books():
     trainings = {f"3-training-{method}": training(method) for method in METHODS}
-    for cells in trainings.values():
-        cells[1].metadata["tags"] = ["once"]
     return {
         "front-matter": [
             title(),

@@ -57,15 +57,16 @@ WORK = {"5-every-epsilon": 0.07, "6-stronger-attacks": 0.17}
 """Of a notebook for each attacked image and model, measured: 1 is a thousand images trained on."""
 BESIDE = 10
 """What each chapter has besides, for each model, and the matter at once."""
-EPOCH = 55_000, 2_500
-"""Images of an epoch, where they are not limited, and what its validation is like."""
+READ = {"9-luck-or-law": ("4-results", "4-transfer")}
+"""Of a chapter that reads others: those whose numbers it takes, where it does not need all."""
+EPOCH = 55_000
+"""Images of an epoch, where they are not limited."""
 
 
 def estimate_work(each: Execution, experiment: Experiment) -> float:
     """Return about how much work a notebook is."""
     if each.trains and experiment.weights is None:
-        full, validated = EPOCH
-        return ((experiment.images or full) + validated) * experiment.epochs / 1000
+        return (experiment.images or EPOCH) * experiment.epochs / 1000
     if each.source.is_relative_to(MATTER):
         return BESIDE
     attack = WORK.get(each.target.stem, 0) * experiment.attacked
@@ -110,17 +111,20 @@ def find_parameters(notebook: Path) -> frozenset[str]:
 def plan_chapters(folder: Path, experiment: Experiment) -> list[Execution]:
     """Return the executions of the chapters: the one with a `method` once for each method.
 
-    A chapter that shows one model (it has `shown`) comes after that one's training, and those
-    behind the trainings after all of them. One that reads the others (it has `executed`) is last.
+    In all but the first of these cells with the tag ``once`` are left out. A chapter that shows one
+    model (it has `shown`) comes after that one's training, and those behind the trainings after all
+    of them. One that reads others (it has `executed`) comes after those.
     """
     found, trainings, readers = list[Execution](), list[Path](), list[Path]()
     check_labels(find_chapters())
     for source in find_chapters():
         named = find_parameters(source)
         if "method" in named:
+            again = ""
             for method in experiment.origins:
                 trainings.append(folder / f"{source.stem}-{method}.ipynb")
-                found.append(Execution(source, trainings[-1], f"-p method {method}"))
+                found.append(Execution(source, trainings[-1], f"-p method {method}{again}"))
+                again = " --left-out once"
         elif "shown" in named:
             training = [s for s in find_chapters() if "method" in find_parameters(s)]
             after = tuple(folder / f"{s.stem}-{experiment.shown}.ipynb" for s in training)
@@ -130,8 +134,12 @@ def plan_chapters(folder: Path, experiment: Experiment) -> list[Execution]:
             readers.append(source)
         else:
             found.append(Execution(source, folder / source.name, after=tuple(trainings)))
-    others = tuple(each.target for each in found)
-    return found + [plan_reader(source, folder, others) for source in readers]
+    others = {each.target.stem: each.target for each in found}
+    for source in readers:
+        names = READ.get(source.stem, others)
+        read = tuple(target for name, target in others.items() if name in names)
+        found.append(plan_reader(source, folder, read))
+    return found
 
 
 def plan_reader(source: Path, folder: Path, executed: tuple[Path, ...]) -> Execution:
@@ -154,8 +162,14 @@ def plan_report(name: str, experiment: Experiment) -> tuple[list[Execution], lis
 def write_rules(name: str, experiment: Experiment) -> list[str]:
     """Return the Makefile's variables and rules for an experiment, by the name of its folder."""
     chapters, matter = plan_report(name, experiment)
+
+    def follow(each: Execution) -> float:
+        """Return the work of a notebook, and of the longest that waits for it."""
+        waiting = [follow(other) for other in chapters if each.target in other.reads]
+        return estimate_work(each, experiment) + max(waiting, default=0)
+
     # make begins in this order: the longest first, or the others would wait for it at the end
-    first = sorted(chapters, key=lambda each: -estimate_work(each, experiment))
+    first = sorted(chapters, key=lambda each: -follow(each))
     entry = PACKAGE / "report" / "__main__.py"
     style = {path for path in STYLE.rglob("*") if path.is_file()}
     lines = [

@@ -28,20 +28,32 @@ from advlib.kept.folders import NOTEBOOK, PACKAGE, PARAMETERS
 from advlib.kept.parent import end_with_make
 from advlib.results.notebooks import digest_cells
 
+KERNEL = (
+    "import gc, runpy; gc.set_threshold(100_000);"
+    " runpy.run_module('ipykernel_launcher', run_name='__main__', alter_sys=True)"
+)
+"""What a kernel runs: ipykernel, with garbage looked for less often. Imports make none, and to look
+for it while they last is more than half a second in each notebook."""
 MADE_FROM = "made_from"
 """In an executed notebook's metadata: the digest of the cells that were executed."""
 
 
 def execute(
-    source: Path, target: Path, parameters: Mapping[str, Any], experiment: Mapping[str, Any]
+    source: Path,
+    target: Path,
+    parameters: Mapping[str, Any],
+    experiment: Mapping[str, Any],
+    left_out: str = "",
 ) -> None:
     """Execute a notebook with all its parameters; `experiment` is stored in the executed one.
 
-    Its working directory is the folder of `source`, and it imports the advlib that runs this.
-    Nobody's IPython profile takes part. If a cell fails or the kernel dies, what was executed is
-    kept as `failed_name` of `target`.
+    Cells with the tag `left_out` are neither executed nor in the executed notebook. Its working
+    directory is the folder of `source`, and it imports the advlib that runs this. Nobody's IPython
+    profile takes part. If a cell fails or the kernel dies, what was executed is kept as
+    `failed_name` of `target`.
     """
     import papermill
+    import papermill.engines
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
 
@@ -58,15 +70,31 @@ def execute(
             """
 
             kernel_spec = KernelSpec(
-                argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+                argv=[sys.executable, "-c", KERNEL, "-f", "{connection_file}"],
                 language="python",
             )
             transport = "ipc"
             connection_file = os.path.join(folder, "kernel.json")
 
+        class Engine(papermill.engines.NBClientEngine):  # type: ignore[misc]  # it has no types
+            """Writes what was executed when that is over: with each cell it takes a second."""
+
+            @classmethod
+            def execute_managed_notebook(cls, managed: Any, *about: Any, **others: Any) -> None:
+                cells = managed.nb.cells
+                managed.nb.cells = [c for c in cells if left_out not in c.metadata.get("tags", [])]
+                try:
+                    super().execute_managed_notebook(managed, *about, **others)
+                except Exception:  # the kernel died: papermill writes no notebook then
+                    papermill.iorw.write_ipynb(managed.nb, str(running))
+                    raise
+
+        papermill.engines.papermill_engines.register("advlib", Engine)
         try:
             notebook = papermill.execute_notebook(
                 *(source, running, dict(parameters)),
+                engine_name="advlib",
+                request_save_on_cell_execute=False,
                 kernel_name="python3",
                 language="python",
                 kernel_manager_class=Kernel,
@@ -148,6 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "-p", nargs=2, action="append", default=[], dest="given", metavar=("NAME", "VALUE")
     )
+    parser.add_argument("--left-out", default="", metavar="TAG", help="cells of which are left out")
     parser.add_argument("--newer", nargs="*", type=Path, help="what is newer than the target")
     options = parser.parse_args(arguments)
     source, target = options.source, options.target
@@ -167,7 +196,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             known = yaml.safe_load(file)
         os.environ |= {PARAMETERS: str(parameters), NOTEBOOK: target.stem}
         with pace.no_silence(parameters):
-            execute(source, target, select(source, known, dict(options.given)), known)
+            chosen = select(source, known, dict(options.given))
+            execute(source, target, chosen, known, options.left_out)
     except (Exception, KeyboardInterrupt) as error:
         with pace.hear(parameters, target.stem, begun=False):
             pass

@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -54,17 +54,9 @@ def read_notebooks(folder: str | os.PathLike[str]) -> list[Notebook]:
 
 
 def read_chapters(folder: str | os.PathLike[str]) -> list[Notebook]:
-    """Read a folder's executed notebooks but for the front and the back matter.
-
-    Cells with the tag ``once`` are only in the first copy of a notebook.
-    """
+    """Read a folder's executed notebooks but for the front and the back matter."""
     paths = [p for p in Path(folder).glob("[0-9]*.ipynb") if not p.name.endswith(".failed.ipynb")]
-    read = sorted(map(_read, paths), key=_place)
-    sources = [notebook.source for notebook in read]
-    return [
-        _without_once(notebook) if notebook.source in sources[:index] else notebook
-        for index, notebook in enumerate(read)
-    ]
+    return sorted(map(_read, paths), key=_place)
 
 
 def find_warnings(notebooks: Iterable[Notebook]) -> dict[str, list[str]]:
@@ -120,10 +112,6 @@ def _read(path: Path) -> Notebook:
         raise DamagedFileError(
             f"{path} is not a notebook ({error!r}); remove it and make it again"
         ) from error
-
-
-def _without_once(notebook: Notebook) -> Notebook:
-    return replace(notebook, cells=[(n, c) for n, c in notebook.cells if "once" not in _tags(c)])
 
 
 def _tags(cell: dict[str, Any]) -> set[str]:

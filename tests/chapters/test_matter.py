@@ -46,7 +46,7 @@ def put_report(folder, settings, more=None):
     about = [{"kind": "table", "label": name, "data": split(t)} for name, t in tables.items()]
     for method in methods:
         shown = [display({}, each) for each in about if method == methods[0]]
-        cells = [text("# Training", "once"), text(f"## The part on {method}"), cell(*shown)]
+        cells = [text(f"## The part on {method}"), cell(*shown)]
         made = {"input_path": "3-training.ipynb", "parameters": {"method": method}}
         metadata = {"papermill": made | {"duration": 12.5}, "advlib": {"experiment": experiment}}
         write_notebook(folder, f"3-training-{method}", *cells, **metadata)

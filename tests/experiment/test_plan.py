@@ -34,6 +34,7 @@ def test_what_takes_longest_begins_first():
     names = [Path(each).stem for each in line.split()[2:]]
     assert {*names[:3]} == {f"3-training-{method}" for method in Experiment.methods}
     assert names[3] == "6-stronger-attacks"
+    assert names.index("4-transfer") < names.index("1-data")  # for which another chapter waits
 
 
 def test_chapters_are_in_the_order_of_their_numbers(tmp_path, monkeypatch):
@@ -63,11 +64,12 @@ def test_what_is_executed_after_what():
     assert [*found] == [*names[:place], *trainings, *names[place + 1 :]]
     *behind, last = names[place + 1 :]
     assert all(after[name] == trainings for name in behind)
-    assert [path.stem for path in found[last].reads] == [*found][:-1]
+    assert [path.stem for path in found[last].reads] == ["4-results", "4-transfer"]
     assert after["2-adversarial-examples"] == trainings[:1]
     assert found["2-adversarial-examples"].options == "-p shown standard"
     assert not any(after[name] for name in ("1-data", *trainings))
-    assert found["3-training-mixed"].options == "-p method mixed"
+    options = [found[name].options for name in trainings]
+    assert options == ["-p method standard", "-p method mixed --left-out once"]
     assert found["3-training-mixed"].source == NOTEBOOKS / "3-training.ipynb"
     others = plan_for("a/b.py:my_own", "mixed")
     (first,) = others["2-adversarial-examples"].after

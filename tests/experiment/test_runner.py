@@ -124,6 +124,17 @@ def test_a_failed_notebook_is_kept_as_failed_until_it_succeeds(tmp_path, run, ca
     assert not failed_name(target).exists()
 
 
+def test_cells_of_a_tag_are_left_out(tmp_path, run):
+    source, target = tmp_path / "sources" / "a.ipynb", tmp_path / "executed" / "a.ipynb"
+    write(source, "seed = 0", "print('for all')", "print('for one')")
+    content = json.loads(source.read_text())
+    content["cells"][1]["metadata"]["tags"] = ["once"]
+    source.write_text(json.dumps(content))
+    for given, words in {(): "for all\nfor one\n", ("--left-out", "once"): "for one\n"}.items():
+        assert run(source, *given) == 0
+        assert outputs(target) == words
+
+
 LOGS = """
 import logging, time
 from pathlib import Path
