@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -63,6 +64,21 @@ class Robustness:
 def list_attacks(steps: int = 50) -> dict[str, Make]:
     """Return the attacks of `robustness` by name."""
     return {name: row.with_steps(steps) for name, row in ATTACKS.items()}
+
+
+class Effort(NamedTuple):
+    """How long the report's attacks search."""
+
+    steps: int
+    queries: int
+    """Of Square, for each image."""
+    draws: int
+    """Of random signs, for each image."""
+
+
+def choose_effort(images: int) -> Effort:
+    """Return how long the report's attacks search, each on so many images."""
+    return Effort(50, 1_000, 100) if images > 200 else Effort(20, 200, 20)
 
 
 def last_search(steps: int = 50) -> Make:

@@ -14,7 +14,15 @@ from torch import nn
 import advlib
 from advlib.attacks import EACH_CLASS, apgd, fgsm, pgd, random_signs
 from advlib.kept import checkpoints
-from advlib.worst_case import LAST, RESTARTS, WORST, Robustness, find_illusions, list_attacks
+from advlib.worst_case import (
+    LAST,
+    RESTARTS,
+    WORST,
+    Robustness,
+    choose_effort,
+    find_illusions,
+    list_attacks,
+)
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +107,13 @@ def test_defaults_are_written_down():
     assert found.error.drop("see").equals(advlib.robustness(models, images, labels, **given).error)
     signs = random_signs(small_net(), images, labels)
     assert torch.equal(signs, random_signs(small_net(), images, labels, 0.1, seed=0))
+
+
+@pytest.mark.parametrize("few", [1, 200])
+def test_few_images_are_attacked_with_less_effort(few):
+    slides, quick = choose_effort(201), choose_effort(few)
+    assert slides.queries == 1_000  # of Square, for each image
+    assert all(less < more for less, more in zip(quick, slides, strict=True))
 
 
 def test_a_stochastic_model_is_tested_with_the_noise_of_the_seed():

@@ -34,8 +34,11 @@ from advlib.results.expected import KEYS
 from advlib.runs import Wanted
 from advlib.settings import DATASETS, read_origin
 from advlib.square import square
+from advlib.worst_case import choose_effort
 
 REPLICATED = BUILD / "replicated"
+MEASURING = evaluate, transfer, slides_fgsm, robustness, square, random_signs, choose_effort
+"""What of the library the tasks measure with: with other code of these they measure anew."""
 
 FILES = checkpoints.NAME, checkpoints.HISTORY
 LAST = "objective_train", "top1_error_validation", "top1_error_validation_adversarial"
@@ -125,8 +128,9 @@ class Measured(cluster.Task):
     def file(self, work: Work) -> Path:
         runs = [work.want(*each).folder.name for each in self.models]
         settings = work.subject.experiment
-        code = digest_code((evaluate, transfer, robustness, square, random_signs))
-        decides = [self.name, runs, settings.attack_epsilon, settings.attacked, code]
+        code = digest_code(MEASURING)
+        sizes = settings.attack_epsilon, settings.tested, settings.attacked
+        decides = [self.name, runs, *sizes, code]
         kind = type(self).__name__.lower()
         return name_file(f"replicated/{kind}", [*decides, *work.attacks])
 
@@ -241,12 +245,13 @@ class AttackAll(Measured):
         return [(self.seed, self.method)]
 
     def cost(self, work: Work) -> float:
-        return 1500 * min(work.subject.experiment.attacked, len(work.subject.data.test))
+        attacked = work.subject.experiment.attacked
+        return sum(choose_effort(attacked)) * min(attacked, len(work.subject.data.test))
 
     def measure(self, work: Work, models: Sequence[nn.Module]) -> dict[str, pd.DataFrame]:
         data, settings = work.subject.data, work.subject.experiment
-        few, many = data.test.sample(settings.attacked), settings.attacked > 200
-        steps, queries, draws = (50, 1_000, 100) if many else (20, 200, 20)
+        few = data.test.sample(settings.attacked)
+        steps, queries, draws = choose_effort(settings.attacked)
         own: dict[str, Make] = {
             f"random signs, {draws} times": partial(random_signs, restarts=draws),
             "Square": partial(square, queries=queries),

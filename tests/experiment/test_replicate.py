@@ -1,5 +1,6 @@
 """An experiment over many seeds: the numbers of its reports, computed once and kept."""
 
+import inspect
 import math
 import shutil
 from dataclasses import replace
@@ -15,7 +16,7 @@ import advlib
 from advlib.attacks import slides_fgsm
 from advlib.experiment import cluster, parameters, replicate
 from advlib.experiment.parameters import VARIANTS, read_replication, read_seeds
-from advlib.experiment.replicate import Train, Work
+from advlib.experiment.replicate import AttackAll, Evaluate, Exchange, Train, Work
 from advlib.experiment.subject import resolve_subject
 from advlib.kept import checkpoints
 from advlib.results.expected import KEYS
@@ -92,6 +93,23 @@ def test_a_variant_is_its_method_from_other_weights_and_with_other_settings():
         "learning_rate": 2,
         "weight_decay": 0.5,
     }
+
+
+@pytest.mark.parametrize("task", [Evaluate, Exchange, AttackAll])
+def test_what_is_kept_is_named_by_all_that_measures(task):
+    """With other code it would be another number under the same name."""
+    named = [getattr(replicate, name, None) for name in task.measure.__code__.co_names]
+    called = {each for each in named if inspect.isfunction(each)}
+    assert called
+    assert called <= {*replicate.MEASURING}
+
+
+@pytest.mark.parametrize("setting", ["tested", "attacked", "attack_epsilon"])
+def test_what_is_kept_is_named_by_what_decides_it(subject, setting):
+    changed = replace(subject.experiment, **{setting: 3})
+    task = AttackAll(0, "mixed")
+    files = [task.file(Work(each)) for each in (subject, replace(subject, experiment=changed))]
+    assert files[0] != files[1]
 
 
 def test_numbers_that_are_there_stay_whatever_a_method_is_called(tmp_path):
