@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from IPython import get_ipython
@@ -12,10 +11,7 @@ from advlib.experiment.kernel import share_cores
 from advlib.experiment.pace import hear_warnings, show_log
 from advlib.experiment.parameters import resolve
 from advlib.experiment.subject import Subject, resolve_subject
-from advlib.kept.folders import PARAMETERS, RESULTS
-from advlib.results.notebooks import read_chapters
-from advlib.results.report import Results
-from advlib.results.tables import collect_from, read
+from advlib.kept.folders import PARAMETERS
 from advlib.settings import Experiment, declared
 from advlib.show import words
 
@@ -59,26 +55,3 @@ def publish_warning(said: str) -> None:
 
 def _differ(one: Experiment, other: Experiment) -> list[str]:
     return [name for name, value in vars(one).items() if value != vars(other).get(name, value)]
-
-
-def open_results(executed: str) -> Results:
-    """Return what a folder's executed chapters found, for the front and the back matter.
-
-    Opened by hand, without a folder, these tell of the reference run. They know `%%say` as well.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no executed chapter.
-    """
-    if shell := get_ipython():
-        words.load_ipython_extension(shell)
-    if not executed:
-        return Results(Experiment(), read(RESULTS))
-    chapters = read_chapters(executed)
-    if not chapters:
-        raise FileNotFoundError(f"there is no executed chapter of a report in {executed}")
-    experiment = Experiment.chosen(chapters[0].experiment)
-    if chapters[0].experiment["slides"]:  # in whatever folder their data lie
-        experiment = replace(experiment, dataset=Experiment.dataset)
-    return Results(experiment, collect_from(chapters), chapters)

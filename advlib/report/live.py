@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from advlib import LeNet, fgsm
 from advlib.attacks import difference
 from advlib.data import Dataset, Split
+from advlib.evaluation import BATCH_SIZE
 from advlib.experiment.subject import Subject
 
 MODELS, WEIGHTS, CLASSES = 3, 1_000_000, 30
@@ -88,7 +89,9 @@ def _find_margins(model: nn.Module, images: Split) -> Tensor:
 def _compare(model: nn.Module, other: nn.Module, images: Tensor) -> float:
     """Return the percentage of images for which two models predict the same class."""
     with torch.no_grad():
-        return 100 * float((model(images).argmax(1) == other(images).argmax(1)).double().mean())
+        parts = torch.split(images, BATCH_SIZE)
+        same = [model(part).argmax(1) == other(part).argmax(1) for part in parts]
+    return 100 * float(torch.cat(same).double().mean())
 
 
 def _encode(values: Tensor, kind: type) -> str:

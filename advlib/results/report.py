@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
+from IPython import get_ipython
 
+from advlib.kept.folders import RESULTS
 from advlib.methods import METHODS
 from advlib.results.expected import LEAST
-from advlib.results.notebooks import Notebook, find_warnings
-from advlib.settings import OfExperiment
-from advlib.show.words import escape, percent, write_list
+from advlib.results.notebooks import Notebook, find_warnings, read_chapters
+from advlib.results.tables import collect_from, read
+from advlib.settings import Experiment, OfExperiment
+from advlib.show.words import escape, load_ipython_extension, percent, write_list
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +96,29 @@ def _texts(cell: Mapping[str, Any]) -> Iterable[str]:
         yield "".join(cell["source"])
     for output in cell.get("outputs", []):
         yield "".join(output.get("data", {}).get("text/markdown", ""))
+
+
+def open_results(executed: str) -> Results:
+    """Return what a folder's executed chapters found, for those that read others to tell.
+
+    Opened by hand, without a folder, these tell of the reference run. They know `%%say` as well.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no executed chapter.
+    """
+    if shell := get_ipython():
+        load_ipython_extension(shell)
+    if not executed:
+        return Results(Experiment(), read(RESULTS))
+    chapters = read_chapters(executed)
+    if not chapters:
+        raise FileNotFoundError(f"there is no executed chapter of a report in {executed}")
+    experiment = Experiment.chosen(chapters[0].experiment)
+    if chapters[0].experiment["slides"]:  # in whatever folder their data lie
+        experiment = replace(experiment, dataset=Experiment.dataset)
+    return Results(experiment, collect_from(chapters), chapters)
 
 
 def lower_first(heading: str) -> str:
