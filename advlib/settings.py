@@ -281,6 +281,7 @@ class Experiment(Words, Training, _Subject):
     """The settings of a report: make's parameters, by default the slides'."""
 
     attack_epsilon: float = setting(None, SIZE_OR_SAME, "Size of the perturbation in attacks")
+    tested: int | None = setting(None, LIMIT, "Test images")
     attacked: int = setting(1000, WHOLE, "Test images that are attacked in every way")
     methods: tuple[str, ...] = setting(
         ("standard", "mixed", "adversarial"), METHODS, "Training methods"

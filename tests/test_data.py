@@ -142,11 +142,12 @@ def test_the_fingerprint_is_what_trainings_are_kept_under(mnist):
     assert mnist.fingerprint == hashlib.sha256("\n".join([*sums, "55000"]).encode()).hexdigest()
 
 
-def test_fewer_training_images_are_the_first_and_change_nothing_else(mnist):
-    few = load_data(images=600)
+def test_fewer_training_images_are_the_first_and_a_tenth_as_many_validate(mnist):
+    few, most = load_data(images=600), load_data(images=54_000)
     assert torch.equal(few.train.images, mnist.train.images[:600])
     assert torch.equal(few.train.labels, mnist.train.labels[:600])
-    assert torch.equal(few.validation.images, mnist.validation.images)
+    assert torch.equal(few.validation.images, mnist.validation.sample(60).images)
+    assert torch.equal(most.validation.images, mnist.validation.images)  # not more than there are
     assert torch.equal(few.test.images, mnist.test.images)
     assert torch.equal(few.mean_image, mnist.mean_image)
     assert few.fingerprint != mnist.fingerprint

@@ -9,6 +9,7 @@ bits on the kind of processor that they were trained on.
 
 import platform
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -40,7 +41,8 @@ def find_processor():
 
 def train(method):
     """Train an epoch on the first 200 images, from the weights of seed 0."""
-    data = advlib.load_data("MNIST", images=200)
+    data = advlib.load_data("MNIST")
+    data = replace(data, train=data.train.first(200))
     model = begin(method, data, 0)
     with threads(1):
         (row,) = advlib.train(model, data, method=method, epochs=1, device="cpu").to_dict("records")

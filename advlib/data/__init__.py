@@ -1,6 +1,7 @@
 """Data sets of small images, split and scaled: the slides' way, or the plain one.
 
-The last 5,000 training images validate, a tenth of a user's own where there are fewer than 50,000.
+The last 5,000 training images validate, a tenth of a user's own where there are fewer than 50,000;
+where not all of the others train, a draw from these, a tenth of those that do.
 From every image in pixels of [0, 1] the mean image of the training images is subtracted. Of grey
 images of 28 x 28 pixels in IDX files, such as MNIST's, one affine map then takes the minimum and
 the maximum of the first training image to 0 and 1, and all the others to about that range. What
@@ -163,7 +164,8 @@ def load_data(
         and the others are downloaded once and kept in the cache folder (`cache_folder`).
     images : int, optional
         How many training images to use, the first ones; all of a folder of your own that has fewer.
-        The mean image and the scale stay those of all.
+        A tenth as many validate, of those that are held out for it. The mean image and the scale
+        stay those of all.
 
     Returns
     -------
@@ -273,6 +275,7 @@ def _prepare(content: _Content, images: int | None) -> Dataset:
             f"images must be at most {count}, all that {content.name} has, not {images}"
         )
     used = min(used, count)
+    validating = held_out if used == count else min(held_out, max(1, used // 10))
     mean = pixels[:count].sum(axis=0, dtype=np.int64) / (255 * count)  # of whole numbers: exact
     slides = not content.pictures and pixels.shape[1:] == SLIDES_SHAPE
     first = pixels[0] / 255 - mean
@@ -287,7 +290,9 @@ def _prepare(content: _Content, images: int | None) -> Dataset:
         Split(_scaled(images, mean, low, high), torch.from_numpy(classes).clone())
         for images, classes in parts
     )
-    decides = "\n".join([*content.checksums, str(used)])
+    if validating < held_out:
+        validation = validation.sample(validating)
+    decides = "\n".join([*content.checksums, str(used), *[str(validating)] * (used < count)])
     return Dataset(
         name=content.name,
         classes=content.classes,

@@ -172,6 +172,8 @@ def resolve_subject(experiment: Experiment, data: Dataset | None = None) -> Subj
         experiment = replace(experiment, dataset=data.name)
     if len(data.train) < (experiment.images or 0):
         experiment = replace(experiment, images=None)
+    if len(data.test) < (experiment.tested or 0):
+        experiment = replace(experiment, tested=None)
     origin = read_origin(experiment.network)
     network = load_own(origin) if origin.file else LeNet
     experiment = find_kind(experiment)(**vars(experiment))
@@ -183,8 +185,12 @@ def _load_data(experiment: Experiment) -> Dataset:
     """Load its data: also of a folder with the files of a data set that are known by themselves."""
     given = experiment.dataset
     if found := find_published(Path(given)) if is_folder(given) else None:
-        return load_data(found, given, experiment.images)
-    return load_data(given, images=experiment.images)
+        data = load_data(found, given, experiment.images)
+    else:
+        data = load_data(given, images=experiment.images)
+    if (tested := experiment.tested) and tested < len(data.test):
+        return replace(data, test=data.test.sample(tested))
+    return data
 
 
 def find_kind(experiment: Experiment) -> type[Experiment]:

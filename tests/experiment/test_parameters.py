@@ -116,7 +116,7 @@ def test_seed_set_is_the_slides_experiment():
 
 
 def test_what_is_not_said_is_the_sets_or_the_other():
-    quick = Experiment(images=10_000, epochs=2, learning_rate=0.005, attacked=100)
+    quick = Experiment(images=10_000, epochs=2, learning_rate=0.005, tested=2_000, attacked=100)
     assert resolve("quick") == quick
     assert resolve("seed", {"epsilon": 0.2}).attack_epsilon == 0.2
     stronger = resolve("seed", {"attack_epsilon": 0.3})

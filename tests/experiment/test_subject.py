@@ -238,6 +238,14 @@ def test_a_folder_with_published_files_is_that_data_set(tmp_path, monkeypatch):
     assert subject.data.classes == tuple(torchvision.datasets.KMNIST.classes)
 
 
+def test_fewer_test_images_are_a_draw():
+    whole, few = (resolve_subject(Experiment(images=10, tested=n)) for n in (None, 200))
+    assert torch.equal(few.data.test.images, whole.data.test.sample(200).images)
+    all_there_are = resolve_subject(Experiment(images=10, tested=10_001))
+    assert all_there_are.experiment == whole.experiment
+    assert torch.equal(all_there_are.data.test.images, whole.data.test.images)
+
+
 def test_weights_that_cannot_be_read(say, tmp_path):
     given = [f"WEIGHTS={tmp_path}", "NETWORK=mine.py:Net"]
     assert "METHODS must be names alone" in say("", *given, "METHODS=mine.py:free")

@@ -19,7 +19,7 @@ from advlib.results.tables import read, write
 
 METHODS = "standard", "mixed", "adversarial"
 MEASURED = "tbl-evaluation", "tbl-transfer-error", "tbl-transfer-confidence", "tbl-robustness"
-QUICK = {"images": 10000, "epochs": 2, "learning_rate": 0.005, "attacked": 100}
+QUICK = {"images": 10000, "epochs": 2, "learning_rate": 0.005, "tested": 2000, "attacked": 100}
 SIGNS = "random signs, 100 times"
 SURE = "APGD, log-odds", "standard"
 """The cell that is the same with every seed."""
