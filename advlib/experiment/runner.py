@@ -33,7 +33,7 @@ KERNEL = (
     " runpy.run_module('ipykernel_launcher', run_name='__main__', alter_sys=True)"
 )
 """What a kernel runs: ipykernel, with garbage looked for less often. Imports make none, and to look
-for it while they last is more than half a second in each notebook."""
+for it while they last is half a second of each notebook."""
 MADE_FROM = "made_from"
 """In an executed notebook's metadata: the digest of the cells that were executed."""
 

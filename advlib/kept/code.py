@@ -59,7 +59,7 @@ def find_definitions(
     places: Iterable[Place], root: Path = PROJECT, library: Mapping[Path, str] = _IMPORTED
 ) -> frozenset[Place]:
     """Return the definitions that some reach, with these; `library` has the texts of advlib's."""
-    return frozenset(_reach(places, lambda each: _read(each[0], root, library).follow(each[1])))
+    return frozenset(_reach(places, lambda each: _follow(_read(each[0], root, library), each[1])))
 
 
 def digest_definitions(
@@ -69,8 +69,7 @@ def digest_definitions(
     texts = []
     for path, name in find_definitions(places, root, library):
         source = _read(path, root, library)
-        code = "\n".join(map(ast.unparse, source.defined.get(name, ())))
-        texts.append(f"{path.relative_to(source.root).as_posix()} {name}\n{code}")
+        texts.append(f"{path.relative_to(source.root).as_posix()} {name}\n{_write(source, name)}")
     return hashlib.sha256("\0".join(sorted(texts)).encode()).hexdigest()
 
 
@@ -201,19 +200,26 @@ class _Source:
                     found[name].append(statement)
         return found
 
-    def follow(self, name: str) -> Iterator[Place]:
-        """Yield what a definition names, here and in other files."""
-        yield self.path, ""
-        yield from self.imported.get(name, ())
-        yield from self.offered.get(name, ())
-        for statement in self.defined.get(name, ()):
-            for first, *attributes in _find_names(statement):
-                if first in self.defined:
-                    yield self.path, first
-                yield from (_go(place, attributes) for place in self.imported.get(first, ()))
-
 
 _load = cache(_Source)
+
+
+@cache
+def _follow(source: _Source, name: str) -> frozenset[Place]:
+    """Return what a definition names, here and in other files."""
+    found = {(source.path, "")} | source.imported.get(name, set()) | source.offered.get(name, set())
+    for statement in source.defined.get(name, ()):
+        for first, *attributes in _find_names(statement):
+            if first in source.defined:
+                found.add((source.path, first))
+            found |= {_go(place, attributes) for place in source.imported.get(first, ())}
+    return frozenset(found)
+
+
+@cache
+def _write(source: _Source, name: str) -> str:
+    """Write a definition without its words."""
+    return "\n".join(map(ast.unparse, source.defined.get(name, ())))
 
 
 def _read(path: Path, root: Path, library: Mapping[Path, str]) -> _Source:
