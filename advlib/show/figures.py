@@ -117,6 +117,7 @@ def show(
             figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
         except UserWarning as warning:
             raise ValueError(f"{label}: {warning}; write it in other letters") from None
+        figure.set_layout_engine("none")  # it is laid out
         figure.savefig(picture, format="png", dpi=SCREEN * SHARPNESS, metadata={"Software": None})
     width = round(SCREEN * figure.get_figwidth())
     plt.close(figure)
