@@ -67,7 +67,7 @@ def list_attacks(steps: int = 50) -> dict[str, Make]:
 
 
 class Effort(NamedTuple):
-    """How long the report's attacks search."""
+    """How long the attacks of the report's chapter on stronger ones search."""
 
     steps: int
     queries: int
@@ -77,7 +77,7 @@ class Effort(NamedTuple):
 
 
 def choose_effort(images: int) -> Effort:
-    """Return how long the report's attacks search, each on so many images."""
+    """Return how long those attacks search, each on so many images."""
     return Effort(50, 1_000, 100) if images > 200 else Effort(20, 200, 20)
 
 

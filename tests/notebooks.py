@@ -60,7 +60,7 @@ class Cells:
                 self.said.append(output["data"]["text/markdown"])
 
     def write(self, target, left_out=""):
-        """Write the executed notebook, with what the report reads of it, as the runner does."""
+        """Write the executed notebook, with what the report reads of it; not cells of a tag."""
         cells = [c for c in self.executed if left_out not in c["metadata"].get("tags", [])]
         content = {"cells": cells, "metadata": self.about}
         target.write_text(json.dumps(content), encoding="utf-8")

@@ -1,7 +1,7 @@
 """Data sets of small images, split and scaled: the slides' way, or the plain one.
 
-The last 5,000 training images validate, a tenth of a user's own where there are fewer than 50,000;
-where not all of the others train, a draw from these, a tenth of those that do.
+The last 5,000 training images validate, a tenth of a user's own where there are fewer than 50,000.
+Where `images` of the others train, a draw from these validates, a tenth as many if they suffice.
 From every image in pixels of [0, 1] the mean image of the training images is subtracted. Of grey
 images of 28 x 28 pixels in IDX files, such as MNIST's, one affine map then takes the minimum and
 the maximum of the first training image to 0 and 1, and all the others to about that range. What
@@ -81,7 +81,7 @@ class Dataset:
         What is 0 and 1 on the training scale, in pixels after the subtraction of `mean_image`.
     fingerprint : str
         SHA-256 of what decides the data: the contents of the files and the number of training
-        images.
+        images, and of those that validate where these are fewer than could.
     preprocessing : str
         ``"slides"``, with `low` and `high` from the first training image, or ``"plain"``: 0 and 1.
     pictures : bool
@@ -292,7 +292,8 @@ def _prepare(content: _Content, images: int | None) -> Dataset:
     )
     if validating < held_out:
         validation = validation.sample(validating)
-    decides = "\n".join([*content.checksums, str(used), *[str(validating)] * (used < count)])
+    counts = [used, validating] if validating < held_out else [used]
+    decides = "\n".join([*content.checksums, *map(str, counts)])
     return Dataset(
         name=content.name,
         classes=content.classes,

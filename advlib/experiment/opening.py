@@ -1,5 +1,6 @@
 """What a notebook begins with."""
 
+import gc
 import os
 from collections.abc import Mapping
 
@@ -14,6 +15,9 @@ from advlib.experiment.subject import Subject, resolve_subject
 from advlib.kept.folders import PARAMETERS
 from advlib.settings import Experiment, declared
 from advlib.show import words
+
+GARBAGE = 700, 10, 10
+"""Python's own thresholds of when it looks for garbage; the runner's kernels begin with others."""
 
 
 def open_experiment(names: Mapping[str, object]) -> Subject:
@@ -35,6 +39,8 @@ def open_experiment(names: Mapping[str, object]) -> Subject:
     named = {name: names[name] for name in declared(Experiment) if name in names}
     experiment = resolve(report or "quick", named)
     if report:
+        gc.freeze()  # what is imported stays; from here on garbage is looked for as ever
+        gc.set_threshold(*GARBAGE)
         show_log()
         hear_warnings(publish_warning)
         if changed := _differ(experiment, resolve(report)):

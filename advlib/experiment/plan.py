@@ -57,8 +57,9 @@ WORK = {"5-every-epsilon": 0.07, "6-stronger-attacks": 0.17}
 """Of a notebook for each attacked image and model, measured: 1 is a thousand images trained on."""
 BESIDE = 10
 """What each chapter has besides, for each model, and the matter at once."""
-READ = {"9-luck-or-law": ("4-results", "4-transfer")}
-"""Of a chapter that reads others: those whose numbers it takes, where it does not need all."""
+READ = {"9-luck-or-law": ("1-data", "4-results", "4-transfer")}
+"""Of a chapter that reads others: the first, which has the settings, and those whose numbers it
+takes, where it does not need all."""
 EPOCH = 55_000
 """Images of an epoch, where they are not limited."""
 
@@ -165,7 +166,7 @@ def write_rules(name: str, experiment: Experiment) -> list[str]:
 
     def follow(each: Execution) -> float:
         """Return the work of a notebook, and of the longest that waits for it."""
-        waiting = [follow(other) for other in chapters if each.target in other.reads]
+        waiting = [follow(e) for e in chapters if each.target in (*e.reads, *e.after)]
         return estimate_work(each, experiment) + max(waiting, default=0)
 
     # make begins in this order: the longest first, or the others would wait for it at the end

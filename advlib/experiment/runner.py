@@ -1,6 +1,7 @@
 """Execute one notebook with its parameters; the command line is what the Makefile calls.
 
     python -m advlib.experiment.runner SOURCE TARGET --parameters FILE.yaml [-p NAME VALUE ...]
+        [--left-out TAG]
 
 The executed notebook gets its name only when it succeeded; a failed one is kept beside it as
 ``*.failed.ipynb``. What the notebook writes to the standard error, such as a training's log,
@@ -32,8 +33,8 @@ KERNEL = (
     "import gc, runpy; gc.set_threshold(100_000);"
     " runpy.run_module('ipykernel_launcher', run_name='__main__', alter_sys=True)"
 )
-"""What a kernel runs: ipykernel, with garbage looked for less often. Imports make none, and to look
-for it while they last is half a second of each notebook."""
+"""What a kernel runs: ipykernel, with garbage looked for less often until an experiment is opened.
+Imports make none, and to look for it while they last is half a second of each notebook."""
 MADE_FROM = "made_from"
 """In an executed notebook's metadata: the digest of the cells that were executed."""
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from advlib import runs
 from advlib.attacks import fgsm
-from advlib.data import Dataset, load_data
+from advlib.data import Dataset, Split, load_data
 from advlib.data.known import find_published
 from advlib.evaluation import evaluate, warn_of_order
 from advlib.experiment.gpu import run_on, use_gpu
@@ -167,13 +167,15 @@ def resolve_subject(experiment: Experiment, data: Dataset | None = None) -> Subj
     ValueError, OSError
         If something is missing, or does not fit. The message names it and what is expected.
     """
-    data = data or _load_data(experiment)
+    if data is None:
+        data = _load_data(experiment)
+        if (experiment.tested or 0) >= len(data.test):  # all there are
+            experiment = replace(experiment, tested=None)
+        data = replace(data, test=_draw(data, experiment.tested))
     if data.name in DATASETS:  # in whatever folder it lies
         experiment = replace(experiment, dataset=data.name)
     if len(data.train) < (experiment.images or 0):
         experiment = replace(experiment, images=None)
-    if len(data.test) < (experiment.tested or 0):
-        experiment = replace(experiment, tested=None)
     origin = read_origin(experiment.network)
     network = load_own(origin) if origin.file else LeNet
     experiment = find_kind(experiment)(**vars(experiment))
@@ -185,12 +187,19 @@ def _load_data(experiment: Experiment) -> Dataset:
     """Load its data: also of a folder with the files of a data set that are known by themselves."""
     given = experiment.dataset
     if found := find_published(Path(given)) if is_folder(given) else None:
-        data = load_data(found, given, experiment.images)
-    else:
-        data = load_data(given, images=experiment.images)
-    if (tested := experiment.tested) and tested < len(data.test):
-        return replace(data, test=data.test.sample(tested))
-    return data
+        return load_data(found, given, experiment.images)
+    return load_data(given, images=experiment.images)
+
+
+def _draw(data: Dataset, tested: int | None) -> Split:
+    """Return so many of the test images, all if it is None."""
+    drawn = data.test if tested is None else data.test.sample(tested)
+    if {*drawn.labels.tolist()} < {*data.test.labels.tolist()}:
+        raise ValueError(
+            f"tested must be more than {tested}: of so few test images of {data.name} some class"
+            " has none"
+        )
+    return drawn
 
 
 def find_kind(experiment: Experiment) -> type[Experiment]:

@@ -94,6 +94,7 @@ def differ(settings: Mapping[str, Any]) -> dict[str, object]:
     theirs = {name: each.default for name, each in declared().items()} | CONTENT["settings"]
     theirs = {name: value for name, value in theirs.items() if name not in declared(Words)}
     ours = {name: settings[name] for name in theirs.keys() - ANY if name in settings}
-    if ours.get("images") == CONTENT["split"]["train"]:
-        ours["images"] = None
+    for name, part in {"images": "train", "tested": "test"}.items():
+        if ours.get(name) == CONTENT["split"][part]:
+            ours[name] = None
     return {name: theirs[name] for name in theirs if name in ours and ours[name] != theirs[name]}

@@ -52,7 +52,10 @@ def read_report(named: str) -> dict[str, Cells]:
         raise ValueError(f"{named} has no results that can be compared: {error}") from error
     if SETTINGS not in tables:
         raise ValueError(f"{folder} has no {SETTINGS}.csv: it is not a report's results")
-    return {name: _cells(table) for name, table in tables.items()}
+    found = {name: _cells(table) for name, table in tables.items()}
+    if ("value", "tested") not in found[SETTINGS]:  # an older report's, which has all test images
+        found[SETTINGS] = {**found[SETTINGS], ("value", "tested"): math.nan}
+    return found
 
 
 def _cells(table: pd.DataFrame) -> Cells:

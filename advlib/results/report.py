@@ -1,4 +1,4 @@
-"""What a report found, for the front and the back matter to tell."""
+"""What a report found, for the notebooks that read the others to tell."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -101,7 +101,7 @@ def _texts(cell: Mapping[str, Any]) -> Iterable[str]:
 def open_results(executed: str) -> Results:
     """Return what a folder's executed chapters found, for those that read others to tell.
 
-    Opened by hand, without a folder, these tell of the reference run. They know `%%say` as well.
+    Opened by hand, without a folder, these tell of the reference run. They then know `%%say`.
 
     Raises
     ------

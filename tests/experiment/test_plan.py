@@ -34,7 +34,7 @@ def test_what_takes_longest_begins_first():
     names = [Path(each).stem for each in line.split()[2:]]
     assert {*names[:3]} == {f"3-training-{method}" for method in Experiment.methods}
     assert names[3] == "6-stronger-attacks"
-    assert names.index("4-transfer") < names.index("1-data")  # for which another chapter waits
+    assert names.index("4-transfer") < names.index("7-confidence")  # another chapter waits for it
 
 
 def test_chapters_are_in_the_order_of_their_numbers(tmp_path, monkeypatch):
@@ -64,7 +64,7 @@ def test_what_is_executed_after_what():
     assert [*found] == [*names[:place], *trainings, *names[place + 1 :]]
     *behind, last = names[place + 1 :]
     assert all(after[name] == trainings for name in behind)
-    assert [path.stem for path in found[last].reads] == ["4-results", "4-transfer"]
+    assert [path.stem for path in found[last].reads] == ["1-data", "4-results", "4-transfer"]
     assert after["2-adversarial-examples"] == trainings[:1]
     assert found["2-adversarial-examples"].options == "-p shown standard"
     assert not any(after[name] for name in ("1-data", *trainings))

@@ -244,6 +244,8 @@ def test_fewer_test_images_are_a_draw():
     all_there_are = resolve_subject(Experiment(images=10, tested=10_001))
     assert all_there_are.experiment == whole.experiment
     assert torch.equal(all_there_are.data.test.images, whole.data.test.images)
+    with pytest.raises(ValueError, match="tested must be more than 9"):
+        resolve_subject(Experiment(images=10, tested=9))
 
 
 def test_weights_that_cannot_be_read(say, tmp_path):

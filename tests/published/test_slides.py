@@ -81,6 +81,7 @@ def test_applies(parameters, expected):
 
 def test_a_setting_that_differs_is_told_by_the_slides_value():
     assert slides.differ(settings() | {"images": 300}) == {"images": None}
+    assert not slides.differ(settings() | {"images": 55_000, "tested": 10_000})  # all
 
 
 @hypothesis_settings(max_examples=25)

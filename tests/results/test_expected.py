@@ -145,11 +145,11 @@ def test_a_wrong_run_is_not(place, tmp_path, spoil, capsys):
 @pytest.mark.parametrize("name", sorted(path.stem for path in SEEDS.glob("*.csv")))
 def test_each_real_seed_is_as_the_others_and_not_with_two_methods_swapped(name, tmp_path):
     known = expected.read_seeds(name)
-    images = {"seed": 1000, "quick": 100}[name]
+    tested, images = {"seed": (10_000, 1000), "quick": (2_000, 100)}[name]
     seeds = known["seed"].unique()
     for seed in seeds:
         tables = expected.collect_seed(known, seed)
-        tables["tbl-evaluation"]["n"] = 10_000
+        tables["tbl-evaluation"]["n"] = tested
         tables["tbl-settings"] = pd.DataFrame({"attacked": [images]}, index=["value"])
         others = known[known["seed"] != seed]
         found = expect(read_report(put(tmp_path / "right", tables)), others, joint=True)
