@@ -101,7 +101,8 @@ def _texts(cell: Mapping[str, Any]) -> Iterable[str]:
 def open_results(executed: str) -> Results:
     """Return what a folder's executed chapters found, for those that read others to tell.
 
-    Opened by hand, without a folder, these tell of the reference run. They then know `%%say`.
+    Opened by hand, without a folder, these tell of the reference run. From here on a notebook knows
+    `%%say`.
 
     Raises
     ------
